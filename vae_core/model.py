@@ -1,0 +1,95 @@
+"""The variational autoencoder of the reference recipe: encoder, sampling, decoder. Nothing about training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+IMAGE_SIZE = 28
+"""Height and width of every image, in pixels."""
+
+
+class VAE(nn.Module):
+    """A convolutional variational autoencoder for 28x28 grey images (Kingma and Welling, 2013).
+
+    The network of MathWorks' "Train Variational Autoencoder (VAE) to Generate Images", layer by layer:
+    228,193 learnable parameters at 16 latents, Glorot-uniform weights and zero biases.
+    MATLAB's "same" padding at stride 2 adds its odd row and column at the bottom right, PyTorch's
+    `padding=1` at the top left: the same network, mirrored.
+
+    Args:
+        latent_dim: K, the numbers in a latent vector.
+    """
+
+    def __init__(self, latent_dim: int = 16) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.encoder = nn.Sequential(  # images (N, 1, 28, 28)
+            nn.Conv2d(1, 32, 3, stride=2, padding=1),  # (N, 32, 14, 14)
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),  # (N, 64, 7, 7)
+            nn.ReLU(),
+            nn.Flatten(),  # (N, 3136)
+            nn.Linear(64 * 7 * 7, 2 * latent_dim),  # (N, 2K): mean, then log-variance
+        )
+        self.decoder = nn.Sequential(  # latents (N, K)
+            nn.Linear(latent_dim, 64 * 7 * 7),  # (N, 3136)
+            nn.Unflatten(1, (64, 7, 7)),  # (N, 64, 7, 7), no activation
+            nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1),  # (N, 64, 14, 14)
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),  # (N, 32, 28, 28)
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 3, stride=1, padding=1),  # (N, 1, 28, 28)
+            nn.Sigmoid(),
+        )
+        for layer in self.modules():
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior of each image: a normal distribution per latent.
+
+        Args:
+            images: float (N, 1, 28, 28) in [0, 1].
+
+        Returns:
+            mean and log_variance, float (N, K) each.
+        """
+        mean, log_variance = self.encoder(images).chunk(2, dim=1)
+        return mean, log_variance
+
+    def sample(
+        self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """z = mean + exp(log_variance / 2) * eps, eps ~ N(0, I): float (N, K).
+
+        Samples in training and in prediction alike, as the reference's sampling layer does.
+        """
+        eps = torch.empty_like(mean).normal_(generator=generator)
+        return mean + torch.exp(0.5 * log_variance) * eps
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1]."""
+        return self.decoder(z)
+
+    def forward(
+        self, images: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Encodes, samples, decodes.
+
+        Args:
+            images: float (N, 1, 28, 28) in [0, 1].
+            generator: where eps comes from; PyTorch's global generator by default.
+
+        Returns:
+            reconstruction (N, 1, 28, 28) in [0, 1]; mean and log_variance (N, K).
+        """
+        mean, log_variance = self.encode(images)
+        z = self.sample(mean, log_variance, generator)
+        return self.decode(z), mean, log_variance
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Learnable numbers in a model."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,44 @@
+"""Arrays of grey values to tiled pictures and PNG files."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def to_grey(images: np.ndarray) -> np.ndarray:
+    """float (..., 28, 28) in [0, 1] to uint8, rounded."""
+    return np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Lays pictures out in rows, left to right, with black gaps between them.
+
+    Args:
+        images: uint8 (N, H, W), N at least 1.
+        columns: pictures in a row; the last row may be shorter.
+        gap: pixels between pictures.
+
+    Returns:
+        uint8 (rows * (H + gap) - gap, columns * (W + gap) - gap).
+    """
+    count, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    canvas = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap), np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def png_bytes(image: np.ndarray, scale: int = 1) -> bytes:
+    """uint8 (H, W) as a PNG file, each pixel `scale` pixels wide and high."""
+    picture = Image.fromarray(image)
+    if scale > 1:
+        picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,121 @@
+"""The evaluation of a model as plain numbers and arrays, and its form on disk. Needs no torch."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from vae_core.errors import RunError
+
+ACTIVE_VARIANCE = 0.01
+"""A latent is in use if its mean varies by more than this over the data (Burda et al. 2016)."""
+
+MOST_UNPACKED_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one model on one set of images. Losses in nats per image, errors per pixel.
+
+    Attributes:
+        total, reconstruction, kl: the ELBO loss and its terms under the model's own likelihood, with
+            sampled latents, as in training.
+        errors: float32 (N,), each image's mean squared error over its 784 pixels, latents sampled.
+        errors_mean: float32 (N,), the same, decoded from the posterior's mean.
+        labels: uint8 (N,).
+        kl_per_dimension: float32 (K,), nats.
+        variance_of_mean: float32 (K,), how much each latent's mean moves over the images.
+        class_means: float32 (C, K), the average mean of each class, by class number.
+        means: float16 (N, K), the posterior means, for the map.
+        source: the data set in words.
+        iwae: the importance-weighted bound in the unit of `total`; None until it is computed.
+    """
+
+    total: float
+    reconstruction: float
+    kl: float
+    errors: np.ndarray
+    errors_mean: np.ndarray
+    labels: np.ndarray
+    kl_per_dimension: np.ndarray
+    variance_of_mean: np.ndarray
+    class_means: np.ndarray
+    means: np.ndarray
+    source: str
+    iwae: float | None = None
+
+    @property
+    def active_units(self) -> int:
+        """Latents in use: variance of the mean above 0.01 (Burda, Grosse and Salakhutdinov 2016)."""
+        return int((self.variance_of_mean > ACTIVE_VARIANCE).sum())
+
+    def summary(self, sampled: bool = True) -> dict[str, float | int | str | None]:
+        """The figures of `evaluate --json`; errors with sampled latents, or with the mean."""
+        errors = self.errors if sampled else self.errors_mean
+        return {
+            "total": self.total,
+            "reconstruction": self.reconstruction,
+            "kl": self.kl,
+            "mse_mean": float(errors.mean(dtype=np.float64)),
+            "mse_median": float(np.median(errors)),
+            "mse_p95": float(np.percentile(errors, 95)),
+            "active_units": self.active_units,
+            "iwae": self.iwae,
+            "images": len(errors),
+            "source": self.source,
+        }
+
+    def to_bytes(self) -> bytes:
+        """The content of evaluation.npz."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["iwae"] = math.nan if self.iwae is None else self.iwae
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **values)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Evaluation:
+        """Reads what `to_bytes` gave, never a pickle.
+
+        Raises:
+            RunError: the content is not such a file, or unpacks to more than 256 MiB.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED_BYTES:
+                    raise RunError("evaluation.npz unpacks to more than 256 MiB; expected far less")
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                values = {field.name: arrays[field.name] for field in fields(cls)}
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise RunError(f"evaluation.npz is damaged or incomplete: {error}") from error
+        for name in ("total", "reconstruction", "kl", "iwae"):
+            if values[name].shape != () or values[name].dtype.kind != "f":
+                raise RunError(f"evaluation.npz: {name} must be one number")
+            values[name] = values[name].item()
+        values["iwae"] = None if math.isnan(values["iwae"]) else values["iwae"]
+        values["source"] = str(values["source"])
+        evaluation = cls(**values)
+        evaluation._check_shapes()
+        return evaluation
+
+    def _check_shapes(self) -> None:
+        count, latent_dim = len(np.atleast_1d(self.labels)), len(np.atleast_1d(self.kl_per_dimension))
+        expected = {
+            "errors": (count,),
+            "errors_mean": (count,),
+            "labels": (count,),
+            "kl_per_dimension": (latent_dim,),
+            "variance_of_mean": (latent_dim,),
+            "means": (count, latent_dim),
+            "class_means": (len(np.atleast_1d(self.class_means)), latent_dim),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype.kind not in "fu":
+                raise RunError(f"evaluation.npz: {name} has shape {array.shape}; expected {shape}")
+        if not (np.isfinite(self.errors).all() and np.isfinite(self.errors_mean).all()):
+            raise RunError("evaluation.npz: errors must be finite numbers")

@@ -1,0 +1,446 @@
+"""The run folder: write, read, list. Whoever reads one needs nothing but the folder.
+
+Files are written to a temporary name and renamed; metrics.jsonl alone grows by whole lines.
+A run is alive while its training process holds the folder's lock, which the system releases when the
+process ends in whatever way: no process id is ever compared or signalled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from vae_core import __version__
+from vae_core.errors import RunError, SettingsError
+from vae_core.records import Evaluation
+from vae_core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vae_core.model import VAE
+
+FORMAT = 1
+SHIPPED_RUNS = ("reference", "quick", "sharp", "plane")
+"""Names of the runs that come with VAE Studio; a user's run cannot take one."""
+
+STATES = ("running", "stopped", "finished", "failed", "interrupted")
+MOST_WEIGHT_BYTES = 512 * 2**20
+MOST_RECORD_BYTES = 2**20
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+METRIC_NAMES = (
+    "epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds",
+)  # fmt: skip
+TEST_METRIC_NAMES = ("test_total", "test_reconstruction", "test_kl", "test_mse")
+
+
+def shipped_folder() -> Path:
+    """Where the shipped runs lie: `checkpoints` of a source checkout, or inside the installed package."""
+    package = Path(__file__).parent
+    checkout = package.parent / "checkpoints"
+    return checkout if checkout.is_dir() and (package.parent / "app.py").is_file() else package / "shipped"
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What run.json says, with the state as it really is: "running" only if a process is at it."""
+
+    name: str
+    folder: Path
+    state: str
+    settings: Settings
+    data: dict[str, Any]
+    device: str
+    versions: dict[str, str]
+    created: str
+    epoch: int
+    elapsed_seconds: float
+    results: dict[str, Any]
+    error: str | None
+
+    @property
+    def is_shipped(self) -> bool:
+        return self.name in SHIPPED_RUNS
+
+    @property
+    def has_model(self) -> bool:
+        return (self.folder / "model.safetensors").is_file()
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run with its model: what `load_run` gives."""
+
+    info: RunInfo
+    model: VAE
+    metrics: list[dict[str, float]]
+    evaluation: Evaluation | None
+
+    @property
+    def settings(self) -> Settings:
+        return self.info.settings
+
+
+class Run:
+    """A run folder, for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    def info(self) -> RunInfo:
+        """run.json, checked.
+
+        Raises:
+            RunError: there is no such run, or run.json is damaged.
+        """
+        record = self._record()
+        try:
+            state = record["state"]
+            if state not in STATES:
+                raise RunError(f"run {self.name}: state must be one of {', '.join(STATES)}, not {state!r}")
+            if state == "running" and not self.is_alive():
+                state = "interrupted"
+            return RunInfo(
+                name=self.name,
+                folder=self.folder,
+                state=state,
+                settings=Settings.from_dict(record["settings"]),
+                data=dict(record["data"]),
+                device=str(record["device"]),
+                versions=dict(record["versions"]),
+                created=str(record["created"]),
+                epoch=int(record["epoch"]),
+                elapsed_seconds=float(record["elapsed_seconds"]),
+                results=dict(record["results"]),
+                error=record["error"] if record["error"] is None else str(record["error"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError, SettingsError) as error:
+            raise RunError(f"run {self.name}: run.json is not one of ours ({error})") from error
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            content = _read_limited(self.folder / "run.json", MOST_RECORD_BYTES)
+            record = json.loads(content)
+        except FileNotFoundError as error:
+            raise RunError(f"{self.folder} is not a run folder: it has no run.json") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"run {self.name}: run.json is damaged or cannot be read ({error})") from error
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise RunError(f"run {self.name}: run.json is not of format {FORMAT}, which this version reads")
+        return record
+
+    def is_alive(self) -> bool:
+        """Whether a training process holds the folder's lock."""
+        path = self.folder / "run.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # not ours to lock: a read-only folder has no training in it
+            return False
+
+    def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
+        """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
+
+        A last line still being written is left for the next call. An offset beyond the file's end
+        (the run was resumed and its file shortened) starts again from 0.
+        """
+        path = self.folder / "metrics.jsonl"
+        try:
+            with path.open("rb") as file:
+                if offset > file.seek(0, os.SEEK_END) or offset < 0:
+                    offset = 0
+                file.seek(offset)
+                content = file.read()
+        except FileNotFoundError:
+            return [], 0
+        whole = content[: content.rfind(b"\n") + 1]
+        return [row for line in whole.splitlines() if (row := _metric_row(line))], offset + len(whole)
+
+    def evaluation(self) -> Evaluation | None:
+        """evaluation.npz, or None before the first epoch's end.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            return Evaluation.from_bytes(_read_limited(self.folder / "evaluation.npz", MOST_WEIGHT_BYTES))
+        except FileNotFoundError:
+            return None
+        except RunError as error:
+            raise RunError(f"run {self.name}: {error}") from error
+
+    def model(self) -> VAE:
+        """The trained model, on the CPU, ready to evaluate.
+
+        Raises:
+            RunError: there are no weights yet, or they do not fit the settings.
+        """
+        import torch
+
+        from vae_core.model import VAE
+
+        settings = self.info().settings
+        model = VAE(settings.latent_dim)
+        try:
+            model.load_state_dict(self._tensors("model.safetensors"))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise RunError(f"run {self.name}: the weights do not fit the settings ({reason})") from error
+        if not all(torch.isfinite(weight).all() for weight in model.parameters()):
+            raise RunError(f"run {self.name}: the weights are not finite numbers")
+        return model.to(memory_format=torch.channels_last).eval()
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What a resumed training starts from.
+
+        Raises:
+            RunError: the run keeps none (shipped runs do not, nor runs without a finished epoch).
+        """
+        return self._tensors("training_state.safetensors")
+
+    def _tensors(self, file_name: str) -> dict[str, Tensor]:
+        import safetensors
+        import safetensors.torch
+
+        try:
+            return safetensors.torch.load(_read_limited(self.folder / file_name, MOST_WEIGHT_BYTES))
+        except FileNotFoundError as error:
+            raise RunError(f"run {self.name} has no {file_name}: no epoch of it was finished") from error
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise RunError(f"run {self.name}: {file_name} is damaged ({error})") from error
+
+    def previews(self) -> list[int]:
+        """The iterations for which there are preview pictures, in order."""
+        names = (self.folder / "previews").glob("*-samples.png")
+        return sorted(int(path.name.split("-")[0]) for path in names if path.name.split("-")[0].isdigit())
+
+    def request_stop(self) -> None:
+        """Asks the training process to finish its step, write everything and end."""
+        _write(self.folder / "stop", b"")
+
+
+class RunWriter(Run):
+    """A run folder, for the one process that trains in it. Holds the folder's lock until closed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._lock = FileLock(folder / "run.lock")
+        try:
+            # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
+            self._lock.acquire(timeout=2)
+        except Timeout as error:
+            raise RunError(f"run {self.name} is being trained by another process") from error
+        (folder / "stop").unlink(missing_ok=True)
+
+    @classmethod
+    def create(
+        cls, runs_dir: Path, name: str, settings: Settings, data: dict[str, Any], device: str
+    ) -> RunWriter:
+        """Makes a new run folder.
+
+        Raises:
+            RunError: the name is not usable or taken, or the folder cannot be written.
+        """
+        check_name(name)
+        try:
+            folder = runs_dir / name
+            folder.mkdir(parents=True)
+            (folder / "previews").mkdir()
+            writer = cls(folder)
+        except FileExistsError as error:
+            raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name") from error
+        except OSError as error:
+            raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+        writer.update(
+            format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
+            versions=_versions(), created=_now(), epoch=0, elapsed_seconds=0.0, results={}, error=None,
+            process=os.getpid(),
+        )  # fmt: skip
+        return writer
+
+    def update(self, **changes: Any) -> None:
+        """Writes run.json anew with these fields changed."""
+        try:
+            record = self._record()
+        except RunError:
+            record = {}
+        record |= changes | {"updated": _now()}
+        _write(self.folder / "run.json", json.dumps(record, indent=1).encode())
+
+    def append_metrics(self, row: dict[str, float]) -> None:
+        """One line at the end of metrics.jsonl, to six significant digits."""
+        line = json.dumps({name: float(f"{value:.6g}") if isinstance(value, float) else value
+                           for name, value in row.items()})
+        with (self.folder / "metrics.jsonl").open("ab") as file:
+            file.write(line.encode() + b"\n")
+
+    def forget_after(self, epoch: int) -> None:
+        """Drops the reports and previews of the epochs after this one, before they are trained again."""
+        rows, _ = self.metrics()
+        kept = [row for row in rows if row["epoch"] <= epoch]
+        _write(self.folder / "metrics.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in kept))
+        last = kept[-1]["iteration"] if kept else -1
+        for iteration in self.previews():
+            if iteration > last:
+                for path in (self.folder / "previews").glob(f"{iteration:06d}-*.png"):
+                    path.unlink()
+
+    def save_model(self, model: VAE, settings: Settings) -> None:
+        """The weights, float32, with the settings as the file's metadata."""
+        import safetensors.torch
+
+        weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+        description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
+        _write(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
+
+    def save_training_state(self, tensors: dict[str, Tensor]) -> None:
+        """What `training_state` reads."""
+        import safetensors.torch
+
+        _write(self.folder / "training_state.safetensors", safetensors.torch.save(tensors))
+
+    def save_evaluation(self, evaluation: Evaluation) -> None:
+        """What `evaluation` reads, and its summary in run.json."""
+        _write(self.folder / "evaluation.npz", evaluation.to_bytes())
+        self.update(results=evaluation.summary() | {"mse_mean_decoded": float(evaluation.errors_mean.mean())})
+
+    def save_preview(self, iteration: int, kind: str, png: bytes) -> None:
+        """A picture of how the model stood at an iteration; kind is "reconstructions" or "samples"."""
+        _write(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
+
+    def stop_requested(self) -> bool:
+        return (self.folder / "stop").exists()
+
+    def close(self) -> None:
+        """Releases the folder."""
+        (self.folder / "stop").unlink(missing_ok=True)
+        self._lock.release()
+
+
+def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "checkpoints") -> Run:
+    """A run by its folder's path, or by name in `runs_dir` or among the shipped runs.
+
+    Raises:
+        RunError: there is none; says which there are.
+    """
+    as_path = Path(run)
+    if (as_path / "run.json").is_file():
+        return Run(as_path.resolve())
+    if NAME_PATTERN.fullmatch(str(run)):
+        for parent in (Path(runs_dir), shipped_folder()):
+            if (parent / str(run) / "run.json").is_file():
+                return Run((parent / str(run)).resolve())
+    known = ", ".join(found.name for found in list_runs(runs_dir)) or "none"
+    raise RunError(f"no run named {str(run)!r}; there are: {known}")
+
+
+def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
+    """All readable runs: the shipped ones first, then those of `runs_dir`, newest first."""
+    found: dict[str, RunInfo] = {}
+    for parent in (Path(runs_dir), shipped_folder()):
+        for folder in _run_folders(parent):
+            try:
+                found.setdefault(folder.name, Run(folder.resolve()).info())
+            except RunError:
+                continue
+    shipped = [found[name] for name in SHIPPED_RUNS if name in found]
+    others = [info for info in found.values() if not info.is_shipped]
+    return shipped + sorted(others, key=lambda info: info.created, reverse=True)
+
+
+def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "checkpoints") -> LoadedRun:
+    """A run with its model, settings, metrics and evaluation; `run` is a name or a folder's path.
+
+    Raises:
+        RunError: there is no such run, it has no weights yet, or a file of it is damaged.
+    """
+    found = find_run(run, runs_dir)
+    return LoadedRun(found.info(), found.model(), found.metrics()[0], found.evaluation())
+
+
+def check_name(name: str) -> None:
+    """Raises RunError unless a new run may have this name."""
+    if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
+        raise RunError(
+            f"a run's name has 1 to 64 letters, digits, dots, dashes or underscores and begins with a "
+            f"letter or digit, not {name!r}"
+        )
+    if name in SHIPPED_RUNS:
+        raise RunError(f"{name} is the name of a shipped run; choose another name")
+
+
+def new_name(runs_dir: Path, stem: str = "run") -> str:
+    """A name that is not taken: the stem and the time, numbered if need be."""
+    base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, 1000))
+    return next(name for name in names if not (runs_dir / name).exists())
+
+
+def _run_folders(parent: Path) -> Iterator[Path]:
+    try:
+        yield from sorted(path.parent for path in parent.glob("*/run.json"))
+    except OSError:
+        return
+
+
+def _metric_row(line: bytes) -> dict[str, float] | None:
+    """One report, or None for a line that is not one (torn by a crash)."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not all(_is_number(row.get(name)) for name in METRIC_NAMES):
+        return None
+    return {
+        name: row[name] for name in (*METRIC_NAMES, *TEST_METRIC_NAMES) if _is_number(row.get(name))
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _read_limited(path: Path, most_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise RunError(f"{path.name} is larger than {most_bytes:,} bytes; expected far less")
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Under a temporary name, then renamed: a reader sees the old file or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "vae_core": __version__, "torch": metadata.version("torch")}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,132 @@
+"""The settings of a training: one frozen dataclass, validated where it is made, passed whole.
+
+The fields' metadata holds the sentence and the range that the command line and the app both show.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vae_core.errors import SettingsError
+
+
+def _setting(default: Any, about: str, **limits: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"about": about, **limits})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training does. The defaults are the reference recipe of the MathWorks example.
+
+    Raises:
+        SettingsError: a value has the wrong type or is outside its range; names the field.
+    """
+
+    epochs: int = _setting(30, "How often every training image is seen.", minimum=1, maximum=10_000)
+    batch_size: int = _setting(
+        128, "Images per optimiser step; a partial last batch is dropped.", minimum=1, maximum=60_000
+    )
+    learning_rate: float = _setting(
+        1e-3, "Adam's step size; the peak of it with the one-cycle schedule.", above=0.0, maximum=1e9
+    )
+    latent_dim: int = _setting(
+        16, "Numbers in a latent vector: the knobs of the model.", minimum=1, maximum=256
+    )
+    beta: float = _setting(
+        1.0, "Weight of the KL term; 1 is the ELBO, larger values cost detail.", minimum=0.0, maximum=1e6
+    )
+    likelihood: str = _setting(
+        "gaussian",
+        "How a pixel's error is counted: gaussian is the reference, calibrated learns sharper digits.",
+        choices=("gaussian", "bernoulli", "calibrated"),
+    )
+    schedule: str = _setting(
+        "constant",
+        "How the learning rate moves: constant, or one-cycle (a short warm-up, then down to zero).",
+        choices=("constant", "one-cycle"),
+    )
+    seed: int = _setting(
+        0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**63 - 1
+    )
+    limit: int | None = _setting(
+        None, "Train on the first so many images only; empty for all.", minimum=1, maximum=10_000_000
+    )
+    device: str = _setting("auto", "Where to compute: auto, cpu, cuda or cuda:N.")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _checked(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Settings:
+        """Settings from what `to_dict` gave; unknown names are refused."""
+        if not isinstance(values, dict):
+            raise SettingsError("settings", f"settings must be an object of names and values, not {values!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise SettingsError(
+                str(unknown[0]), f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def changes(self, other: Settings | None = None) -> dict[str, Any]:
+        """The fields in which these settings differ from `other` (the reference recipe by default)."""
+        other = other or PRESETS["reference"]
+        return {name: value for name, value in self.to_dict().items() if value != getattr(other, name)}
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    name, limits = field.name, field.metadata
+    if field.type == "str":
+        return _checked_text(name, value, limits.get("choices"))
+    if value is None and "None" in str(field.type):
+        return None
+    whole = str(field.type).startswith("int")
+    expected = f"{name} must be {_range_in_words(limits, whole)}, not {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise SettingsError(name, expected)
+    if whole and value != int(value):
+        raise SettingsError(name, expected)
+    if not limits.get("minimum", -math.inf) <= value <= limits["maximum"] or value <= limits.get(
+        "above", -math.inf
+    ):
+        raise SettingsError(name, expected)
+    return int(value) if whole else float(value)
+
+
+def _checked_text(name: str, value: Any, choices: tuple[str, ...] | None) -> str:
+    if choices and value not in choices:
+        raise SettingsError(name, f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    if name == "device" and not _is_device(value):
+        raise SettingsError(name, f"device must be auto, cpu, cuda or cuda:N, not {value!r}")
+    return value
+
+
+def _is_device(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    kind, _, number = value.partition(":")
+    return value in ("auto", "cpu", "cuda") or (kind == "cuda" and number.isascii() and number.isdigit())
+
+
+def _range_in_words(limits: Any, whole: bool) -> str:
+    kind = "a whole number" if whole else "a number"
+    low = f"from {limits['minimum']:g}" if "minimum" in limits else f"above {limits['above']:g}"
+    high = limits["maximum"]
+    return f"{kind} {low} to {high if whole else format(high, 'g')}"
+
+
+PRESETS: dict[str, Settings] = {
+    "reference": Settings(),
+    "quick": Settings(epochs=6, learning_rate=4e-3, schedule="one-cycle"),
+    "sharp": Settings(epochs=8, learning_rate=3e-3, schedule="one-cycle", likelihood="calibrated"),
+}
+"""Named settings: the MathWorks recipe, one for a short wait, one for crisp pictures."""

@@ -1,0 +1,257 @@
+"""The training loop: settings and images in, a stream of reports out. No files, no screen.
+
+Whoever consumes the stream decides what to keep, what to show and when to stop (by not asking on).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_core.data import ImageSet
+from vae_core.errors import SettingsError, TrainingError
+from vae_core.evaluation import as_batch, evaluate
+from vae_core.loss import elbo_loss
+from vae_core.model import VAE
+from vae_core.records import Evaluation
+from vae_core.settings import Settings
+
+REPORT_SECONDS = 0.05
+"""The shortest time between two reports: twenty a second at most."""
+WARM_UP_SHARE = 0.3
+"""The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
+
+
+@dataclass
+class TrainingState:
+    """All that a training needs to go on exactly where it stood."""
+
+    model: VAE
+    optimizer: torch.optim.Adam
+    noise: torch.Generator
+    epoch: int = 0
+    iteration: int = 0
+    elapsed_seconds: float = 0.0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, optimiser moments, random state and counters, for safetensors."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        tensors["noise"] = self.noise.get_state()
+        tensors["counters"] = torch.tensor(
+            [self.epoch, self.iteration, self.elapsed_seconds], dtype=torch.float64
+        )
+        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Takes over what `tensors` gave."""
+        weights = _under(tensors, "model.")
+        self.model.load_state_dict(weights)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            index, _, moment = name.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.noise.set_state(tensors["noise"])
+        epoch, iteration, self.elapsed_seconds = tensors["counters"].tolist()
+        self.epoch, self.iteration = int(epoch), int(iteration)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a training stands. Losses are nats per image, means over the iterations since the last report."""
+
+    epoch: int
+    iteration: int
+    total: float
+    reconstruction: float
+    kl: float
+    images_per_second: float
+    elapsed_seconds: float
+    state: TrainingState = field(repr=False, compare=False)
+    """The live model and optimiser: read it before asking for the next report."""
+
+
+@dataclass(frozen=True)
+class EpochReport(Report):
+    """The report that ends an epoch; with the test set's figures if there is a test set."""
+
+    evaluation: Evaluation | None = None
+
+
+def train(
+    settings: Settings,
+    training_set: ImageSet,
+    test_set: ImageSet | None = None,
+    resume_from: dict[str, Tensor] | None = None,
+) -> Iterator[Report]:
+    """Trains a VAE and reports on the way, at most twenty times a second.
+
+    Args:
+        settings: what to do.
+        training_set: its first `settings.limit` images are trained on.
+        test_set: evaluated at each epoch's end, with the same noise each time.
+        resume_from: what `TrainingState.tensors` gave at an epoch's end; the training goes on from
+            there exactly as if it had never stopped (bit for bit on the CPU).
+
+    Yields:
+        `Report`s, and an `EpochReport` at each epoch's end.
+
+    Raises:
+        SettingsError: the device is not there, or there are fewer images than in one mini-batch.
+        TrainingError: the loss is no longer finite.
+    """
+    device = choose_device(settings.device)
+    images = torch.from_numpy(np.array(training_set.images[: settings.limit])).to(device)
+    iterations_per_epoch = len(images) // settings.batch_size
+    if iterations_per_epoch == 0:
+        raise SettingsError(
+            "batch_size",
+            f"batch_size {settings.batch_size} is more than the {len(images)} training images; "
+            "expected at least one full mini-batch",
+        )
+    state = new_state(settings, device)
+    if resume_from is not None:
+        state.load(resume_from)
+    model, optimizer = state.model, state.optimizer
+    clock = _Clock(state.elapsed_seconds)
+    sums = torch.zeros(3, device=device)  # total, reconstruction, kl since the last report
+    since_report, last_report = 0, time.monotonic()
+
+    while state.epoch < settings.epochs:
+        model.train()
+        for indices in shuffled_batches(len(images), settings, state.epoch, device):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
+            batch = as_batch(images[indices])  # (N, 1, 28, 28) in [0, 1]
+            reconstruction, mean, log_variance = model(batch, state.noise)
+            loss = elbo_loss(
+                reconstruction, batch, mean, log_variance, settings.beta, settings.likelihood
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
+            optimizer.step()
+
+            state.iteration += 1
+            since_report += 1
+            sums += torch.stack(loss).detach()
+            now = time.monotonic()
+            ends_epoch = state.iteration % iterations_per_epoch == 0
+            if now - last_report >= REPORT_SECONDS or ends_epoch or state.iteration == 1:
+                total, reconstruction_term, kl = (sums / since_report).tolist()  # waits for the device
+                if not math.isfinite(total):
+                    raise TrainingError(
+                        f"the loss became {total} in iteration {state.iteration}: the training diverged. "
+                        f"Try a smaller learning rate than {settings.learning_rate:g}"
+                    )
+                speed = since_report * settings.batch_size / max(time.monotonic() - last_report, 1e-9)
+                report = Report(
+                    epoch=state.epoch + 1,
+                    iteration=state.iteration,
+                    total=total,
+                    reconstruction=reconstruction_term,
+                    kl=kl,
+                    images_per_second=speed,
+                    elapsed_seconds=clock.seconds(),
+                    state=state,
+                )
+                sums.zero_()
+                since_report = 0
+                if not ends_epoch:
+                    yield report
+                last_report = time.monotonic()
+        state.epoch += 1
+        evaluation = None
+        if test_set is not None:
+            evaluation = evaluate(
+                model, test_set, likelihood=settings.likelihood, beta=settings.beta, seed=settings.seed
+            )
+        state.elapsed_seconds = clock.seconds()
+        yield EpochReport(
+            **{**vars(report), "elapsed_seconds": state.elapsed_seconds}, evaluation=evaluation
+        )
+        last_report = time.monotonic()
+
+
+def new_state(settings: Settings, device: torch.device) -> TrainingState:
+    """A model with seeded initial weights, its optimiser and its source of noise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = VAE(settings.latent_dim)
+    model.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True
+    )
+    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed))
+
+
+def shuffled_batches(
+    count: int, settings: Settings, epoch: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The indices of each full mini-batch of an epoch, int64 (batch_size,).
+
+    The order follows from seed and epoch alone, so that a resumed epoch sees the same batches.
+    """
+    order_seed = int(np.random.SeedSequence([settings.seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(order_seed)).to(device)
+    full = count - count % settings.batch_size
+    yield from order[:full].split(settings.batch_size)
+
+
+def learning_rate_at(settings: Settings, iteration: int, iterations_per_epoch: int) -> float:
+    """The learning rate of an iteration: constant, or one cosine rise and fall over the whole run."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    done = iteration / (settings.epochs * iterations_per_epoch)
+    if done < WARM_UP_SHARE:
+        return settings.learning_rate * (0.04 + 0.96 * _cosine_rise(done / WARM_UP_SHARE))
+    return settings.learning_rate * _cosine_rise((1 - done) / (1 - WARM_UP_SHARE))
+
+
+def _cosine_rise(share: float) -> float:
+    return 0.5 - 0.5 * math.cos(math.pi * share)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for auto, cpu, cuda or cuda:N; auto takes the GPU when there is one.
+
+    Raises:
+        SettingsError: a CUDA device was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            "device", f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return device
+
+
+def device_in_words(device: torch.device) -> str:
+    """Such as "CPU, 2 threads" or "NVIDIA H200"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+class _Clock:
+    """Seconds of training, going on from an earlier part's."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.monotonic() - before
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,60 @@
+"""The training process of the app: gets ready, waits for one job on standard input, performs it.
+
+Its first line of output is "worker: started", or "worker: " and why not. After that it writes nothing:
+the run folder tells the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+
+def main() -> int:
+    """Performs one job; ends quietly if standard input closes without one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir")
+    options = parser.parse_args()
+
+    from vae_core import training  # noqa: F401  (the slow import, while there is time)
+    from vae_core.data import load_dataset
+    from vae_core.errors import VAEStudioError
+    from vae_core.jobs import Job, perform
+
+    try:
+        dataset, problem = load_dataset(options.data_dir), None
+    except VAEStudioError as error:
+        dataset, problem = None, error
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    started = False
+    try:
+        if problem is not None:
+            raise problem
+        for _ in perform(Job(**json.loads(line)), dataset):
+            if not started:
+                _say("started")
+                started = True
+    except VAEStudioError as error:
+        if not started:
+            _say(" ".join(str(error).split()))
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    """The one answer to the app; it may be gone, and later output must not end the training."""
+    try:
+        print(f"worker: {text}", flush=True)
+    except OSError:
+        pass
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())
+    os.dup2(silence, sys.stderr.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
