@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vae_core.data import ImageSet
@@ -41,42 +42,44 @@ def evaluate(
     """
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
-    means, log_variances, errors, errors_mean, cross_entropies = [], [], [], [], []
+    means, log_variances = [], []
+    sampled: list[tuple[Tensor, Tensor]] = []  # nats and error of each image
+    from_mean: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(images), BATCH):
         chunk = np.array(images.images[start : start + BATCH])
-        batch = as_batch(torch.from_numpy(chunk).to(device))
-        mean, log_variance = model.encode(batch)
-        reconstruction = model.decode(model.sample(mean, log_variance, noise))
-        errors.append(per_image_error(reconstruction, batch))
-        errors_mean.append(per_image_error(model.decode(mean), batch))
-        if likelihood == "bernoulli":
-            cross_entropies.append(
-                torch.nn.functional.binary_cross_entropy(reconstruction, batch, reduction="none").sum((1, 2, 3))
-            )
+        batch = as_batch(torch.from_numpy(chunk).to(device))  # (N, 1, 28, 28) in [0, 1]
+        mean, log_variance = model.encode(batch)  # (N, K) each
+        z = model.sample(mean, log_variance, noise)
+        for latents, gathered in ((z, sampled), (mean, from_mean)):
+            reconstruction = model.decode(latents)
+            error = per_image_error(reconstruction, batch)
+            nats = _cross_entropy(reconstruction, batch) if likelihood == "bernoulli" else error
+            gathered.append((nats, error))
         means.append(mean)
         log_variances.append(log_variance)
         progress(start + len(batch))
 
     mean, log_variance = torch.cat(means).double(), torch.cat(log_variances).double()
-    sampled = torch.cat(errors)
     kl_terms = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean(dim=0)
-    mse = sampled.double().mean().item()
-    if likelihood == "bernoulli":
-        reconstruction_term = torch.cat(cross_entropies).double().mean().item()
-    else:
-        reconstruction_term = _gaussian_nats(mse, likelihood)
     kl = kl_terms.sum().item()
+    nats, errors = (torch.cat(column) for column in zip(*sampled, strict=True))
+    nats_mean, errors_mean = (torch.cat(column) for column in zip(*from_mean, strict=True))
+    reconstruction_term = _reconstruction_term(nats, likelihood)
+    reconstruction_mean = _reconstruction_term(nats_mean, likelihood)
     return Evaluation(
         total=reconstruction_term + beta * kl,
         reconstruction=reconstruction_term,
         kl=kl,
-        errors=_float32(sampled),
-        errors_mean=_float32(torch.cat(errors_mean)),
+        total_mean=reconstruction_mean + beta * kl,
+        reconstruction_mean=reconstruction_mean,
+        errors=_float32(errors),
+        errors_mean=_float32(errors_mean),
         labels=np.array(images.labels),
         kl_per_dimension=_float32(kl_terms),
         variance_of_mean=_float32(mean.var(dim=0, correction=0)),
         class_means=_class_means(mean.cpu().numpy(), images.labels),
         means=mean.cpu().numpy().astype(np.float16),
+        name=images.name,
         source=images.source,
     )
 
@@ -95,7 +98,7 @@ def importance_weighted_bound(
     samples: int = 1000,
     count: int = 100,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> float:
     """A tighter bound than the ELBO on the negative log-likelihood, in nats per image, lower is better.
 
@@ -106,7 +109,7 @@ def importance_weighted_bound(
         variance: of a pixel under the "calibrated" likelihood, its mean squared error on the test set.
         samples: S for each image.
         count: how many images, spread evenly over the set.
-        progress: told the number of images done.
+        progress: told the numbers of images done and to do.
     """
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
@@ -123,16 +126,14 @@ def importance_weighted_bound(
         )
         log_weights = (log_likelihood + log_prior_ratio).double()
         bounds.append(math.log(samples) - torch.logsumexp(log_weights, dim=0).item())
-        progress(done)
+        progress(done, len(chosen))
     return float(np.mean(bounds))
 
 
 def _log_likelihood(decoded: Tensor, image: Tensor, likelihood: str, variance: float) -> Tensor:
     """log p(x | z) of one image (1, 1, 28, 28) for each decoded picture (S, 1, 28, 28): float (S,)."""
     if likelihood == "bernoulli":
-        target = image.expand_as(decoded)
-        entropy = torch.nn.functional.binary_cross_entropy(decoded, target, reduction="none")
-        return -entropy.sum((1, 2, 3))
+        return -_cross_entropy(decoded, image.expand_as(decoded))
     squared = (decoded - image).square().sum((1, 2, 3))
     if likelihood == "gaussian":
         return -0.5 * squared
@@ -140,11 +141,19 @@ def _log_likelihood(decoded: Tensor, image: Tensor, likelihood: str, variance: f
     return -0.5 * (squared / variance + image[0].numel() * (math.log(variance) + LOG_TWO_PI))
 
 
-def _gaussian_nats(mse: float, likelihood: str, pixels: int = 784) -> float:
-    """The reconstruction term of a whole set from its mean squared error per pixel."""
+def _cross_entropy(decoded: Tensor, images: Tensor) -> Tensor:
+    """Binary cross-entropy of each image, summed over pixels: float (N,), nats."""
+    return F.binary_cross_entropy(decoded, images, reduction="none").sum((1, 2, 3))
+
+
+def _reconstruction_term(values: Tensor, likelihood: str, pixels: int = 784) -> float:
+    """The set's reconstruction loss from each image's cross-entropy or mean squared error."""
+    average = values.double().mean().item()
+    if likelihood == "bernoulli":
+        return average
     if likelihood == "gaussian":
-        return 0.5 * pixels * mse
-    return 0.5 * pixels * (math.log(max(mse, SMALLEST_VARIANCE)) + LOG_TWO_PI + 1.0)
+        return 0.5 * pixels * average
+    return 0.5 * pixels * (math.log(max(average, SMALLEST_VARIANCE)) + LOG_TWO_PI + 1.0)
 
 
 def _class_means(means: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -42,3 +43,8 @@ def png_bytes(image: np.ndarray, scale: int = 1) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def square_tiles(images: np.ndarray) -> np.ndarray:
+    """float (N, 28, 28) in [0, 1], N at least 1, as one tiled picture about as wide as high: uint8 (H, W)."""
+    return tile(to_grey(images), columns=math.ceil(math.sqrt(len(images))))

@@ -14,6 +14,7 @@ from vae_core.errors import RunError
 ACTIVE_VARIANCE = 0.01
 """A latent is in use if its mean varies by more than this over the data (Burda et al. 2016)."""
 
+SCALARS = ("total", "reconstruction", "kl", "total_mean", "reconstruction_mean", "iwae")
 MOST_UNPACKED_BYTES = 256 * 2**20
 
 
@@ -24,6 +25,7 @@ class Evaluation:
     Attributes:
         total, reconstruction, kl: the ELBO loss and its terms under the model's own likelihood, with
             sampled latents, as in training.
+        total_mean, reconstruction_mean: the same, decoded from the posterior's mean.
         errors: float32 (N,), each image's mean squared error over its 784 pixels, latents sampled.
         errors_mean: float32 (N,), the same, decoded from the posterior's mean.
         labels: uint8 (N,).
@@ -31,6 +33,7 @@ class Evaluation:
         variance_of_mean: float32 (K,), how much each latent's mean moves over the images.
         class_means: float32 (C, K), the average mean of each class, by class number.
         means: float16 (N, K), the posterior means, for the map.
+        name: the data set's name.
         source: the data set in words.
         iwae: the importance-weighted bound in the unit of `total`; None until it is computed.
     """
@@ -38,6 +41,8 @@ class Evaluation:
     total: float
     reconstruction: float
     kl: float
+    total_mean: float
+    reconstruction_mean: float
     errors: np.ndarray
     errors_mean: np.ndarray
     labels: np.ndarray
@@ -45,6 +50,7 @@ class Evaluation:
     variance_of_mean: np.ndarray
     class_means: np.ndarray
     means: np.ndarray
+    name: str
     source: str
     iwae: float | None = None
 
@@ -54,11 +60,11 @@ class Evaluation:
         return int((self.variance_of_mean > ACTIVE_VARIANCE).sum())
 
     def summary(self, sampled: bool = True) -> dict[str, float | int | str | None]:
-        """The figures of `evaluate --json`; errors with sampled latents, or with the mean."""
+        """The figures of `evaluate --json`, decoded from sampled latents or from the mean."""
         errors = self.errors if sampled else self.errors_mean
         return {
-            "total": self.total,
-            "reconstruction": self.reconstruction,
+            "total": self.total if sampled else self.total_mean,
+            "reconstruction": self.reconstruction if sampled else self.reconstruction_mean,
             "kl": self.kl,
             "mse_mean": float(errors.mean(dtype=np.float64)),
             "mse_median": float(np.median(errors)),
@@ -92,12 +98,12 @@ class Evaluation:
                 values = {field.name: arrays[field.name] for field in fields(cls)}
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
             raise RunError(f"evaluation.npz is damaged or incomplete: {error}") from error
-        for name in ("total", "reconstruction", "kl", "iwae"):
+        for name in SCALARS:
             if values[name].shape != () or values[name].dtype.kind != "f":
                 raise RunError(f"evaluation.npz: {name} must be one number")
             values[name] = values[name].item()
         values["iwae"] = None if math.isnan(values["iwae"]) else values["iwae"]
-        values["source"] = str(values["source"])
+        values["name"], values["source"] = str(values["name"]), str(values["source"])
         evaluation = cls(**values)
         evaluation._check_shapes()
         return evaluation

@@ -374,6 +374,27 @@ def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     return LoadedRun(found.info(), found.model(), found.metrics()[0], found.evaluation())
 
 
+def store_evaluation(info: RunInfo, evaluation: Evaluation) -> bool:
+    """Keeps an evaluation with its run if it was made on the run's own test set; returns whether it was.
+
+    A folder that cannot be written, or that a training is writing, keeps what it has.
+    """
+    same_test_set = info.data.get("name") == evaluation.name and info.data.get("test_images") == len(
+        evaluation.errors
+    )
+    if not same_test_set or not os.access(info.folder, os.W_OK):
+        return False
+    try:
+        run = RunWriter(info.folder)
+    except RunError:
+        return False
+    try:
+        run.save_evaluation(evaluation)
+    finally:
+        run.close()
+    return True
+
+
 def check_name(name: str) -> None:
     """Raises RunError unless a new run may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):

@@ -1,0 +1,313 @@
+"""The command line: `python -m vae_core COMMAND`, also installed as `vae-studio`.
+
+As thin as the app: it reads options, calls one function of the package and shows what came of it.
+Slow imports wait until the command that needs them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vae_core import __version__
+from vae_core.errors import SettingsError, VAEStudioError
+from vae_core.settings import PRESETS, Settings
+
+if TYPE_CHECKING:
+    from vae_core.data import Dataset
+
+FAILED, WRONG_USAGE = 1, 2
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+app = typer.Typer(
+    help="VAE Studio on the command line: train, evaluate and use variational autoencoders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _option_of(field_name: str, default: Any = None) -> Any:
+    """A command-line option for a field of Settings, with the field's own sentence as its help."""
+    field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
+    choices = field.metadata.get("choices")
+    about = field.metadata["about"] + (f" [{'|'.join(choices)}]" if choices else "")
+    flag = "--" + field_name.replace("_", "-")
+    return typer.Option(flag, help=f"{escape(about)} Reference: {field.default}.", show_default=False)
+
+
+RunArgument = Annotated[str, typer.Argument(help="A run's name, or the path of its folder.", metavar="RUN")]
+DataDir = Annotated[
+    str | None, typer.Option(help="Folder with the four IDX files; else $MNIST_DIR, the cache, a download.")
+]
+RunsDir = Annotated[Path, typer.Option(help="Folder of the runs, read beside the shipped ones.")]
+Device = Annotated[str, _option_of("device")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def main() -> None:
+    """Runs the command line; every mistake ends as one line on standard error and an exit code."""
+    try:
+        app()
+    except SettingsError as error:
+        _complain(error)
+        sys.exit(WRONG_USAGE)
+    except VAEStudioError as error:
+        _complain(error)
+        sys.exit(FAILED)
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(130)
+    except OSError as error:
+        _complain(f"{error.filename or 'file'}: {error.strerror or error}")
+        sys.exit(FAILED)
+
+
+def _complain(problem: object) -> None:
+    line = " ".join(str(problem).split())
+    print(f"error: {line}", file=sys.stderr)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def data(data_dir: DataDir = None) -> None:
+    """Find or fetch the data set, verify it, and say what it is."""
+    dataset = _load(data_dir)
+    print(f"{dataset.train.source}")
+    if dataset.train.folder is not None:
+        print(f"folder: {dataset.train.folder}")
+    print(f"training images: {len(dataset.train):,}")
+    print(f"test images: {len(dataset.test):,}")
+    print("size: 28x28 pixels, grey, scaled to [0, 1] for training")
+
+
+@app.command()
+def train(
+    epochs: Annotated[int | None, _option_of("epochs")] = None,
+    batch_size: Annotated[int | None, _option_of("batch_size")] = None,
+    learning_rate: Annotated[float | None, _option_of("learning_rate")] = None,
+    latent_dim: Annotated[int | None, _option_of("latent_dim")] = None,
+    beta: Annotated[float | None, _option_of("beta")] = None,
+    likelihood: Annotated[str | None, _option_of("likelihood")] = None,
+    schedule: Annotated[str | None, _option_of("schedule")] = None,
+    seed: Annotated[int | None, _option_of("seed")] = None,
+    limit: Annotated[int | None, _option_of("limit")] = None,
+    device: Annotated[str | None, _option_of("device")] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("checkpoints"),
+    name: Annotated[str | None, typer.Option(help="Name of the new run; made up from the time if absent.")] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"Settings to start from: {', '.join(PRESETS)}; other options override it.")
+    ] = "reference",
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run, to more --epochs if given.")
+    ] = None,
+) -> None:
+    """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood."""
+    if preset not in PRESETS:
+        raise SettingsError("preset", f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    chosen = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+        "latent_dim": latent_dim, "beta": beta, "likelihood": likelihood, "schedule": schedule,
+        "seed": seed, "limit": limit, "device": device,
+    }  # fmt: skip
+    chosen = {option: value for option, value in chosen.items() if value is not None}
+
+    from vae_core.jobs import perform, prepare, prepare_resume
+
+    if resume is None:
+        settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
+        job = prepare(settings, runs_dir, name, data_dir)
+    else:
+        if others := sorted(set(chosen) - {"epochs"}):
+            raise SettingsError(
+                others[0], f"--resume keeps the run's own settings; only --epochs can change, not {', '.join(others)}"
+            )
+        job = prepare_resume(resume, runs_dir, epochs, data_dir)
+        settings = Settings.from_dict(job.settings)
+    dataset = _load(data_dir)
+    count = len(dataset.train.images[: settings.limit])
+    out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
+    iterations = count // settings.batch_size * settings.epochs
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+    )  # fmt: skip
+    report = None
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-")
+        for report in perform(job, dataset):
+            bar.update(
+                task,
+                completed=report.iteration,
+                epoch=f"{report.epoch}/{settings.epochs}",
+                loss=f"{report.total:.2f}",
+                speed=f"{report.images_per_second:,.0f}",
+            )
+            if evaluation := getattr(report, "evaluation", None):
+                out.print(
+                    f"epoch {report.epoch}: test loss {evaluation.total:.2f} nats "
+                    f"(reconstruction {evaluation.reconstruction:.2f}, KL {evaluation.kl:.2f}), "
+                    f"per-pixel error {evaluation.errors.mean():.4f}"
+                )
+
+    from vae_core.runs import find_run
+
+    run = find_run(job.name, job.runs_dir).info()
+    out.print(f"run {escape(run.name)} is {run.state}: {escape(str(run.folder))}", soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    as_json: AsJson = False,
+    sampled: Annotated[
+        bool, typer.Option("--sampled/--mean", help="Decode sampled latents, as the reference does, or the mean.")
+    ] = True,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("checkpoints"),
+    device: Device = "auto",
+) -> None:
+    """Measure a run on the test set: loss, errors, active units, importance-weighted bound.
+
+    What is measured on the run's own test set is stored in its folder.
+    """
+    from vae_core.evaluation import evaluate as measure
+    from vae_core.evaluation import importance_weighted_bound
+    from vae_core.runs import load_run, store_evaluation
+    from vae_core.training import choose_device
+
+    loaded = load_run(run, runs_dir)
+    dataset = _load(data_dir, quiet=as_json)
+    settings = loaded.settings
+    model = loaded.model.to(choose_device(device))
+    with Progress(console=err, disable=as_json, transient=True) as bar:
+        task = bar.add_task("test images", total=len(dataset.test))
+        evaluation = measure(
+            model, dataset.test, settings.likelihood, settings.beta, settings.seed,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+        bound_task = bar.add_task("importance-weighted bound", total=100)
+        bound = importance_weighted_bound(
+            model, dataset.test, settings.likelihood, float(evaluation.errors.mean()), seed=settings.seed,
+            progress=lambda done, count: bar.update(bound_task, completed=done, total=count),
+        )  # fmt: skip
+    evaluation = dataclasses.replace(evaluation, iwae=bound)
+    store_evaluation(loaded.info, evaluation)
+    summary = evaluation.summary(sampled)
+    if as_json:
+        print(json.dumps(summary))
+        return
+    table = Table(title=f"{loaded.info.name}, {'sampled latents' if sampled else 'posterior mean'}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    units = {"total": "nats", "reconstruction": "nats", "kl": "nats", "iwae": "nats"}
+    for figure, value in summary.items():
+        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        table.add_row(figure, text, units.get(figure, "per pixel" if figure.startswith("mse") else ""))
+    out.print(table)
+
+
+@app.command()
+def generate(
+    run: RunArgument,
+    out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
+    count: Annotated[int, typer.Option(help="How many digits, 1 to 400.", min=1, max=400)] = 64,
+    seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
+    scale: Annotated[int, typer.Option(help="Pixels of the file for each pixel of a digit.", min=1, max=8)] = 2,
+    runs_dir: RunsDir = Path("checkpoints"),
+) -> None:
+    """Decode latent vectors drawn from N(0, I) into one tiled picture."""
+    from vae_core.pictures import png_bytes, square_tiles
+    from vae_core.runs import load_run
+    from vae_core.usage import generate_images
+
+    images = generate_images(load_run(run, runs_dir).model, count, seed)
+    _write_picture(out_file, png_bytes(square_tiles(images), scale))
+    print(f"{count} generated images: {out_file}")
+
+
+@app.command()
+def reconstruct(
+    run: RunArgument,
+    image: Annotated[Path, typer.Argument(help="A picture of one digit, dark on light or light on dark.")],
+    out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path("reconstruction.png"),
+    runs_dir: RunsDir = Path("checkpoints"),
+) -> None:
+    """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
+    from vae_core.pictures import png_bytes, to_grey
+    from vae_core.runs import load_run
+    from vae_core.sketch import read_picture, to_mnist_form
+    from vae_core.usage import reconstruct_image
+
+    sketch = to_mnist_form(read_picture(image.read_bytes()))
+    reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
+    _write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
+    print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")
+
+
+@app.command()
+def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> None:
+    """List the runs: state, settings, test loss."""
+    from vae_core.runs import list_runs
+
+    found = list_runs(runs_dir)
+    if as_json:
+        rows = [
+            {"name": run.name, "state": run.state, "epoch": run.epoch, "test_total": run.results.get("total"),
+             "settings": run.settings.to_dict(), "data": run.data, "created": run.created, "error": run.error}
+            for run in found
+        ]  # fmt: skip
+        print(json.dumps({"runs": rows}))
+        return
+    table = Table("run", "state", "epochs", "test loss", "settings that differ", "data", "made")
+    for run in found:
+        loss = run.results.get("total")
+        table.add_row(
+            escape(run.name),
+            run.state,
+            f"{run.epoch}/{run.settings.epochs}",
+            f"{loss:.2f}" if isinstance(loss, float) else "-",
+            escape(", ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
+            escape(str(run.data.get("name", "-"))),
+            escape(run.created[:10]),
+        )
+    out.print(table)
+
+
+def _load(data_dir: str | None, quiet: bool = False) -> Dataset:
+    from vae_core.data import HOW_TO_GET_ALL, load_dataset
+
+    dataset = load_dataset(data_dir)
+    if dataset.train.is_sample and not quiet:
+        print(f"Using {dataset.train.source}. {HOW_TO_GET_ALL}", file=sys.stderr)
+    return dataset
+
+
+def _write_picture(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Brings any picture of a digit to MNIST's own form, the only form the model has learned.
+
+MNIST's form (LeCun, Cortes and Burges, "The MNIST database"): light ink on black, the digit fitted with
+its proportions into 20x20 pixels with anti-aliasing, and placed in 28x28 by its centre of mass.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vae_core.errors import PictureError
+
+IMAGE_SIZE = 28
+DIGIT_SIZE = 20
+CENTRE = 14
+"""Row and column, counted from 0, of the centre of mass of MNIST's digits (measured: 13.99 and 14.01)."""
+INK_THRESHOLD = 0.05
+"""Share of the strongest ink from which on a pixel belongs to the digit."""
+LEAST_CONTRAST = 0.1
+"""Less difference between paper and ink than this (of 1) is an empty picture."""
+MOST_PIXELS = 40_000_000
+WORKING_SIZE = 560
+"""Larger pictures are reduced to this before their digit is looked for."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What the model sees of a picture.
+
+    Attributes:
+        image: float32 (28, 28) in [0, 1], ink is 1.
+        box: the digit's left, top, right, bottom in the original, each as a share 0 to 1 of its size.
+    """
+
+    image: np.ndarray
+    box: tuple[float, float, float, float]
+
+
+def read_picture(content: bytes) -> np.ndarray:
+    """A picture file's content as ink on paper: float32 (H, W) in [0, 1], ink is 1.
+
+    Dark on light and light on dark are told apart by the picture's border; transparency is paper.
+
+    Raises:
+        PictureError: not a picture, larger than 40 megapixels, or damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise PictureError(
+                    f"the picture has {picture.width}x{picture.height} pixels; expected 40 megapixels at most"
+                )
+            picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
+            return to_ink(ImageOps.exif_transpose(picture))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"this is not a picture that can be read ({error}); expected PNG or JPEG") from error
+
+
+def to_ink(picture: Image.Image) -> np.ndarray:
+    """A Pillow image of any mode as float32 (H, W) in [0, 1], ink is 1."""
+    if picture.mode.startswith("I"):  # 16-bit grey
+        values = np.asarray(picture, dtype=np.float32)
+        picture = Image.fromarray((values / max(float(values.max()), 1.0) * 255).astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = _on_paper(picture.convert("RGBA"))
+    grey = picture.convert("L")
+    grey.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
+    values = np.asarray(grey, dtype=np.float32) / 255
+    border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    return 1 - values if np.median(border) > 0.5 else values
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """Behind transparency goes black where the opaque ink is light, white where it is dark."""
+    alpha = np.asarray(picture)[..., 3].astype(np.float32) / 255
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    ink = (grey * alpha).sum() / max(float(alpha.sum()), 1e-6)
+    paper = Image.new("RGBA", picture.size, (0, 0, 0, 255) if ink > 127 else (255, 255, 255, 255))
+    paper.alpha_composite(picture)
+    return paper
+
+
+def to_mnist_form(ink: np.ndarray) -> Sketch:
+    """Finds the digit, fits it into 20x20 and centres it by mass in 28x28.
+
+    Args:
+        ink: float (H, W) in [0, 1], ink is 1.
+
+    Raises:
+        PictureError: there is no ink on it.
+    """
+    ink = np.asarray(ink, dtype=np.float32)
+    if ink.ndim != 2 or 0 in ink.shape:
+        raise PictureError(f"a drawing must have height and width, not the shape {ink.shape}")
+    if not np.isfinite(ink).all():
+        raise PictureError("a drawing's values must be numbers from 0 to 1")
+    paper = float(np.median(np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])))
+    ink = np.clip(ink - paper, 0, 1)
+    strongest = float(ink.max())
+    if strongest < LEAST_CONTRAST:
+        raise PictureError("there is nothing on the drawing yet; draw a digit")
+    ink = ink / strongest
+    rows, columns = np.nonzero(ink > INK_THRESHOLD)
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    left, right = int(columns.min()), int(columns.max()) + 1
+    digit = _fit(ink[top:bottom, left:right])
+    height, width = ink.shape
+    return Sketch(_centre_by_mass(digit), (left / width, top / height, right / width, bottom / height))
+
+
+def _fit(digit: np.ndarray) -> np.ndarray:
+    """The digit with its proportions in 20x20, anti-aliased: float32 (at most 20, at most 20) in [0, 1]."""
+    height, width = digit.shape
+    scale = DIGIT_SIZE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    resized = Image.fromarray(digit).resize(size, method)
+    fitted = np.clip(np.asarray(resized, dtype=np.float32), 0, 1)
+    return fitted / max(float(fitted.max()), 1e-6)
+
+
+def _centre_by_mass(digit: np.ndarray) -> np.ndarray:
+    """float32 (28, 28) with the centre of mass as near to pixel (14, 14), as in MNIST, as whole pixels allow."""
+    height, width = digit.shape
+    mass = float(digit.sum())
+    centre_row = float((digit.sum(axis=1) * np.arange(height)).sum()) / mass
+    centre_column = float((digit.sum(axis=0) * np.arange(width)).sum()) / mass
+
+    top = int(np.clip(round(CENTRE - centre_row), 0, IMAGE_SIZE - height))
+    left = int(np.clip(round(CENTRE - centre_column), 0, IMAGE_SIZE - width))
+    image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
+    image[top : top + height, left : left + width] = digit
+    return image
