@@ -1,0 +1,66 @@
+"""Starts VAE Studio's server: `python app.py`, then open the address it prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+
+HERE = Path(__file__).resolve().parent
+
+
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description="VAE Studio: a variational autoencoder in your browser.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--data-dir", help="folder with the four IDX files; else $MNIST_DIR, the cache, a download")
+    parser.add_argument(
+        "--runs-dir", type=Path, default=HERE / "checkpoints",
+        help="where new runs go, read beside the shipped ones (default: checkpoints beside this file)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="where to train: auto, cpu, cuda, cuda:N (default: auto)")
+    options = parser.parse_args(arguments)
+    if not 1 <= options.port <= 65535:
+        parser.error(f"--port must be from 1 to 65535, not {options.port}")
+    return options
+
+
+def main() -> int:
+    """Builds the app and serves it until it is interrupted."""
+    options = parse_options()
+    if problem := _port_problem(options.host, options.port):
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+
+    import uvicorn
+
+    from vae_core.errors import VAEStudioError
+    from vae_core.settings import Settings
+    from vae_core.ui.page import build_app
+
+    try:
+        Settings(device=options.device)
+        app = build_app(options.runs_dir, options.data_dir, options.device)
+    except VAEStudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"VAE Studio is on http://{options.host}:{options.port} (Ctrl-C ends it; a training goes on)", flush=True)
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
+    return 0
+
+
+def _port_problem(host: str, port: int) -> str | None:
+    try:
+        with socket.create_server((host, port)):
+            return None
+    except OSError as error:
+        return f"cannot listen on {host}:{port} ({error.strerror or error}); choose another --port"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The named endpoints for gradio_client and MCP; the page itself uses the direct routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from vae_core.errors import RunError, SettingsError, VAEStudioError
+from vae_core.pictures import square_tiles, to_grey
+from vae_core.settings import Settings
+from vae_core.sketch import to_ink, to_mnist_form
+from vae_core.ui.studio import Studio
+from vae_core.ui.watching import training_news
+
+MOST_GENERATED = 400
+
+
+def build(studio: Studio) -> None:
+    """Adds the endpoints to the page that is being built; nothing of them is visible."""
+
+    def model_of(model: str | None) -> Any:
+        name = model or studio.first_model()
+        if name is None:
+            raise RunError("there is no model yet; train one first")
+        return studio.load(name)
+
+    def decode(latents: list[float], model: str = "reference") -> Image.Image:
+        """Decodes one latent vector, a list of K numbers, to a 28x28 picture."""
+        from vae_core.usage import check_latents, decode_latents
+
+        loaded = model_of(model)
+        z = check_latents(latents, loaded.model.latent_dim)
+        return Image.fromarray(to_grey(decode_latents(loaded.model, z[None]))[0])
+
+    def reconstruct(picture: Image.Image, model: str = "reference") -> Image.Image:
+        """Brings a picture of a digit to MNIST's form, encodes it and decodes the posterior's mean."""
+        from vae_core.usage import reconstruct_image
+
+        if picture is None:
+            raise SettingsError("image", "expected a picture of a digit")
+        seen = to_mnist_form(to_ink(picture))
+        return Image.fromarray(to_grey(reconstruct_image(model_of(model).model, seen.image).image))
+
+    def generate(count: float = 64, seed: float = 0, model: str = "reference") -> Image.Image:
+        """Decodes latent vectors drawn from N(0, I) into one tiled picture."""
+        from vae_core.usage import generate_images
+
+        count = _whole("count", count, 1, MOST_GENERATED)
+        seed = _whole("seed", seed, 0, 2**63 - 1)
+        return Image.fromarray(square_tiles(generate_images(model_of(model).model, count, seed)))
+
+    def test_errors(model: str = "reference") -> dict[str, Any]:
+        """The per-image test errors of a model and the figures of its evaluation."""
+        evaluation = model_of(model).evaluation
+        if evaluation is None:
+            raise RunError(f"{model} has not been evaluated yet")
+        return {"errors": evaluation.errors.astype(float).round(6).tolist(), **evaluation.summary()}
+
+    def start_training(settings: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
+        """Starts a training: the reference recipe, or with the settings named. Returns the run's name."""
+        values = {"device": studio.device} | (settings or {})
+        return {"run": studio.desk.start(Settings.from_dict(values), name or None), "state": "running"}
+
+    def stop_training() -> dict[str, Any]:
+        """Asks the running training to stop after its step. Returns its name, or null."""
+        return {"run": studio.desk.stop()}
+
+    def training_status() -> dict[str, Any]:
+        """How the running training stands, or the newest run if none is running."""
+        news = training_news(studio)
+        return {key: value for key, value in news.items() if key not in ("points", "offset", "fresh")}
+
+    with gr.Column(visible=False):
+        model = gr.Textbox("reference", label="model")
+        picture_in = gr.Image(type="pil", label="image", image_mode="RGBA")
+        picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
+        latents, settings, answer = gr.JSON(label="latents"), gr.JSON({}, label="settings"), gr.JSON(label="answer")
+        count, seed = gr.Number(64, label="count"), gr.Number(0, label="seed")
+        name = gr.Textbox("", label="name")
+        endpoints = (
+            (decode, [latents, model], picture_out),
+            (reconstruct, [picture_in, model], picture_out),
+            (generate, [count, seed, model], picture_out),
+            (test_errors, [model], answer),
+            (start_training, [settings, name], answer),
+            (stop_training, [], answer),
+            (training_status, [], answer),
+        )
+        for function, inputs, output in endpoints:
+            gr.Button().click(
+                _explained(function), inputs, output, api_name=function.__name__, concurrency_limit=4,
+                api_description=function.__doc__,
+            )  # fmt: skip
+
+
+def _explained(function: Any) -> Any:
+    """The function, with a user's mistake answered by its message instead of a traceback."""
+
+    def endpoint(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except VAEStudioError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    endpoint.__name__ = function.__name__
+    endpoint.__doc__ = function.__doc__
+    return endpoint
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    expected = f"{name} must be a whole number from {low} to {high}, not {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer)):
+        raise SettingsError(name, expected)
+    if not low <= value <= high or value != int(value):
+        raise SettingsError(name, expected)
+    return int(value)

@@ -1,0 +1,106 @@
+"""The page: the header with its choice of model, the five tabs, the API; and the server they live on."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+
+from vae_core import __version__
+from vae_core.ui import api, draw, errors, explore, generate, train
+from vae_core.ui.parts import STATIC, call, part
+from vae_core.ui.routes import add_routes
+from vae_core.ui.studio import Studio
+from vae_core.ui.theme import studio_theme
+
+TEMPORARY_FILES_SECONDS = 3600
+
+
+def build_app(runs_dir: Path, data_dir: str | None = None, device: str = "auto") -> FastAPI:
+    """The whole app, ready to be served.
+
+    Args:
+        runs_dir: where new runs go, read beside the shipped ones.
+        data_dir: as `--data-dir` of the command line.
+        device: where trainings compute unless a setting says otherwise.
+    """
+    studio = Studio(runs_dir, data_dir, device)
+    app = FastAPI(title="VAE Studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    add_routes(app, studio)
+    gr.mount_gradio_app(
+        app,
+        build_page(studio),
+        path="/",
+        theme=studio_theme(),
+        css_paths=[STATIC / "studio.css"],
+        footer_links=["api", "settings"],
+        run_history=False,
+        ssr_mode=False,
+        max_file_size="20mb",
+        show_error=True,
+    )
+    threading.Thread(target=_load_first_model, args=(studio,), daemon=True).start()
+    return app
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The Gradio page."""
+    with gr.Blocks(
+        title="VAE Studio",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(TEMPORARY_FILES_SECONDS, TEMPORARY_FILES_SECONDS),
+    ) as page:
+        with gr.Row(elem_id="studio-header", equal_height=True):
+            part("header", elem_id="studio-title")
+            model = gr.Dropdown(
+                label="Model",
+                choices=_choices(studio),
+                value=studio.first_model(),
+                elem_id="model-choice",
+                interactive=True,
+                scale=0,
+                min_width=300,
+            )
+        news = part("models", elem_id="models-news")
+        with gr.Tabs():
+            with gr.Tab("Explore", id="explore"):
+                explore.build()
+            with gr.Tab("Draw", id="draw"):
+                draw.build()
+            with gr.Tab("Train", id="train") as train_tab:
+                train.build(studio)
+            with gr.Tab("Test errors", id="errors"):
+                errors.build()
+            with gr.Tab("Generate", id="generate"):
+                generate.build()
+        api.build(studio)
+
+        model.change(None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private")
+        page.load(
+            lambda: gr.Dropdown(choices=_choices(studio), value=studio.first_model()),
+            None, model, js=None, queue=False, show_progress="hidden", api_visibility="private",
+        ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
+        news.change(
+            lambda: gr.Dropdown(choices=_choices(studio)),
+            None, model, queue=False, show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+        train_tab.select(studio.desk.warm_up, None, None, queue=False, api_visibility="private")
+    return page
+
+
+def _choices(studio: Studio) -> list[tuple[str, str]]:
+    return [(_words(info.name, info.settings.latent_dim, info.state), info.name) for info in studio.models()]
+
+
+def _words(name: str, latent_dim: int, state: str) -> str:
+    training = ", training now" if state == "running" else ""
+    return f"{name} · {latent_dim} latents{training}"
+
+
+def _load_first_model(studio: Studio) -> None:
+    """While the browser still opens the page."""
+    if (name := studio.first_model()) is not None:
+        studio.load(name)

@@ -1,0 +1,29 @@
+"""How a tab puts a piece of our own page into Gradio: markup, and the script that brings it to life."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+STATIC = Path(__file__).parent / "static"
+
+
+def part(name: str, elem_id: str | None = None, elem_classes: str | None = None) -> gr.HTML:
+    """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there."""
+    return gr.HTML(
+        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
+        js_on_load=f"{_module(name)}.then((module) => module.mount(element, trigger))",
+        elem_id=elem_id,
+        elem_classes=elem_classes,
+        apply_default_css=False,
+    )
+
+
+def call(name: str, function: str) -> str:
+    """JavaScript for a listener's `js`: calls a function of static/NAME.js with the inputs' values."""
+    return f"(...values) => {{ {_module(name)}.then((module) => module.{function}(...values)); return values; }}"
+
+
+def _module(name: str) -> str:
+    return f"import(new URL('studio/static/{name}.js', document.baseURI).href)"

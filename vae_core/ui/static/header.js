@@ -1,0 +1,3 @@
+// The header is only looked at.
+
+export function mount() {}

@@ -1,0 +1,58 @@
+// Plotly from our own server, loaded when the first plot is needed, in the page's colours.
+
+import { address } from "./studio.js";
+
+let library = null;
+const shown = new Set();
+
+/** The Plotly library, loaded once. */
+export function plotly() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = address("plotly.min.js");
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("the plotting library could not be loaded"));
+    document.head.append(script);
+  });
+  return library;
+}
+
+/** Draws a figure into an element, or anew with other content, and keeps it in the page's colours. */
+export async function draw(element, data, layout) {
+  const Plotly = await plotly();
+  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  await Plotly.react(element, data, merged(layout, colours()), config);
+  shown.add(element);
+  return Plotly;
+}
+
+function colours() {
+  const style = getComputedStyle(document.body);
+  const text = style.getPropertyValue("--body-text-color").trim();
+  const muted = style.getPropertyValue("--body-text-color-subdued").trim();
+  const line = style.getPropertyValue("--border-color-primary").trim();
+  const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickcolor: line, tickfont: { color: muted } };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: text, family: style.fontFamily },
+    xaxis: axis,
+    yaxis: axis,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: text },
+  };
+}
+
+function merged(base, over) {
+  const result = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const isObject = value !== null && typeof value === "object" && !Array.isArray(value);
+    result[key] = isObject ? merged(result[key] ?? {}, value) : value;
+  }
+  return result;
+}
+
+new MutationObserver(() => {
+  for (const element of shown) {
+    if (element.layout) window.Plotly.react(element, element.data, merged(element.layout, colours()));
+  }
+}).observe(document.body, { attributes: true, attributeFilter: ["class"] });

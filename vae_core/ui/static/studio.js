@@ -1,0 +1,77 @@
+// What all tabs share: the chosen model, and the manners of asking the server.
+
+const listeners = [];
+let card = null;
+
+/** The address of a direct route, with its parameters. */
+export function address(path, parameters = {}) {
+  const url = new URL(`studio/${path}`, document.baseURI);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/** The address of something of the chosen model; it changes when the model is trained further. */
+export function modelAddress(path, parameters = {}) {
+  return address(`runs/${card.run}/${path}`, { ...parameters, v: card.version });
+}
+
+/** Asks and reads the answer; throws an Error with the server's own words. */
+export async function ask(url, options) {
+  const response = await fetch(url, options);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+  return answer;
+}
+
+/** Makes a run the model of every tab. */
+export async function chooseModel(run) {
+  if (!run) return;
+  const chosen = await ask(address(`runs/${encodeURIComponent(run)}/card`));
+  if (card?.run === chosen.run && card.version === chosen.version) return;
+  card = chosen;
+  for (const listener of listeners) listener(card);
+}
+
+/** Calls the listener with the model's card, now if there is one and whenever it changes. */
+export function onModel(listener) {
+  listeners.push(listener);
+  if (card) listener(card);
+}
+
+export const model = () => card;
+
+/** Keeps one task going at a time; of the values that come meanwhile only the newest is done. */
+export class Latest {
+  #perform;
+  #busy = false;
+  #waiting = null;
+
+  constructor(perform) {
+    this.#perform = perform;
+  }
+
+  async submit(value) {
+    this.#waiting = { value };
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      while (this.#waiting) {
+        const next = this.#waiting.value;
+        this.#waiting = null;
+        await this.#perform(next);
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
+
+/** Elements of a part by their data-is names. */
+export function named(element) {
+  const found = {};
+  for (const child of element.querySelectorAll("[data-is]")) found[child.dataset.is] = child;
+  return found;
+}
+
+/** Whether a part is on the screen, not in a hidden tab. */
+export const isShown = (element) => element.offsetParent !== null && !document.hidden;

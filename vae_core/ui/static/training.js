@@ -1,0 +1,171 @@
+// Watches a run: asks the server what is new, appends it to the curve, shows how the training stands.
+
+import { draw, plotly } from "./plots.js";
+import { address, ask, isShown, named } from "./studio.js";
+
+const RUNNING_MILLISECONDS = 200;
+const EXPECTING_MILLISECONDS = 100;
+const IDLE_MILLISECONDS = 1500;
+const EXPECTING_FOR_MILLISECONDS = 15000;
+const CURVES = [
+  { name: "Loss", color: "#6366f1", width: 1.6 },
+  { name: "Reconstruction", color: "#0891b2", width: 1.2 },
+  { name: "KL", color: "#d97706", width: 1.2 },
+];
+const STATES = {
+  running: "Training",
+  finished: "Finished",
+  stopped: "Stopped",
+  failed: "Failed",
+  interrupted: "Interrupted",
+};
+
+let expectedUntil = 0;
+let wake = () => {};
+
+export function mount(element) {
+  const parts = named(element);
+  const watched = { run: null, offset: 0, totals: [], state: null };
+  plotly().catch(() => {});
+  const loop = async () => {
+    for (;;) {
+      if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
+      await pause(nextPause(watched));
+    }
+  };
+  new IntersectionObserver(() => wake()).observe(element);
+  loop();
+}
+
+/** A start is on its way: look more often until it is there. */
+export function expectStart() {
+  expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
+  wake();
+}
+
+function nextPause(watched) {
+  if (watched.state === "running") return RUNNING_MILLISECONDS;
+  return performance.now() < expectedUntil ? EXPECTING_MILLISECONDS : IDLE_MILLISECONDS;
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
+}
+
+async function look(parts, watched) {
+  const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset }));
+  if (news.run === null) return;
+  if (news.state === "running") expectedUntil = 0;
+  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, preview: null });
+  watched.offset = news.offset;
+  watched.state = news.state;
+  watched.last = news.last ?? watched.last;
+  watched.test = news.tests.at(-1)?.[1] ?? watched.test;
+  showStatus(parts, news, watched);
+  await showCurve(parts.plot, news, watched);
+  showPreviews(parts, news, watched);
+}
+
+function showStatus(parts, news, { last, test }) {
+  const epoch = last?.epoch ?? 0;
+  parts.dot.dataset.state = news.state;
+  setText(parts.state, STATES[news.state]);
+  const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
+  const sample = news.is_sample ? " (a subset: see the README for the whole)" : "";
+  setText(parts.what, [news.run, changes.join(", "), news.device, news.data + sample].filter(Boolean).join(" · "));
+  setText(parts.epoch, `${epoch} / ${news.epochs}`);
+  setText(parts.loss, last ? last.total.toFixed(2) : "–");
+  setText(parts.test, test ? test.toFixed(2) : "–");
+  setText(parts.elapsed, last ? clock(last.elapsed_seconds) : "–");
+  const left = last && news.state === "running" ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
+  setText(parts.remaining, left === null ? "–" : clock(left));
+  setText(parts.speed, last && news.state === "running" ? Math.round(last.images_per_second).toLocaleString("en") : "–");
+  parts.progress.value = last ? last.iteration / news.iterations : 0;
+  parts.error.hidden = !news.error;
+  setText(parts.error, news.error ?? "");
+  setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
+}
+
+function showProblem(parts, error) {
+  parts.error.hidden = false;
+  setText(parts.error, `The app does not answer (${error.message}). A running training goes on.`);
+}
+
+async function showCurve(plot, news, watched) {
+  const columns = [0, 1, 2, 3].map((index) => news.points.map((point) => point[index]));
+  const tests = [news.tests.map((row) => row[0]), news.tests.map((row) => row[1])];
+  watched.totals.push(...columns[1]);
+  if (news.fresh || !plot.data) {
+    const curves = CURVES.map(({ name, color, width }, index) => ({
+      name,
+      x: columns[0],
+      y: columns[index + 1],
+      mode: "lines",
+      line: { color, width },
+      hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
+    }));
+    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "#db2777", width: 1.5 }, marker: { size: 6 } };
+    watched.top = usefulTop(watched.totals);
+    await draw(plot, [...curves, test], layoutFor(news, watched.top));
+    return;
+  }
+  if (!columns[0].length) return;
+  const Plotly = await plotly();
+  const added = { x: [columns[0], columns[0], columns[0]], y: columns.slice(1) };
+  await Plotly.extendTraces(plot, added, [0, 1, 2]);
+  if (tests[0].length) await Plotly.extendTraces(plot, { x: [tests[0]], y: [tests[1]] }, [3]);
+  await followTop(Plotly, plot, watched);
+}
+
+function layoutFor(news, top) {
+  return {
+    height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
+    margin: { l: 52, r: 12, t: 8, b: 44 },
+    uirevision: news.run,
+    hovermode: "x unified",
+    legend: { orientation: "h", y: 1.08, x: 0 },
+    xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
+    yaxis: { title: { text: "Loss (nats per image)" }, range: [0, top] },
+  };
+}
+
+/** The axis reaches over nearly all points: the first few of a run are ten times the rest. */
+function usefulTop(totals) {
+  if (!totals.length) return 60;
+  const sorted = [...totals].sort((a, b) => a - b);
+  return 1.15 * sorted[Math.floor(0.97 * (sorted.length - 1))];
+}
+
+async function followTop(Plotly, plot, watched) {
+  const range = plot.layout.yaxis.range;
+  const isOurs = Math.abs(range[1] - watched.top) < 1e-6;
+  const top = usefulTop(watched.totals);
+  if (!isOurs || Math.abs(top - watched.top) < 0.08 * watched.top) return;
+  watched.top = top;
+  await Plotly.relayout(plot, { "yaxis.range": [0, top] });
+}
+
+function showPreviews(parts, news, watched) {
+  const newest = news.previews.at(-1);
+  if (newest === undefined || newest === watched.preview) return;
+  watched.preview = newest;
+  for (const kind of ["reconstructions", "samples"]) {
+    parts[kind].src = address(`runs/${encodeURIComponent(news.run)}/previews/${newest}-${kind}.png`, { v: news.created });
+  }
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function clock(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const pad = (number) => String(number).padStart(2, "0");
+  return `${pad(Math.floor(whole / 3600))}:${pad(Math.floor(whole / 60) % 60)}:${pad(whole % 60)}`;
+}

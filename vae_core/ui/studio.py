@@ -1,0 +1,100 @@
+"""What the app holds for all its visitors: the folders, the loaded models, the training desk.
+
+Nothing of one visitor is kept here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae_core.errors import RunError
+from vae_core.jobs import TrainingDesk
+from vae_core.records import Evaluation
+from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs
+
+if TYPE_CHECKING:
+    from vae_core.model import VAE
+
+MOST_MODELS = 8
+"""Models kept in memory; the one used longest ago goes first."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run's model and evaluation as they were when the weights had this version."""
+
+    info: RunInfo
+    model: VAE
+    evaluation: Evaluation | None
+    version: int
+
+
+class Studio:
+    """The app's state."""
+
+    def __init__(self, runs_dir: Path, data_dir: str | None, device: str) -> None:
+        self.runs_dir = runs_dir.resolve()
+        self.data_dir = data_dir
+        self.device = device
+        self.desk = TrainingDesk(self.runs_dir, data_dir)
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def run(self, name: str) -> Run:
+        """A run by its name; unlike on the command line, never by a path.
+
+        Raises:
+            RunError: there is none of this name.
+        """
+        if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+            raise RunError("a model is chosen by its run's name")
+        return find_run(name, self.runs_dir)
+
+    def load(self, name: str) -> Loaded:
+        """A run with its model, read anew when its weights have changed.
+
+        Raises:
+            RunError: there is none of this name, or it has no weights yet.
+        """
+        run = self.run(name)
+        version = weights_version(run.folder)
+        with self._lock:
+            kept = self._loaded.get(run.name)
+            if kept is not None and kept.version == version:
+                self._loaded.move_to_end(run.name)
+                return kept
+            loaded = Loaded(run.info(), run.model(), run.evaluation(), version)
+            self._loaded[run.name] = loaded
+            if len(self._loaded) > MOST_MODELS:
+                self._loaded.popitem(last=False)
+            return loaded
+
+    def models(self) -> list[RunInfo]:
+        """The runs that have a model to look at."""
+        return [info for info in list_runs(self.runs_dir) if info.has_model]
+
+    def first_model(self) -> str | None:
+        """The model the page opens with: the shipped reference, or whatever there is."""
+        return next((info.name for info in self.models()), None)
+
+    def watched(self) -> RunInfo | None:
+        """The run the Train tab shows: the one running, else the newest."""
+        runs = list_runs(self.runs_dir)
+        running = [info for info in runs if info.state == "running"]
+        return next(iter(running or sorted(runs, key=lambda info: info.created, reverse=True)), None)
+
+
+def weights_version(folder: Path) -> int:
+    """Changes whenever a run's weights do.
+
+    Raises:
+        RunError: it has none yet.
+    """
+    try:
+        return (folder / "model.safetensors").stat().st_mtime_ns
+    except OSError as error:
+        raise RunError(f"run {folder.name} has no model yet: its first epoch is not finished") from error
