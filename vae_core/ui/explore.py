@@ -13,8 +13,8 @@ def build() -> None:
         with gr.Column(scale=2, min_width=280):
             part("digit", elem_id="decoded-digit")
             with gr.Row():
-                shuffle = gr.Button("Random digit", variant="primary", min_width=120)
-                reset = gr.Button("Reset", min_width=100)
+                shuffle = gr.Button("Random digit", variant="primary", size="md", min_width=150)
+                reset = gr.Button("Reset", size="md", min_width=100)
         with gr.Column(scale=3, min_width=300):
             part("sliders", elem_id="latent-sliders")
     shuffle.click(None, None, None, js=call("sliders", "randomise"), queue=False, api_visibility="private")

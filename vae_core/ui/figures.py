@@ -9,6 +9,7 @@ from vae_core.records import Evaluation
 
 BINS = 60
 ACCENT = "#6366f1"
+MARK = "#d97706"
 
 
 def error_histogram(evaluation: Evaluation) -> go.Figure:
@@ -19,6 +20,7 @@ def error_histogram(evaluation: Evaluation) -> go.Figure:
     counts[-1] += beyond  # the few beyond the axis stand in its last bar
     figure = go.Figure(
         go.Bar(
+            name="test images",
             x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
             y=counts.tolist(),
             width=float(edges[1] - edges[0]),
@@ -26,21 +28,18 @@ def error_histogram(evaluation: Evaluation) -> go.Figure:
             hovertemplate="error %{x:.4f}: %{y} images<extra></extra>",
         )
     )
-    for name, value in (
-        ("mean", errors.mean()),
-        ("median", np.median(errors)),
-        ("95 %", np.percentile(errors, 95)),
-    ):
-        figure.add_vline(
-            x=float(value),
-            line={"width": 1.5, "dash": "dot" if name == "mean" else "solid"},
-            annotation={"text": name, "textangle": -90, "yanchor": "top", "font": {"size": 11}},
-        )
+    marks = {"mean": errors.mean(), "median": np.median(errors), "95th percentile": np.percentile(errors, 95)}
+    for (name, value), dash in zip(marks.items(), ("solid", "dot", "dash"), strict=True):
+        figure.add_scatter(
+            x=[float(value)] * 2, y=[0, int(counts.max())], mode="lines", name=f"{name} {value:.4f}",
+            line={"width": 2, "dash": dash, "color": MARK}, hoverinfo="skip",
+        )  # fmt: skip
     figure.update_layout(
         title={"text": "Test Data"},
         xaxis={"title": {"text": "Error"}, "rangemode": "tozero"},
         yaxis={"title": {"text": "Frequency"}, "rangemode": "tozero"},
         bargap=0.06,
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
         template="none",
     )
     return figure

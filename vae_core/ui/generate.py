@@ -18,7 +18,7 @@ def build() -> None:
             )
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=64)
-            button = gr.Button("Generate", variant="primary")
+            button = gr.Button("Generate", variant="primary", size="md")
         with gr.Column(scale=3, min_width=300):
             part("generated", elem_id="generated-panel")
     button.click(

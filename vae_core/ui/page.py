@@ -62,7 +62,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 elem_id="model-choice",
                 interactive=True,
                 scale=0,
-                min_width=300,
+                min_width=280,
             )
         news = part("models", elem_id="models-news")
         with gr.Tabs():
@@ -96,7 +96,7 @@ def _choices(studio: Studio) -> list[tuple[str, str]]:
 
 
 def _words(name: str, latent_dim: int, state: str) -> str:
-    training = ", training now" if state == "running" else ""
+    training = " · training" if state == "running" else ""
     return f"{name} · {latent_dim} latents{training}"
 
 

@@ -67,7 +67,7 @@ class Studio:
             if kept is not None and kept.version == version:
                 self._loaded.move_to_end(run.name)
                 return kept
-            loaded = Loaded(run.info(), run.model(), run.evaluation(), version)
+            loaded = Loaded(run.info(), run.model(), _evaluation(run), version)
             self._loaded[run.name] = loaded
             if len(self._loaded) > MOST_MODELS:
                 self._loaded.popitem(last=False)
@@ -86,6 +86,14 @@ class Studio:
         runs = list_runs(self.runs_dir)
         running = [info for info in runs if info.state == "running"]
         return next(iter(running or sorted(runs, key=lambda info: info.created, reverse=True)), None)
+
+
+def _evaluation(run: Run) -> Evaluation | None:
+    """The run's evaluation; a damaged one does not keep the model from being explored."""
+    try:
+        return run.evaluation()
+    except RunError:
+        return None
 
 
 def weights_version(folder: Path) -> int:

@@ -31,10 +31,10 @@ def build(studio: Studio) -> None:
             about = gr.Markdown(ABOUT["reference"], elem_classes="muted")
             with gr.Accordion("Advanced", open=False):
                 fields = [_field(name) for name in SHOWN]
+            start = gr.Button("Start training", variant="primary", elem_id="start-training", size="md")
             with gr.Row():
-                start = gr.Button("Start training", variant="primary", elem_id="start-training", min_width=140)
-                stop = gr.Button("Stop", elem_id="stop-training", min_width=80)
-                resume = gr.Button("Resume", elem_id="resume-training", min_width=80)
+                stop = gr.Button("Stop", elem_id="stop-training", size="md", min_width=80)
+                resume = gr.Button("Resume", elem_id="resume-training", size="md", min_width=80)
             problem = gr.HTML("", elem_id="training-problem")
         with gr.Column(scale=3, min_width=320):
             part("training", elem_id="training-watch")

@@ -1,6 +1,6 @@
 // Plotly from our own server, loaded when the first plot is needed, in the page's colours.
 
-import { address } from "./studio.js";
+import { address, isShown } from "./studio.js";
 
 let library = null;
 const shown = new Set();
@@ -20,8 +20,10 @@ export function plotly() {
 /** Draws a figure into an element, or anew with other content, and keeps it in the page's colours. */
 export async function draw(element, data, layout) {
   const Plotly = await plotly();
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  element.style.height = `${layout.height}px`;
+  const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
   await Plotly.react(element, data, merged(layout, colours()), config);
+  if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);
   return Plotly;
 }

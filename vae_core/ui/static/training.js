@@ -62,17 +62,23 @@ async function look(parts, watched) {
   const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset }));
   if (news.run === null) return;
   if (news.state === "running") expectedUntil = 0;
-  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, preview: null });
+  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null, preview: null });
   watched.offset = news.offset;
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
+  watched.speed = smoothed(watched.speed, news.last?.images_per_second);
   watched.test = news.tests.at(-1)?.[1] ?? watched.test;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
   showPreviews(parts, news, watched);
 }
 
-function showStatus(parts, news, { last, test }) {
+function smoothed(before, now) {
+  if (!now) return before;
+  return before ? 0.85 * before + 0.15 * now : now;
+}
+
+function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
   parts.dot.dataset.state = news.state;
   setText(parts.state, STATES[news.state]);
@@ -85,7 +91,7 @@ function showStatus(parts, news, { last, test }) {
   setText(parts.elapsed, last ? clock(last.elapsed_seconds) : "–");
   const left = last && news.state === "running" ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
   setText(parts.remaining, left === null ? "–" : clock(left));
-  setText(parts.speed, last && news.state === "running" ? Math.round(last.images_per_second).toLocaleString("en") : "–");
+  setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
   setText(parts.error, news.error ?? "");
@@ -129,7 +135,7 @@ function layoutFor(news, top) {
     margin: { l: 52, r: 12, t: 8, b: 44 },
     uirevision: news.run,
     hovermode: "x unified",
-    legend: { orientation: "h", y: 1.08, x: 0 },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
     xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
     yaxis: { title: { text: "Loss (nats per image)" }, range: [0, top] },
   };

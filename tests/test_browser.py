@@ -1,0 +1,238 @@
+"""Every tab used as a person would, in headless Chromium. Skipped where there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
+TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
+    runs_dir = tmp_path_factory.mktemp("browser") / "runs"
+    server = App(runs_dir, os.environ | {"MNIST_DIR": str(small_mnist)})
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium_path()
+    if path is None:
+        reason = "no Chromium on this machine (looked for chromium, google-chrome; set CHROMIUM to its path)"
+        if REQUIRED:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, app: App) -> Iterator[Page]:
+    """A fresh visitor's page; a request to any other host or an error on the page fails the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    outside: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(app.url)
+    page.wait_for_selector("#decoded-digit img[src]")
+    yield page
+    page.close()
+    assert outside == []
+    assert problems == []
+
+
+def _is_ours(url: str, app: App) -> bool:
+    return url.startswith((app.url, "data:", "blob:"))
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def source_of(page: Page, selector: str) -> str:
+    return page.locator(selector).get_attribute("src") or ""
+
+
+def wait_for_new_source(page: Page, selector: str, old: str) -> None:
+    page.wait_for_function(
+        "([selector, old]) => { const picture = document.querySelector(selector);"
+        " return picture.src !== old && picture.complete && picture.naturalWidth > 1; }",
+        arg=[selector, old],
+    )
+
+
+def draw_seven(page: Page) -> None:
+    box = page.locator("#sketch").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 60, y - 70)
+    page.mouse.down()
+    for dx, dy in ((60, -70), (10, 20), (-20, 90)):
+        page.mouse.move(x + dx, y + dy, steps=6)
+    page.mouse.up()
+
+
+def test_the_tabs_are_in_their_order(page: Page) -> None:
+    names = [tab.inner_text() for tab in page.get_by_role("tab").all() if tab.is_visible()]
+    assert names == TABS
+
+
+def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
+    assert "reference" in page.get_by_label("Model").input_value()
+    assert page.get_by_role("slider").count() == 16
+    labels = [label.inner_text().split()[0] for label in page.locator(".latent label").all()]
+    assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
+
+
+def test_moving_a_slider_changes_the_digit(page: Page) -> None:
+    before = source_of(page, "#decoded-digit img")
+    slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
+    slider.focus()
+    for _ in range(5):
+        slider.press("PageUp")
+    wait_for_new_source(page, "#decoded-digit img", before)
+    assert slider.input_value() == "3"
+
+
+def test_random_digit_and_reset(page: Page) -> None:
+    at_zero = source_of(page, "#decoded-digit img")
+    page.get_by_role("button", name="Random digit").click()
+    wait_for_new_source(page, "#decoded-digit img", at_zero)
+    values = [float(slider.input_value()) for slider in page.get_by_role("slider").all()]
+    assert len(set(values)) > 8
+    assert max(map(abs, values)) <= 3
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("source => document.querySelector('#decoded-digit img').src === source", arg=at_zero)
+
+
+def test_a_drawing_is_reconstructed_and_cleared(page: Page) -> None:
+    open_tab(page, "Draw")
+    page.wait_for_selector("#sketch canvas")
+    draw_seven(page)
+    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/png')")
+    error = page.evaluate(
+        """async () => {
+          const grey = async (selector) => {
+            const picture = document.querySelector(selector);
+            await picture.decode();
+            const canvas = new OffscreenCanvas(28, 28);
+            const context = canvas.getContext('2d');
+            context.drawImage(picture, 0, 0);
+            return Array.from(context.getImageData(0, 0, 28, 28).data).filter((_, i) => i % 4 === 0);
+          };
+          const [seen, made] = [await grey('[data-is=seen]'), await grey('#reconstruction img')];
+          return seen.reduce((sum, value, i) => sum + ((value - made[i]) / 255) ** 2, 0) / 784;
+        }"""
+    )
+    assert 0 < error < 0.06
+    assert re.search(r"Error 0\.\d{4}", page.locator(".verdict").inner_text())
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/gif')")
+    assert "Draw a digit" in page.locator(".verdict").inner_text()
+
+
+def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
+    open_tab(page, "Train")
+    page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("Batch size").fill("16")
+    page.get_by_label("Batch size").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_function(
+        "document.querySelector('#training-status').innerText.includes('Training')"
+        " && document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length > 5"
+    )
+    title = page.locator("#loss-curve h2").inner_text()
+    assert re.search(r"epoch \d+ of 30, \d\d:\d\d:\d\d", title)
+    axis = page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.yaxis.range[0]")
+    assert axis == 0
+    points = "document.querySelector('#loss-curve .js-plotly-plot').data[0].x.length"
+    before = page.evaluate(points)
+    page.wait_for_function(f"{points} > {before}")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_function("document.querySelector('#training-problem').innerText.includes('being trained')")
+
+    page.reload()
+    open_tab(page, "Train")
+    page.wait_for_function(f"document.querySelector('#loss-curve .js-plotly-plot') && {points} > {before}")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_function("document.querySelector('#training-status').innerText.includes('Stopped')")
+    assert page.locator(".previews img").first.get_attribute("src")
+
+
+def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) -> None:
+    runs = sorted(app.runs_dir.glob("*")) if app.runs_dir.exists() else []
+    open_tab(page, "Train")
+    page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("Learning rate").fill("-1")
+    page.get_by_label("Learning rate").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    problem = page.locator("#training-problem [role=alert]")
+    problem.wait_for()
+    assert "must be a number above 0" in problem.inner_text()
+    assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
+
+
+def test_the_histogram_shows_the_test_errors(page: Page) -> None:
+    open_tab(page, "Test errors")
+    page.wait_for_selector("#error-histogram .bars path")
+    text = page.locator("#error-histogram").inner_text()
+    for word in ("Test Data", "Error", "Frequency"):
+        assert word in text
+    assert "10,000 test images" in page.locator("#test-errors").inner_text()
+
+
+def test_generate_makes_a_grid_that_can_be_downloaded(page: Page) -> None:
+    open_tab(page, "Generate")
+    page.wait_for_selector("#generated-grid img[src]")
+    before = source_of(page, "#generated-grid img")
+    page.get_by_label("Seed").fill("7")
+    page.get_by_label("Seed").press("Tab")
+    page.get_by_role("button", name="Generate").click()
+    wait_for_new_source(page, "#generated-grid img", before)
+    size = page.evaluate("document.querySelector('#generated-grid img').naturalWidth")
+    assert size == 8 * 30 - 2
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download PNG").click()
+    assert download.value.suggested_filename == "generated-64-seed-7.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chosen_model_is_the_model_of_every_tab(page: Page, app: App, browser: Browser, tiny_run: Any) -> None:
+    import shutil
+
+    shutil.copytree(tiny_run, app.runs_dir / "chosen", dirs_exist_ok=True)
+    page.reload()
+    page.wait_for_selector("#decoded-digit img[src]")
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name=re.compile("chosen")).click()
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
+    open_tab(page, "Generate")
+    page.wait_for_function("document.querySelector('#generated-grid img').src.includes('/runs/chosen/')")
+    open_tab(page, "Explore")
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_nothing_is_wider_than_the_screen(browser: Browser, app: App, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(app.url)
+    page.wait_for_selector("#decoded-digit img[src]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
