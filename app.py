@@ -18,12 +18,16 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="VAE Studio: a variational autoencoder in your browser.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--data-dir", help="folder with the four IDX files; else $MNIST_DIR, the cache, a download")
+    parser.add_argument(
+        "--data-dir", help="folder with the four IDX files; else $MNIST_DIR, the cache, a download"
+    )
     parser.add_argument(
         "--runs-dir", type=Path, default=HERE / "checkpoints",
         help="where new runs go, read beside the shipped ones (default: checkpoints beside this file)",
     )  # fmt: skip
-    parser.add_argument("--device", default="auto", help="where to train: auto, cpu, cuda, cuda:N (default: auto)")
+    parser.add_argument(
+        "--device", default="auto", help="where to train: auto, cpu, cuda, cuda:N (default: auto)"
+    )
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port must be from 1 to 65535, not {options.port}")
@@ -49,7 +53,10 @@ def main() -> int:
     except VAEStudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"VAE Studio is on http://{options.host}:{options.port} (Ctrl-C ends it; a training goes on)", flush=True)
+    print(
+        f"VAE Studio is on http://{options.host}:{options.port} (Ctrl-C ends it; a training goes on)",
+        flush=True,
+    )
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
     return 0
 

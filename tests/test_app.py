@@ -66,7 +66,9 @@ def test_decode_route_answers_the_models_own_picture(app: App) -> None:
     assert np.abs(picture(content).astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("z", ["", "1,2", "nan" + ",0" * 15, "inf" + ",0" * 15, "x" + ",0" * 15, "1e9" + ",0" * 15])
+@pytest.mark.parametrize(
+    "z", ["", "1,2", "nan" + ",0" * 15, "inf" + ",0" * 15, "x" + ",0" * 15, "1e9" + ",0" * 15]
+)
 def test_decode_route_says_what_it_expected(app: App, z: str) -> None:
     status, content = get(app, f"runs/reference/decode.png?z={z}")
     assert status == 400
@@ -81,7 +83,12 @@ def test_unknown_runs_are_not_found(app: App, run: str) -> None:
 
 
 def test_only_pictures_are_served_from_run_folders(app: App) -> None:
-    for path in ("runs/reference/run.json", "static/../studio.py", "static/..%2fstudio.py", "runs/reference/previews/..%2frun.json"):
+    for path in (
+        "runs/reference/run.json",
+        "static/../studio.py",
+        "static/..%2fstudio.py",
+        "runs/reference/previews/..%2frun.json",
+    ):
         assert get(app, path)[0] in (400, 404, 422)
 
 
@@ -164,7 +171,9 @@ def test_test_errors_endpoint(client: Any) -> None:
         ("/start_training", [{}, "../evil"], "run's name"),
     ],
 )
-def test_endpoints_say_what_they_expected(client: Any, endpoint: str, values: list[Any], expected: str) -> None:
+def test_endpoints_say_what_they_expected(
+    client: Any, endpoint: str, values: list[Any], expected: str
+) -> None:
     from gradio_client.exceptions import AppError
 
     with pytest.raises(AppError, match=expected):
@@ -201,7 +210,9 @@ def test_start_training_without_arguments_is_the_reference_recipe(app: App, clie
     finally:
         client.predict(api_name="/stop_training")
         deadline = time.monotonic() + 60
-        while client.predict(api_name="/training_status")["state"] == "running" and time.monotonic() < deadline:
+        while (
+            client.predict(api_name="/training_status")["state"] == "running" and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
 
 

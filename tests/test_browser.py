@@ -119,7 +119,9 @@ def test_random_digit_and_reset(page: Page) -> None:
     assert len(set(values)) > 8
     assert max(map(abs, values)) <= 3
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function("source => document.querySelector('#decoded-digit img').src === source", arg=at_zero)
+    page.wait_for_function(
+        "source => document.querySelector('#decoded-digit img').src === source", arg=at_zero
+    )
 
 
 def test_a_drawing_is_reconstructed_and_cleared(page: Page) -> None:
@@ -214,7 +216,9 @@ def test_generate_makes_a_grid_that_can_be_downloaded(page: Page) -> None:
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_chosen_model_is_the_model_of_every_tab(page: Page, app: App, browser: Browser, tiny_run: Any) -> None:
+def test_a_chosen_model_is_the_model_of_every_tab(
+    page: Page, app: App, browser: Browser, tiny_run: Any
+) -> None:
     import shutil
 
     shutil.copytree(tiny_run, app.runs_dir / "chosen", dirs_exist_ok=True)

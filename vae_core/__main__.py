@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from vae_core import __version__
@@ -80,7 +87,9 @@ def _complain(problem: object) -> None:
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         print(__version__)
@@ -113,13 +122,18 @@ def train(
     device: Annotated[str | None, _option_of("device")] = None,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("checkpoints"),
-    name: Annotated[str | None, typer.Option(help="Name of the new run; made up from the time if absent.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new run; made up from the time if absent.")
+    ] = None,
     preset: Annotated[
         str, typer.Option(help=f"Settings to start from: {', '.join(PRESETS)}; other options override it.")
     ] = "reference",
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run, to more --epochs if given.")
     ] = None,
+    parallel: Annotated[
+        bool, typer.Option("--parallel", help="Train even while another training runs on this machine.")
+    ] = False,
 ) -> None:
     """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood."""
     if preset not in PRESETS:
@@ -135,13 +149,14 @@ def train(
 
     if resume is None:
         settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
-        job = prepare(settings, runs_dir, name, data_dir)
+        job = prepare(settings, runs_dir, name, data_dir, alone=not parallel)
     else:
         if others := sorted(set(chosen) - {"epochs"}):
             raise SettingsError(
-                others[0], f"--resume keeps the run's own settings; only --epochs can change, not {', '.join(others)}"
+                others[0],
+                f"--resume keeps the run's own settings; only --epochs can change, not {', '.join(others)}",
             )
-        job = prepare_resume(resume, runs_dir, epochs, data_dir)
+        job = prepare_resume(resume, runs_dir, epochs, data_dir, alone=not parallel)
         settings = Settings.from_dict(job.settings)
     dataset = _load(data_dir)
     count = len(dataset.train.images[: settings.limit])
@@ -181,7 +196,8 @@ def evaluate(
     run: RunArgument,
     as_json: AsJson = False,
     sampled: Annotated[
-        bool, typer.Option("--sampled/--mean", help="Decode sampled latents, as the reference does, or the mean.")
+        bool,
+        typer.Option("--sampled/--mean", help="Decode sampled latents, as the reference does, or the mean."),
     ] = True,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("checkpoints"),
@@ -234,7 +250,9 @@ def generate(
     out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
     count: Annotated[int, typer.Option(help="How many digits, 1 to 400.", min=1, max=400)] = 64,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
-    scale: Annotated[int, typer.Option(help="Pixels of the file for each pixel of a digit.", min=1, max=8)] = 2,
+    scale: Annotated[
+        int, typer.Option(help="Pixels of the file for each pixel of a digit.", min=1, max=8)
+    ] = 2,
     runs_dir: RunsDir = Path("checkpoints"),
 ) -> None:
     """Decode latent vectors drawn from N(0, I) into one tiled picture."""
@@ -251,7 +269,9 @@ def generate(
 def reconstruct(
     run: RunArgument,
     image: Annotated[Path, typer.Argument(help="A picture of one digit, dark on light or light on dark.")],
-    out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path("reconstruction.png"),
+    out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path(
+        "reconstruction.png"
+    ),
     runs_dir: RunsDir = Path("checkpoints"),
 ) -> None:
     """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""

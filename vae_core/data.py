@@ -137,7 +137,9 @@ def _find_file(folder: Path, name: str) -> Path:
     for candidate in (folder / f"{name}.gz", folder / name, folder / name.replace("-idx", ".idx")):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{folder} has no file {name}.gz (or {name}, unpacked); expected the four MNIST IDX files")
+    raise DataError(
+        f"{folder} has no file {name}.gz (or {name}, unpacked); expected the four MNIST IDX files"
+    )
 
 
 def _read_idx_file(path: Path) -> bytes:
@@ -148,7 +150,9 @@ def _read_idx_file(path: Path) -> bytes:
             size = _announced_size(header, path)
             content = header + file.read(size - len(header))
             if len(content) < size:
-                raise DataError(f"{path} is truncated: expected {size:,} bytes unpacked, found {len(content):,}")
+                raise DataError(
+                    f"{path} is truncated: expected {size:,} bytes unpacked, found {len(content):,}"
+                )
             if file.read(1):
                 raise DataError(f"{path} is longer than its header says: expected {size:,} bytes unpacked")
             return content
@@ -164,7 +168,9 @@ def _announced_size(header: bytes, path: Path) -> int:
     magic, count = struct.unpack(">II", header[:8])
     expected = IMAGE_MAGIC if "images" in path.name else LABEL_MAGIC
     if magic != expected:
-        raise DataError(f"{path} is not the IDX file it should be: expected magic number {expected}, found {magic}")
+        raise DataError(
+            f"{path} is not the IDX file it should be: expected magic number {expected}, found {magic}"
+        )
     if not 1 <= count <= MOST_IMAGES:
         raise DataError(f"{path} announces {count:,} items; expected 1 to {MOST_IMAGES:,}")
     if magic == LABEL_MAGIC:
@@ -184,7 +190,7 @@ def _parse_idx(content: bytes, name: str) -> np.ndarray:
 
 
 def _name_of(folder: Path, digests: dict[str, str]) -> str:
-    """"MNIST" if all four files are the original's, another name if none is; a mixture is refused."""
+    """ "MNIST" if all four files are the original's, another name if none is; a mixture is refused."""
     altered = [name for name in MNIST_MD5 if digests[name] != MNIST_MD5[name]]
     if not altered:
         return "MNIST"

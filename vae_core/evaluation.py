@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from vae_core.model import VAE
 from vae_core.records import Evaluation
 
 BATCH = 500
+
 
 def as_batch(images: Tensor) -> Tensor:
     """uint8 (N, 28, 28) to float32 (N, 1, 28, 28) in [0, 1], not normalised further."""
@@ -128,6 +130,35 @@ def importance_weighted_bound(
         bounds.append(math.log(samples) - torch.logsumexp(log_weights, dim=0).item())
         progress(done, len(chosen))
     return float(np.mean(bounds))
+
+
+class Baselines(NamedTuple):
+    """Per-pixel errors on the test set that a model should beat."""
+
+    mean_image: float
+    """Answering every image with the training set's mean image: what a collapsed posterior gives."""
+    pca: float
+    """Principal components, as many as the model has latents."""
+
+
+def baselines(training_set: ImageSet, test_set: ImageSet, components: int) -> Baselines:
+    """The errors of the mean image and of PCA, fitted to the training images, on the test images."""
+    train_pixels = torch.from_numpy(np.array(training_set.images)).reshape(len(training_set), -1)
+    count, pixels = train_pixels.shape
+    total = torch.zeros(pixels, dtype=torch.float64)
+    products = torch.zeros(pixels, pixels, dtype=torch.float64)
+    for chunk in train_pixels.split(10_000):
+        part = chunk.float() / 255
+        total += part.sum(dim=0)
+        products += part.T @ part
+    mean = total / count
+    covariance = products / count - torch.outer(mean, mean)
+    basis = torch.linalg.eigh(covariance).eigenvectors[:, -components:].float()  # (784, components)
+    centred = (
+        torch.from_numpy(np.array(test_set.images)).reshape(len(test_set), -1).float() / 255 - mean.float()
+    )
+    residual = centred - (centred @ basis) @ basis.T
+    return Baselines(centred.square().mean().item(), residual.square().mean().item())
 
 
 def _log_likelihood(decoded: Tensor, image: Tensor, likelihood: str, variance: float) -> Tensor:

@@ -12,14 +12,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from vae_core.data import Dataset, ImageSet, load_dataset
+from vae_core.data import Dataset, ImageSet, cache_folder, load_dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.runs import METRIC_NAMES, Run, RunInfo, RunWriter, check_name, find_run, list_runs, new_name
 from vae_core.settings import Settings
@@ -32,21 +35,32 @@ if TYPE_CHECKING:
 FIRST_PREVIEWS = (1, 5, 10, 20, 40, 70, 100, 150, 200, 300, 400)
 """Iterations of the first epoch after which previews are drawn, to see digits condense out of noise."""
 PREVIEW_SAMPLES = 16
+LATENTS_SECONDS = 1.0
+"""How often the KL of each latent is written beside the losses."""
+OUT_OF_MEMORY = "out of memory: try a smaller batch size or close other programs"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a training process is told: paths as text, so that it travels as JSON."""
+    """What a training process is told: paths as text, so that it travels as JSON.
+
+    `alone` says to train only if no other training runs on this machine.
+    """
 
     settings: dict[str, Any]
     runs_dir: str
     name: str
     data_dir: str | None = None
     resume: bool = False
+    alone: bool = True
 
 
 def prepare(
-    settings: Settings, runs_dir: Path, name: str | None = None, data_dir: str | None = None
+    settings: Settings,
+    runs_dir: Path,
+    name: str | None = None,
+    data_dir: str | None = None,
+    alone: bool = True,
 ) -> Job:
     """A job for a new run, its name checked or made up.
 
@@ -57,11 +71,15 @@ def prepare(
         check_name(name)
         if (runs_dir / name).exists():
             raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name")
-    return Job(settings.to_dict(), str(runs_dir), name or new_name(runs_dir), data_dir)
+    return Job(settings.to_dict(), str(runs_dir), name or new_name(runs_dir), data_dir, alone=alone)
 
 
 def prepare_resume(
-    run: str | os.PathLike[str], runs_dir: Path, epochs: int | None = None, data_dir: str | None = None
+    run: str | os.PathLike[str],
+    runs_dir: Path,
+    epochs: int | None = None,
+    data_dir: str | None = None,
+    alone: bool = True,
 ) -> Job:
     """A job that goes on with a run from its last finished epoch, or to more epochs.
 
@@ -82,7 +100,7 @@ def prepare_resume(
             f"run {info.name} has finished its {info.epoch} epochs; ask for more with --epochs "
             f"{info.epoch + 10}, say"
         )
-    return Job(settings.to_dict(), str(found.folder.parent), info.name, data_dir, resume=True)
+    return Job(settings.to_dict(), str(found.folder.parent), info.name, data_dir, resume=True, alone=alone)
 
 
 def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
@@ -98,13 +116,18 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
         VAEStudioError: as the data, the settings or the training say. A run that had begun is marked
             "failed", with the reason; its earlier epochs stay intact.
     """
-    import torch
-
     from vae_core.training import choose_device, device_in_words
 
     settings = Settings.from_dict(job.settings)
     device = device_in_words(choose_device(settings.device))
     dataset = dataset or load_dataset(job.data_dir)
+    with _machine_slot(job):
+        yield from _perform(job, settings, dataset, device)
+
+
+def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Iterator[Report]:
+    import torch
+
     runs_dir = Path(job.runs_dir)
     resume_from = None
     if job.resume:
@@ -112,7 +135,9 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
         epoch = run.info().epoch
         resume_from = run.training_state() if epoch else None
         run.forget_after(epoch)
-        run.update(state="running", settings=settings.to_dict(), device=device, error=None, process=os.getpid())
+        run.update(
+            state="running", settings=settings.to_dict(), device=device, error=None, process=os.getpid()
+        )
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with _StopSignals() as signals:
@@ -125,11 +150,18 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
             _mark_failed(run, str(error))
             raise
         except (MemoryError, torch.OutOfMemoryError) as error:
-            message = "out of memory: try a smaller batch size or close other programs"
-            _mark_failed(run, message)
-            raise TrainingError(message) from error
+            _mark_failed(run, OUT_OF_MEMORY)
+            raise TrainingError(OUT_OF_MEMORY) from error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):  # PyTorch's way to say so on the CPU
+                _mark_failed(run, str(error))
+                raise
+            _mark_failed(run, OUT_OF_MEMORY)
+            raise TrainingError(OUT_OF_MEMORY) from error
         except OSError as error:
-            message = f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
+            message = (
+                f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
+            )
             _mark_failed(run, message)
             raise TrainingError(message) from error
         except BaseException as error:
@@ -139,6 +171,42 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
             run.close()
 
 
+@contextmanager
+def _machine_slot(job: Job) -> Iterator[None]:
+    """Held while a training runs, one for the whole machine, by a lock that ends with the process.
+
+    Raises:
+        TrainingError: another training holds it; names it.
+    """
+    if not job.alone:
+        yield
+        return
+    who = cache_folder() / "training.json"
+    lock = FileLock(who.with_suffix(".lock"))
+    try:
+        who.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        who.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
+    except Timeout as error:
+        raise TrainingError(_who_trains(who)) from error
+    except OSError:
+        yield  # no place for a lock on this machine: train all the same
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _who_trains(who: Path) -> str:
+    try:
+        record = json.loads(who.read_text())
+        run = f"{record['run']} in {record['runs_dir']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        run = "another run"
+    return f"{run} is being trained on this machine; watch or stop it first"
+
+
 def _record(
     run: RunWriter,
     settings: Settings,
@@ -146,16 +214,22 @@ def _record(
     resume_from: dict[str, Tensor] | None,
     signals: _StopSignals,
 ) -> Iterator[Report]:
+    from vae_core.evaluation import baselines
     from vae_core.training import EpochReport, train
 
     previews = _Previews(dataset.test, settings)
     moments = [] if resume_from else list(FIRST_PREVIEWS)
-    report = None
+    latents_written = 0.0
     for report in train(settings, dataset.train, dataset.test, resume_from):
-        row: dict[str, float] = {name: getattr(report, name) for name in METRIC_NAMES}
+        row: dict[str, Any] = {name: getattr(report, name) for name in METRIC_NAMES}
+        if time.monotonic() - latents_written >= LATENTS_SECONDS:
+            row["kl_per_dimension"] = report.kl_per_dimension
+            latents_written = time.monotonic()
         if isinstance(report, EpochReport):
             evaluation = report.evaluation
+            assert evaluation is not None  # a job always has a test set
             row |= {
+                "kl_per_dimension": evaluation.kl_per_dimension.tolist(),
                 "test_total": evaluation.total,
                 "test_reconstruction": evaluation.reconstruction,
                 "test_kl": evaluation.kl,
@@ -167,6 +241,9 @@ def _record(
             run.save_training_state(report.state.tensors())
             run.append_metrics(row)
             run.update(epoch=report.epoch, elapsed_seconds=report.elapsed_seconds)
+            if not run.info().baselines:
+                measured = baselines(dataset.train, dataset.test, settings.latent_dim)
+                run.update(baselines=measured._asdict())
         else:
             if report.epoch == 1 and moments and report.iteration >= moments[0]:
                 moments = [moment for moment in moments if moment > report.iteration]
@@ -188,9 +265,7 @@ def _save_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, repor
 
     model = report.state.model
     run.save_model(model, settings)
-    run.save_evaluation(
-        evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed)
-    )
+    run.save_evaluation(evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed))
 
 
 def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
@@ -205,10 +280,8 @@ def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:
-    try:
+    with suppress(OSError):  # no space even for that: without its lock the run is shown as interrupted
         run.update(state="failed", error=message)
-    except OSError:
-        pass  # no space even for that: without its lock the run is shown as interrupted
 
 
 class _Previews:
@@ -334,7 +407,8 @@ class TrainingDesk:
             if process is None or process.poll() is not None:
                 process = self._spawn()
             self._last = process
-            assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout is not None
             try:
                 process.stdin.write(json.dumps(asdict(job)) + "\n")
                 process.stdin.close()

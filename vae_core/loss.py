@@ -51,9 +51,7 @@ def elbo_loss(
     return ElboLoss(error + beta * kl, error, kl)
 
 
-def reconstruction_loss(
-    reconstruction: Tensor, images: Tensor, likelihood: str = "gaussian"
-) -> Tensor:
+def reconstruction_loss(reconstruction: Tensor, images: Tensor, likelihood: str = "gaussian") -> Tensor:
     """The negative log-likelihood of the images, a scalar in nats per image.
 
     - "gaussian": unit variance without its constant, MATLAB's `mse`: the half squared error,

@@ -45,7 +45,7 @@ class VAE(nn.Module):
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                nn.init.constant_(layer.get_parameter("bias"), 0.0)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The posterior of each image: a normal distribution per latent.
@@ -59,9 +59,7 @@ class VAE(nn.Module):
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         return mean, log_variance
 
-    def sample(
-        self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z = mean + exp(log_variance / 2) * eps, eps ~ N(0, I): float (N, K).
 
         Samples in training and in prediction alike, as the reference's sampling layer does.

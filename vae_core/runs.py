@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,6 +68,7 @@ class RunInfo:
     epoch: int
     elapsed_seconds: float
     results: dict[str, Any]
+    baselines: dict[str, float]
     error: str | None
 
     @property
@@ -84,7 +86,7 @@ class LoadedRun:
 
     info: RunInfo
     model: VAE
-    metrics: list[dict[str, float]]
+    metrics: list[dict[str, Any]]
     evaluation: Evaluation | None
 
     @property
@@ -124,6 +126,7 @@ class Run:
                 epoch=int(record["epoch"]),
                 elapsed_seconds=float(record["elapsed_seconds"]),
                 results=dict(record["results"]),
+                baselines=dict(record.get("baselines") or {}),
                 error=record["error"] if record["error"] is None else str(record["error"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError, SettingsError) as error:
@@ -154,7 +157,7 @@ class Run:
         except OSError:  # not ours to lock: a read-only folder has no training in it
             return False
 
-    def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
+    def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
 
         A last line still being written is left for the next call. An offset beyond the file's end
@@ -263,15 +266,17 @@ class RunWriter(Run):
             folder.mkdir(parents=True)
             (folder / "previews").mkdir()
             writer = cls(folder)
+            writer.update(
+                format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
+                versions=_versions(), created=_now(), epoch=0, elapsed_seconds=0.0, results={}, error=None,
+                process=os.getpid(),
+            )  # fmt: skip
         except FileExistsError as error:
-            raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name") from error
+            raise RunError(
+                f"there is already a run named {name} in {runs_dir}; choose another name"
+            ) from error
         except OSError as error:
             raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
-        writer.update(
-            format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
-            versions=_versions(), created=_now(), epoch=0, elapsed_seconds=0.0, results={}, error=None,
-            process=os.getpid(),
-        )  # fmt: skip
         return writer
 
     def update(self, **changes: Any) -> None:
@@ -283,10 +288,9 @@ class RunWriter(Run):
         record |= changes | {"updated": _now()}
         _write(self.folder / "run.json", json.dumps(record, indent=1).encode())
 
-    def append_metrics(self, row: dict[str, float]) -> None:
+    def append_metrics(self, row: dict[str, Any]) -> None:
         """One line at the end of metrics.jsonl, to six significant digits."""
-        line = json.dumps({name: float(f"{value:.6g}") if isinstance(value, float) else value
-                           for name, value in row.items()})
+        line = json.dumps({name: _short(value) for name, value in row.items()})
         with (self.folder / "metrics.jsonl").open("ab") as file:
             file.write(line.encode() + b"\n")
 
@@ -407,10 +411,53 @@ def check_name(name: str) -> None:
 
 
 def new_name(runs_dir: Path, stem: str = "run") -> str:
-    """A name that is not taken: the stem and the time, numbered if need be."""
-    base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    names = (base if number == 1 else f"{base}-{number}" for number in range(1, 1000))
+    """A name that is not taken, of the stem and the time."""
+    return free_name(runs_dir, f"{stem}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def free_name(runs_dir: Path, wish: str) -> str:
+    """The name wished for, numbered if it is taken."""
+    names = (wish if number == 1 else f"{wish}-{number}" for number in range(1, 10_000))
     return next(name for name in names if not (runs_dir / name).exists())
+
+
+def rename_run(run: Run, name: str) -> Run:
+    """Gives a run another name, which is its folder's.
+
+    Raises:
+        RunError: it is a shipped or a running one, or the name cannot be used or is taken.
+    """
+    check_name(name)
+    _check_ours(run, "renamed")
+    target = run.folder.with_name(name)
+    if target.exists():
+        raise RunError(f"there is already a run named {name}; choose another name")
+    try:
+        run.folder.rename(target)
+    except OSError as error:
+        raise RunError(f"run {run.name} cannot be renamed: {error.strerror or error}") from error
+    return Run(target)
+
+
+def delete_run(run: Run) -> None:
+    """Deletes a run's folder for good.
+
+    Raises:
+        RunError: it is a shipped or a running one, or it cannot be deleted.
+    """
+    _check_ours(run, "deleted")
+    try:
+        shutil.rmtree(run.folder)
+    except OSError as error:
+        raise RunError(f"run {run.name} cannot be deleted: {error.strerror or error}") from error
+
+
+def _check_ours(run: Run, what: str) -> None:
+    info = run.info()
+    if info.is_shipped:
+        raise RunError(f"{info.name} is a shipped run and cannot be {what}")
+    if info.state == "running":
+        raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
 
 
 def _run_folders(parent: Path) -> Iterator[Path]:
@@ -420,7 +467,7 @@ def _run_folders(parent: Path) -> Iterator[Path]:
         return
 
 
-def _metric_row(line: bytes) -> dict[str, float] | None:
+def _metric_row(line: bytes) -> dict[str, Any] | None:
     """One report, or None for a line that is not one (torn by a crash)."""
     try:
         row = json.loads(line)
@@ -428,9 +475,17 @@ def _metric_row(line: bytes) -> dict[str, float] | None:
         return None
     if not isinstance(row, dict) or not all(_is_number(row.get(name)) for name in METRIC_NAMES):
         return None
-    return {
-        name: row[name] for name in (*METRIC_NAMES, *TEST_METRIC_NAMES) if _is_number(row.get(name))
-    }
+    kept = {name: row[name] for name in (*METRIC_NAMES, *TEST_METRIC_NAMES) if _is_number(row.get(name))}
+    kl = row.get("kl_per_dimension")
+    if isinstance(kl, list) and all(map(_is_number, kl)):
+        kept["kl_per_dimension"] = kl
+    return kept
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list):
+        return [round(number, 4) for number in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -57,7 +57,9 @@ def read_picture(content: bytes) -> np.ndarray:
             picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
             return to_ink(ImageOps.exif_transpose(picture))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"this is not a picture that can be read ({error}); expected PNG or JPEG") from error
+        raise PictureError(
+            f"this is not a picture that can be read ({error}); expected PNG or JPEG"
+        ) from error
 
 
 def to_ink(picture: Image.Image) -> np.ndarray:
@@ -124,7 +126,7 @@ def _fit(digit: np.ndarray) -> np.ndarray:
 
 
 def _centre_by_mass(digit: np.ndarray) -> np.ndarray:
-    """float32 (28, 28) with the centre of mass as near to pixel (14, 14), as in MNIST, as whole pixels allow."""
+    """float32 (28, 28) with the centre of mass as near to pixel (14, 14) as whole pixels allow."""
     height, width = digit.shape
     mass = float(digit.sum())
     centre_row = float((digit.sum(axis=1) * np.arange(height)).sum()) / mass

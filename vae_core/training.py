@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from vae_core.data import ImageSet
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluation import as_batch, evaluate
-from vae_core.loss import elbo_loss
+from vae_core.loss import ElboLoss, elbo_loss, kl_per_dimension
 from vae_core.model import VAE
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
@@ -76,6 +77,8 @@ class Report:
     kl: float
     images_per_second: float
     elapsed_seconds: float
+    kl_per_dimension: list[float]
+    """KL of each latent in the last mini-batch, nats: which latents are in use."""
     state: TrainingState = field(repr=False, compare=False)
     """The live model and optimiser: read it before asking for the next report."""
 
@@ -122,9 +125,7 @@ def train(
     if resume_from is not None:
         state.load(resume_from)
     model, optimizer = state.model, state.optimizer
-    clock = _Clock(state.elapsed_seconds)
-    sums = torch.zeros(3, device=device)  # total, reconstruction, kl since the last report
-    since_report, last_report = 0, time.monotonic()
+    meter = _Meter(state, settings.batch_size, device)
 
     while state.epoch < settings.epochs:
         model.train()
@@ -133,52 +134,79 @@ def train(
                 group["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
             batch = as_batch(images[indices])  # (N, 1, 28, 28) in [0, 1]
             reconstruction, mean, log_variance = model(batch, state.noise)
-            loss = elbo_loss(
-                reconstruction, batch, mean, log_variance, settings.beta, settings.likelihood
-            )
+            loss = elbo_loss(reconstruction, batch, mean, log_variance, settings.beta, settings.likelihood)
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()
             optimizer.step()
 
             state.iteration += 1
-            since_report += 1
-            sums += torch.stack(loss).detach()
-            now = time.monotonic()
+            meter.add(loss, mean, log_variance)
             ends_epoch = state.iteration % iterations_per_epoch == 0
-            if now - last_report >= REPORT_SECONDS or ends_epoch or state.iteration == 1:
-                total, reconstruction_term, kl = (sums / since_report).tolist()  # waits for the device
-                if not math.isfinite(total):
-                    raise TrainingError(
-                        f"the loss became {total} in iteration {state.iteration}: the training diverged. "
-                        f"Try a smaller learning rate than {settings.learning_rate:g}"
-                    )
-                speed = since_report * settings.batch_size / max(time.monotonic() - last_report, 1e-9)
-                report = Report(
-                    epoch=state.epoch + 1,
-                    iteration=state.iteration,
-                    total=total,
-                    reconstruction=reconstruction_term,
-                    kl=kl,
-                    images_per_second=speed,
-                    elapsed_seconds=clock.seconds(),
-                    state=state,
-                )
-                sums.zero_()
-                since_report = 0
-                if not ends_epoch:
-                    yield report
-                last_report = time.monotonic()
+            if not ends_epoch and (meter.is_due() or state.iteration == 1):
+                yield Report(epoch=state.epoch + 1, **meter.read(), state=state)
+                meter.restart()
         state.epoch += 1
+        figures = meter.read()
         evaluation = None
         if test_set is not None:
-            evaluation = evaluate(
-                model, test_set, likelihood=settings.likelihood, beta=settings.beta, seed=settings.seed
+            evaluation = evaluate(model, test_set, settings.likelihood, settings.beta, settings.seed)
+        figures["elapsed_seconds"] = state.elapsed_seconds = meter.elapsed_seconds()
+        yield EpochReport(epoch=state.epoch, **figures, state=state, evaluation=evaluation)
+        meter.restart()
+
+
+class _Meter:
+    """Sums the losses between two reports on the device; reading them waits for it, adding does not."""
+
+    def __init__(self, state: TrainingState, batch_size: int, device: torch.device) -> None:
+        self._state = state
+        self._batch_size = batch_size
+        self._sums = torch.zeros(3, device=device)  # total, reconstruction, kl
+        self._count = 0
+        self._posterior: tuple[Tensor, Tensor] | None = None
+        self._start = time.monotonic() - state.elapsed_seconds
+        self._last = time.monotonic()
+
+    def add(self, loss: ElboLoss, mean: Tensor, log_variance: Tensor) -> None:
+        self._sums += torch.stack(loss).detach()
+        self._count += 1
+        self._posterior = mean.detach(), log_variance.detach()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last >= REPORT_SECONDS
+
+    def elapsed_seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def read(self) -> dict[str, Any]:
+        """The figures of a report.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        total, reconstruction, kl = (self._sums / self._count).tolist()
+        iteration = self._state.iteration
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"the loss became {total} in iteration {iteration}: the training diverged; "
+                "try a smaller learning rate"
             )
-        state.elapsed_seconds = clock.seconds()
-        yield EpochReport(
-            **{**vars(report), "elapsed_seconds": state.elapsed_seconds}, evaluation=evaluation
-        )
-        last_report = time.monotonic()
+        assert self._posterior is not None
+        return {
+            "iteration": iteration,
+            "total": total,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "images_per_second": self._count * self._batch_size / max(time.monotonic() - self._last, 1e-9),
+            "elapsed_seconds": self.elapsed_seconds(),
+            "kl_per_dimension": kl_per_dimension(*self._posterior).tolist(),
+        }
+
+    def restart(self) -> None:
+        """Begins the next stretch; what the consumer did meanwhile does not count as training."""
+        self._sums.zero_()
+        self._count = 0
+        self._last = time.monotonic()
 
 
 def new_state(settings: Settings, device: torch.device) -> TrainingState:
@@ -186,16 +214,14 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = VAE(settings.latent_dim)
-    model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True
     )
     return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed))
 
 
-def shuffled_batches(
-    count: int, settings: Settings, epoch: int, device: torch.device
-) -> Iterator[Tensor]:
+def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:
     """The indices of each full mini-batch of an epoch, int64 (batch_size,).
 
     The order follows from seed and epoch alone, so that a resumed epoch sees the same batches.
@@ -241,16 +267,6 @@ def device_in_words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-class _Clock:
-    """Seconds of training, going on from an earlier part's."""
-
-    def __init__(self, before: float) -> None:
-        self._start = time.monotonic() - before
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

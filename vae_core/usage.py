@@ -36,7 +36,7 @@ class Reconstruction:
     kl: np.ndarray
 
 
-def check_latents(values: Sequence[float], latent_dim: int) -> np.ndarray:
+def check_latents(values: Sequence[float | str], latent_dim: int) -> np.ndarray:
     """A latent vector from outside: float32 (K,).
 
     Raises:

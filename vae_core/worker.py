@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> int:
@@ -47,10 +48,8 @@ def main() -> int:
 
 def _say(text: str) -> None:
     """The one answer to the app; it may be gone, and later output must not end the training."""
-    try:
+    with suppress(OSError):
         print(f"worker: {text}", flush=True)
-    except OSError:
-        pass
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stdout.fileno())
     os.dup2(silence, sys.stderr.fileno())

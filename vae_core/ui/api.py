@@ -77,7 +77,11 @@ def build(studio: Studio) -> None:
         model = gr.Textbox("reference", label="model")
         picture_in = gr.Image(type="pil", label="image", image_mode="RGBA")
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
-        latents, settings, answer = gr.JSON(label="latents"), gr.JSON({}, label="settings"), gr.JSON(label="answer")
+        latents, settings, answer = (
+            gr.JSON(label="latents"),
+            gr.JSON({}, label="settings"),
+            gr.JSON(label="answer"),
+        )
         count, seed = gr.Number(64, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
         endpoints = (

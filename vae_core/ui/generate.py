@@ -12,8 +12,8 @@ def build() -> None:
     with gr.Row(elem_classes="generate"):
         with gr.Column(scale=1, min_width=240):
             gr.HTML(
-                "<h2>Generated Images</h2><p class='muted'>Latent vectors drawn from N(0, I), decoded by the model. "
-                "The same seed gives the same picture.</p>",
+                "<h2>Generated Images</h2><p class='muted'>Latent vectors drawn from N(0, I), decoded by "
+                "the model. The same seed gives the same picture.</p>",
                 elem_classes="heading",
             )
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)

@@ -78,7 +78,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                 generate.build()
         api.build(studio)
 
-        model.change(None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private")
+        model.change(
+            None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private"
+        )
         page.load(
             lambda: gr.Dropdown(choices=_choices(studio), value=studio.first_model()),
             None, model, js=None, queue=False, show_progress="hidden", api_visibility="private",

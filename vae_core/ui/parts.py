@@ -22,7 +22,9 @@ def part(name: str, elem_id: str | None = None, elem_classes: str | None = None)
 
 def call(name: str, function: str) -> str:
     """JavaScript for a listener's `js`: calls a function of static/NAME.js with the inputs' values."""
-    return f"(...values) => {{ {_module(name)}.then((module) => module.{function}(...values)); return values; }}"
+    return (
+        f"(...values) => {{ {_module(name)}.then((module) => module.{function}(...values)); return values; }}"
+    )
 
 
 def _module(name: str) -> str:

@@ -7,6 +7,7 @@ is answered with status 400 or 404 and `{"error": "what was expected"}`.
 from __future__ import annotations
 
 import base64
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,10 +44,8 @@ def _router(studio: Studio) -> APIRouter:
 
     @router.get("/plotly.min.js")
     def plotly_script() -> FileResponse:
-        import plotly
-
-        script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-        return FileResponse(script, headers={"Cache-Control": "max-age=86400"})
+        script = files("plotly") / "package_data" / "plotly.min.js"
+        return FileResponse(str(script), headers={"Cache-Control": "max-age=86400"})
 
     @router.get("/runs/{run}/card")
     def card(run: str) -> dict[str, Any]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from gradio.themes import Base
 
-FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+FONT = (
+    "ui-sans-serif",
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Helvetica Neue",
+    "Arial",
+    "sans-serif",
+)
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 
-def studio_theme() -> gr.themes.Base:
+def studio_theme() -> Base:
     """Indigo on slate, system fonts: nothing is fetched from anywhere."""
-    return gr.themes.Base(
-        primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO, radius_size="lg"
+    return Base(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        font=FONT,
+        font_mono=MONO,
+        radius_size="lg",
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",

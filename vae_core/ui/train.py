@@ -12,7 +12,17 @@ from vae_core.settings import PRESETS, Settings
 from vae_core.ui.parts import call, part
 from vae_core.ui.studio import Studio
 
-SHOWN = ("epochs", "batch_size", "learning_rate", "latent_dim", "beta", "likelihood", "schedule", "seed", "limit")
+SHOWN = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "latent_dim",
+    "beta",
+    "likelihood",
+    "schedule",
+    "seed",
+    "limit",
+)
 LABELS = {"latent_dim": "Latents", "limit": "Training images", "beta": "Beta (KL weight)"}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
@@ -26,7 +36,10 @@ def build(studio: Studio) -> None:
     with gr.Row(elem_classes="train"):
         with gr.Column(scale=1, min_width=280):
             preset = gr.Radio(
-                [(name.capitalize(), name) for name in PRESETS], value="reference", label="Recipe", elem_id="preset"
+                [(name.capitalize(), name) for name in PRESETS],
+                value="reference",
+                label="Recipe",
+                elem_id="preset",
             )
             about = gr.Markdown(ABOUT["reference"], elem_classes="muted")
             with gr.Accordion("Advanced", open=False):
@@ -63,19 +76,24 @@ def build(studio: Studio) -> None:
             return _alert(error)
         return ""
 
-    start.click(start_from_form, fields, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet)
+    start.click(
+        start_from_form, fields, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
+    )
     stop.click(stop_training, None, problem, queue=False, **quiet)
-    resume.click(resume_training, None, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet)
+    resume.click(
+        resume_training, None, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
+    )
 
 
 def _field(name: str) -> gr.Number | gr.Dropdown:
     field = next(field for field in dataclasses.fields(Settings) if field.name == name)
     label = LABELS.get(name, name.replace("_", " ").capitalize())
     about = field.metadata["about"]
+    default: Any = field.default
     if choices := field.metadata.get("choices"):
-        return gr.Dropdown(list(choices), value=field.default, label=label, info=about)
+        return gr.Dropdown(list(choices), value=default, label=label, info=about)
     whole = str(field.type).startswith("int")
-    return gr.Number(value=field.default, label=label, info=about, precision=0 if whole else None)
+    return gr.Number(value=default, label=label, info=about, precision=0 if whole else None)
 
 
 def _preset_values(name: str) -> list[Any]:
@@ -84,7 +102,11 @@ def _preset_values(name: str) -> list[Any]:
 
 
 def _alert(error: Exception) -> str:
-    field = f"<strong>{LABELS.get(error.field, error.field)}</strong>: " if isinstance(error, SettingsError) else ""
+    field = (
+        f"<strong>{LABELS.get(error.field, error.field)}</strong>: "
+        if isinstance(error, SettingsError)
+        else ""
+    )
     return f"<p role='alert' class='alert'>{field}{_escaped(str(error))}</p>"
 
 

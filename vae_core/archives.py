@@ -1,0 +1,131 @@
+"""Runs as zip files, to take along and to bring in. What is brought in is checked before it becomes a run."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from vae_core.errors import RunError
+from vae_core.runs import Run, check_name, free_name
+
+FILES = ("run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz")
+PREVIEW = re.compile(r"previews/[0-9]{6,9}-(reconstructions|samples)\.png")
+MOST_ENTRIES = 20_100
+MOST_UNPACKED_BYTES = 256 * 2**20
+MOST_ZIP_BYTES = 128 * 2**20
+CHUNK = 2**20
+
+
+def pack(run: Run) -> bytes:
+    """A run's folder as a zip file's content, under one folder of the run's name."""
+    run.info()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(run.folder.rglob("*")):
+            inside = path.relative_to(run.folder).as_posix()
+            if path.is_file() and _belongs(inside):
+                archive.write(path, f"{run.name}/{inside}")
+    return buffer.getvalue()
+
+
+def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
+    """Brings a zipped run in; returns the name it got (numbered where the name is taken).
+
+    Nothing is written outside a new folder in `runs_dir`, and nothing stays unless all of it is sound.
+
+    Args:
+        content: a zip file of the files of one run, in one folder or none.
+        name: what to call it; else the zip's folder, or "imported".
+
+    Raises:
+        RunError: not a zip file, too large, with other files in it than a run's, or a run that is damaged.
+    """
+    if len(content) > MOST_ZIP_BYTES:
+        raise RunError(
+            f"the zip file is larger than {MOST_ZIP_BYTES // 2**20} MiB; expected one run's folder"
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            prefix = _common_folder(entries)
+            _check_entries(entries, prefix)
+            name = free_name(runs_dir, _usable(name or prefix.rstrip("/")))
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".incoming-", dir=runs_dir) as scratch:
+                folder = Path(scratch) / name
+                (folder / "previews").mkdir(parents=True)
+                left = MOST_UNPACKED_BYTES
+                for entry in entries:
+                    left -= _extract(archive, entry, folder / entry.filename.removeprefix(prefix), left)
+                _check_run(Run(folder))
+                shutil.move(folder, runs_dir / name)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise RunError(f"this is not a zip file that can be read ({error})") from error
+    except OSError as error:
+        raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+    return name
+
+
+def _common_folder(entries: list[zipfile.ZipInfo]) -> str:
+    """ "name/" if run.json lies in a folder of the zip, "" if it lies at its top."""
+    for entry in entries:
+        folder, slash, file = entry.filename.rpartition("/")
+        if file == "run.json" and "/" not in folder:
+            return folder + slash
+    raise RunError("the zip file holds no run: expected a run.json at its top or in one folder")
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], prefix: str) -> None:
+    if len(entries) > MOST_ENTRIES:
+        raise RunError(f"the zip file holds {len(entries):,} files; expected {MOST_ENTRIES:,} at most")
+    names = [entry.filename for entry in entries]
+    if len(set(names)) < len(names):
+        raise RunError("the zip file holds a file twice")
+    for entry in entries:
+        is_link = (entry.external_attr >> 16) & 0o170000 == 0o120000
+        if (
+            is_link
+            or not entry.filename.startswith(prefix)
+            or not _belongs(entry.filename.removeprefix(prefix))
+        ):
+            raise RunError(f"the zip file holds {entry.filename!r}; expected the files of one run only")
+    if sum(entry.file_size for entry in entries) > MOST_UNPACKED_BYTES:
+        raise RunError(f"the zip file unpacks to more than {MOST_UNPACKED_BYTES // 2**20} MiB")
+
+
+def _belongs(inside: str) -> bool:
+    return inside in FILES or PREVIEW.fullmatch(inside) is not None
+
+
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
+    """Writes one file, and no more than is left of the limit whatever its header says; returns its size."""
+    size = 0
+    with archive.open(entry) as source, target.open("xb") as file:
+        while chunk := source.read(CHUNK):
+            size += len(chunk)
+            if size > left:
+                raise RunError(f"the zip file unpacks to more than {MOST_UNPACKED_BYTES // 2**20} MiB")
+            file.write(chunk)
+    return size
+
+
+def _check_run(run: Run) -> None:
+    """A run that cannot be read whole does not come in."""
+    run.info()
+    if run.info().has_model:
+        run.model()
+    if (run.folder / "training_state.safetensors").is_file():
+        run.training_state()
+    run.evaluation()
+
+
+def _usable(name: str) -> str:
+    try:
+        check_name(name)
+    except RunError:
+        return "imported"
+    return name
