@@ -209,13 +209,13 @@ def evaluate(
     """
     from vae_core.evaluation import evaluate as measure
     from vae_core.evaluation import importance_weighted_bound
-    from vae_core.runs import load_run, store_evaluation
+    from vae_core.runs import find_run, store_evaluation
     from vae_core.training import choose_device
 
-    loaded = load_run(run, runs_dir)
+    found = find_run(run, runs_dir)
+    info, model = found.info(), found.model().to(choose_device(device))
     dataset = _load(data_dir, quiet=as_json)
-    settings = loaded.settings
-    model = loaded.model.to(choose_device(device))
+    settings = info.settings
     with Progress(console=err, disable=as_json, transient=True) as bar:
         task = bar.add_task("test images", total=len(dataset.test))
         evaluation = measure(
@@ -228,12 +228,12 @@ def evaluate(
             progress=lambda done, count: bar.update(bound_task, completed=done, total=count),
         )  # fmt: skip
     evaluation = dataclasses.replace(evaluation, iwae=bound)
-    store_evaluation(loaded.info, evaluation)
+    store_evaluation(info, evaluation)
     summary = evaluation.summary(sampled)
     if as_json:
         print(json.dumps(summary))
         return
-    table = Table(title=f"{loaded.info.name}, {'sampled latents' if sampled else 'posterior mean'}")
+    table = Table(title=f"{info.name}, {'sampled latents' if sampled else 'posterior mean'}")
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("unit")
