@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from vae_core.runs import Run, list_runs
+
 REPOSITORY = Path(__file__).parent.parent
 START_SECONDS = 90
 CHROMIUM_OPTIONS = [
@@ -55,7 +57,10 @@ class App:
         raise RuntimeError(f"the app did not start:\n{self.log.read_text()}")
 
     def end(self) -> None:
-        """Ends the server; a training that it started goes on."""
+        """Ends the server, and the training it started, which would go on without it."""
+        for run in list_runs(self.runs_dir):
+            if run.state == "running":
+                Run(run.folder).request_stop()
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -193,7 +193,7 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
 
 def test_the_histogram_shows_the_test_errors(page: Page) -> None:
     open_tab(page, "Test errors")
-    page.wait_for_selector("#error-histogram .bars path")
+    page.wait_for_selector("#error-histogram .bars path", state="attached")
     text = page.locator("#error-histogram").inner_text()
     for word in ("Test Data", "Error", "Frequency"):
         assert word in text

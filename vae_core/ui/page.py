@@ -41,7 +41,7 @@ def build_app(runs_dir: Path, data_dir: str | None = None, device: str = "auto")
         max_file_size="20mb",
         show_error=True,
     )
-    threading.Thread(target=_load_first_model, args=(studio,), daemon=True).start()
+    threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
     return app
 
 
@@ -102,7 +102,8 @@ def _words(name: str, latent_dim: int, state: str) -> str:
     return f"{name} · {latent_dim} latents{training}"
 
 
-def _load_first_model(studio: Studio) -> None:
+def _get_ready(studio: Studio) -> None:
     """While the browser still opens the page."""
     if (name := studio.first_model()) is not None:
         studio.load(name)
+    studio.desk.warm_up()

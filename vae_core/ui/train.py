@@ -23,7 +23,7 @@ SHOWN = (
     "seed",
     "limit",
 )
-LABELS = {"latent_dim": "Latents", "limit": "Training images", "beta": "Beta (KL weight)"}
+LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta": "Beta (KL weight)"}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
     "quick": "Nearly as good in a fifth of the time: 6 epochs with a one-cycle learning rate.",
@@ -42,13 +42,13 @@ def build(studio: Studio) -> None:
                 elem_id="preset",
             )
             about = gr.Markdown(ABOUT["reference"], elem_classes="muted")
-            with gr.Accordion("Advanced", open=False):
-                fields = [_field(name) for name in SHOWN]
             start = gr.Button("Start training", variant="primary", elem_id="start-training", size="md")
             with gr.Row():
                 stop = gr.Button("Stop", elem_id="stop-training", size="md", min_width=80)
                 resume = gr.Button("Resume", elem_id="resume-training", size="md", min_width=80)
             problem = gr.HTML("", elem_id="training-problem")
+            with gr.Accordion("Advanced", open=False):
+                fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
             part("training", elem_id="training-watch")
 
@@ -57,16 +57,15 @@ def build(studio: Studio) -> None:
 
     def start_from_form(*values: Any) -> str:
         try:
-            settings = Settings(**dict(zip(SHOWN, values, strict=True)), device=studio.device)
-            studio.desk.start(settings)
+            studio.desk.start(_settings(values, studio.device))
         except VAEStudioError as error:
             return _alert(error)
         return ""
 
-    def stop_training() -> str:
+    def stop_from_button() -> str:
         return "" if studio.desk.stop() else _note("Nothing is being trained.")
 
-    def resume_training() -> str:
+    def resume_from_button() -> str:
         try:
             info = studio.watched()
             if info is None:
@@ -79,17 +78,23 @@ def build(studio: Studio) -> None:
     start.click(
         start_from_form, fields, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
     )
-    stop.click(stop_training, None, problem, queue=False, **quiet)
+    stop.click(stop_from_button, None, problem, queue=False, **quiet)
     resume.click(
-        resume_training, None, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
+        resume_from_button, None, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
     )
+
+
+def _settings(values: tuple[Any, ...], device: str) -> Settings:
+    """Settings from the form's fields; Gradio's number field has no "empty", so 0 images means all."""
+    chosen = dict(zip(SHOWN, values, strict=True))
+    return Settings(**{**chosen, "limit": chosen["limit"] or None}, device=device)
 
 
 def _field(name: str) -> gr.Number | gr.Dropdown:
     field = next(field for field in dataclasses.fields(Settings) if field.name == name)
     label = LABELS.get(name, name.replace("_", " ").capitalize())
     about = field.metadata["about"]
-    default: Any = field.default
+    default: Any = field.default or 0
     if choices := field.metadata.get("choices"):
         return gr.Dropdown(list(choices), value=default, label=label, info=about)
     whole = str(field.type).startswith("int")
@@ -98,7 +103,7 @@ def _field(name: str) -> gr.Number | gr.Dropdown:
 
 def _preset_values(name: str) -> list[Any]:
     settings = PRESETS[name].to_dict()
-    return [ABOUT[name], *(settings[field] for field in SHOWN)]
+    return [ABOUT[name], *(settings[field] or 0 for field in SHOWN)]
 
 
 def _alert(error: Exception) -> str:

@@ -21,11 +21,13 @@ const STATES = {
 };
 
 let expectedUntil = 0;
+let status = null;
 let wake = () => {};
 
 export function mount(element) {
   const parts = named(element);
   const watched = { run: null, offset: 0, totals: [], state: null };
+  status = parts;
   plotly().catch(() => {});
   const loop = async () => {
     for (;;) {
@@ -39,6 +41,7 @@ export function mount(element) {
 
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
+  if (status && status.dot.dataset.state !== "running") setText(status.state, "Starting…");
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
 }
@@ -81,7 +84,8 @@ function smoothed(before, now) {
 function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
   parts.dot.dataset.state = news.state;
-  setText(parts.state, STATES[news.state]);
+  const isStarting = performance.now() < expectedUntil && news.state !== "running";
+  setText(parts.state, isStarting ? "Starting…" : STATES[news.state]);
   const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
   const sample = news.is_sample ? " (a subset: see the README for the whole)" : "";
   setText(parts.what, [news.run, changes.join(", "), news.device, news.data + sample].filter(Boolean).join(" · "));
