@@ -134,6 +134,9 @@ def train(
     parallel: Annotated[
         bool, typer.Option("--parallel", help="Train even while another training runs on this machine.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard event files into the run's folder.")
+    ] = False,
 ) -> None:
     """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood."""
     if preset not in PRESETS:
@@ -149,14 +152,14 @@ def train(
 
     if resume is None:
         settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
-        job = prepare(settings, runs_dir, name, data_dir, alone=not parallel)
+        job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
     else:
         if others := sorted(set(chosen) - {"epochs"}):
             raise SettingsError(
                 others[0],
                 f"--resume keeps the run's own settings; only --epochs can change, not {', '.join(others)}",
             )
-        job = prepare_resume(resume, runs_dir, epochs, data_dir, alone=not parallel)
+        job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
         settings = Settings.from_dict(job.settings)
     dataset = _load(data_dir)
     count = len(dataset.train.images[: settings.limit])
@@ -188,6 +191,8 @@ def train(
     from vae_core.runs import find_run
 
     run = find_run(job.name, job.runs_dir).info()
+    if run.warning:
+        out.print(f"note: {escape(run.warning)}")
     out.print(f"run {escape(run.name)} is {run.state}: {escape(str(run.folder))}", soft_wrap=True)
 
 

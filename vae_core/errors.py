@@ -34,3 +34,7 @@ class PictureError(VAEStudioError):
 
 class LatentError(VAEStudioError):
     """A latent vector does not fit the model: wrong length, or not finite numbers."""
+
+
+class RequestError(VAEStudioError):
+    """A request to the app is not one it answers: too large, or not from its own page."""

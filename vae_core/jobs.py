@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from vae_core.advice import Adviser
 from vae_core.data import Dataset, ImageSet, cache_folder, load_dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.runs import METRIC_NAMES, Run, RunInfo, RunWriter, check_name, find_run, list_runs, new_name
@@ -53,6 +54,7 @@ class Job:
     data_dir: str | None = None
     resume: bool = False
     alone: bool = True
+    tensorboard: bool = False
 
 
 def prepare(
@@ -61,6 +63,7 @@ def prepare(
     name: str | None = None,
     data_dir: str | None = None,
     alone: bool = True,
+    tensorboard: bool = False,
 ) -> Job:
     """A job for a new run, its name checked or made up.
 
@@ -71,7 +74,14 @@ def prepare(
         check_name(name)
         if (runs_dir / name).exists():
             raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name")
-    return Job(settings.to_dict(), str(runs_dir), name or new_name(runs_dir), data_dir, alone=alone)
+    return Job(
+        settings.to_dict(),
+        str(runs_dir),
+        name or new_name(runs_dir),
+        data_dir,
+        alone=alone,
+        tensorboard=tensorboard,
+    )
 
 
 def prepare_resume(
@@ -80,6 +90,7 @@ def prepare_resume(
     epochs: int | None = None,
     data_dir: str | None = None,
     alone: bool = True,
+    tensorboard: bool = False,
 ) -> Job:
     """A job that goes on with a run from its last finished epoch, or to more epochs.
 
@@ -100,7 +111,15 @@ def prepare_resume(
             f"run {info.name} has finished its {info.epoch} epochs; ask for more with --epochs "
             f"{info.epoch + 10}, say"
         )
-    return Job(settings.to_dict(), str(found.folder.parent), info.name, data_dir, resume=True, alone=alone)
+    return Job(
+        settings.to_dict(),
+        str(found.folder.parent),
+        info.name,
+        data_dir,
+        resume=True,
+        alone=alone,
+        tensorboard=tensorboard,
+    )
 
 
 def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
@@ -142,7 +161,8 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with _StopSignals() as signals:
         try:
-            yield from _record(run, settings, dataset, resume_from, signals)
+            reports = _record(run, settings, dataset, resume_from, signals)
+            yield from _to_tensorboard(reports, run) if job.tensorboard else reports
         except GeneratorExit:  # the consumer asks for no more
             run.update(state="stopped")
             raise
@@ -219,6 +239,7 @@ def _record(
 
     previews = _Previews(dataset.test, settings)
     moments = [] if resume_from else list(FIRST_PREVIEWS)
+    adviser, warning = Adviser(), None
     latents_written = 0.0
     for report in train(settings, dataset.train, dataset.test, resume_from):
         row: dict[str, Any] = {name: getattr(report, name) for name in METRIC_NAMES}
@@ -249,6 +270,10 @@ def _record(
                 moments = [moment for moment in moments if moment > report.iteration]
                 previews.save(run, report)
             run.append_metrics(row)
+        advice = adviser.advice(report.iteration, report.total, report.kl)
+        if advice != warning:
+            warning = advice
+            run.update(warning=warning)
         yield report
         if signals.received or run.stop_requested():
             if not isinstance(report, EpochReport):
@@ -257,6 +282,24 @@ def _record(
                 run.update(state="stopped", elapsed_seconds=report.elapsed_seconds)
                 return
     run.update(state="finished")
+
+
+def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Report]:
+    """Passes the reports on, and writes them as TensorBoard's event files too."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TrainingError(
+            "TensorBoard is not installed; install it with: pip install 'vae-studio[tensorboard]'"
+        ) from error
+    with SummaryWriter(str(run.folder / "tensorboard")) as events:
+        for report in reports:
+            for name in ("total", "reconstruction", "kl", "images_per_second"):
+                events.add_scalar(f"training/{name}", getattr(report, name), report.iteration)
+            if evaluation := getattr(report, "evaluation", None):
+                for name in ("total", "reconstruction", "kl", "mse_mean"):
+                    events.add_scalar(f"test/{name}", evaluation.summary()[name], report.iteration)
+            yield report
 
 
 def _save_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, report: Report) -> None:

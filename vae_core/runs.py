@@ -69,6 +69,7 @@ class RunInfo:
     elapsed_seconds: float
     results: dict[str, Any]
     baselines: dict[str, float]
+    warning: str | None
     error: str | None
 
     @property
@@ -126,10 +127,13 @@ class Run:
                 epoch=int(record["epoch"]),
                 elapsed_seconds=float(record["elapsed_seconds"]),
                 results=dict(record["results"]),
-                baselines=dict(record.get("baselines") or {}),
+                baselines={
+                    str(name): float(value) for name, value in (record.get("baselines") or {}).items()
+                },
+                warning=None if record.get("warning") is None else str(record["warning"]),
                 error=record["error"] if record["error"] is None else str(record["error"]),
             )
-        except (KeyError, TypeError, ValueError, OverflowError, SettingsError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError(f"run {self.name}: run.json is not one of ours ({error})") from error
 
     def _record(self) -> dict[str, Any]:
@@ -187,6 +191,13 @@ class Run:
             return None
         except RunError as error:
             raise RunError(f"run {self.name}: {error}") from error
+
+    def evaluation_or_none(self) -> Evaluation | None:
+        """As `evaluation`, but a damaged file is none: it does not keep the model from being used."""
+        try:
+            return self.evaluation()
+        except RunError:
+            return None
 
     def model(self) -> VAE:
         """The trained model, on the CPU, ready to evaluate.

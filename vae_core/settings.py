@@ -90,7 +90,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if value is None and "None" in str(field.type):
         return None
     whole = str(field.type).startswith("int")
-    expected = f"{name} must be {_range_in_words(limits, whole)}, not {value!r}"
+    expected = f"{name} must be {range_in_words(field)}, not {value!r}"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise SettingsError(name, expected)
     if whole and value != int(value):
@@ -117,7 +117,12 @@ def _is_device(value: Any) -> bool:
     return value in ("auto", "cpu", "cuda") or (kind == "cuda" and number.isascii() and number.isdigit())
 
 
-def _range_in_words(limits: Any, whole: bool) -> str:
+def range_in_words(field: dataclasses.Field) -> str:
+    """What a field of Settings may be, such as "a whole number from 1 to 10000"."""
+    limits = field.metadata
+    if choices := limits.get("choices"):
+        return f"one of {', '.join(choices)}"
+    whole = str(field.type).startswith("int")
     kind = "a whole number" if whole else "a number"
     low = f"from {limits['minimum']:g}" if "minimum" in limits else f"above {limits['above']:g}"
     high = limits["maximum"]

@@ -27,5 +27,10 @@ def call(name: str, function: str) -> str:
     )
 
 
+def ask_first(name: str, function: str) -> str:
+    """As `call`, but what the function returns, a list, is what the listener gets for its inputs."""
+    return f"async (...values) => (await {_module(name)}).{function}(...values)"
+
+
 def _module(name: str) -> str:
     return f"import(new URL('studio/static/{name}.js', document.baseURI).href)"

@@ -12,26 +12,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from vae_core.errors import PictureError, RunError, VAEStudioError
+from vae_core.archives import MOST_ZIP_BYTES, pack, unpack
+from vae_core.errors import PictureError, RequestError, RunError, VAEStudioError
 from vae_core.pictures import png_bytes, square_tiles, to_grey
-from vae_core.runs import RunInfo
+from vae_core.runs import RunInfo, delete_run, rename_run
 from vae_core.ui.studio import Loaded, Studio, weights_version
-from vae_core.ui.watching import training_news
+from vae_core.ui.watching import run_card, run_curve, run_listing, training_news
 
 STATIC = Path(__file__).parent / "static"
 PREFIX = "/studio"
-MOST_UPLOAD_BYTES = 20 * 2**20
+MOST_PICTURE_BYTES = 20 * 2**20
 PREVIEW_KINDS = ("reconstructions", "samples")
 
 
 def add_routes(app: FastAPI, studio: Studio) -> None:
     """Adds the routes and the way mistakes are answered to the app."""
     app.include_router(_router(studio), prefix=PREFIX)
+    app.include_router(_changing_router(studio), prefix=PREFIX)
     app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
 
     @app.exception_handler(VAEStudioError)
@@ -61,7 +63,7 @@ def _router(studio: Studio) -> APIRouter:
 
     @router.post("/runs/{run}/sketch")
     async def sketch(run: str, request: Request) -> dict[str, Any]:
-        content = await _limited_body(request)
+        content = await _limited_body(request, MOST_PICTURE_BYTES)
         return await run_in_threadpool(lambda: read_sketch(studio.load(run), content))
 
     @router.get("/runs/{run}/generated.png")
@@ -92,8 +94,26 @@ def _router(studio: Studio) -> APIRouter:
         return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
 
     @router.get("/training")
-    def training(known: str = "", offset: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
-        return training_news(studio, known, offset)
+    def training(known: str = "", offset: Annotated[int, Query(ge=0)] = 0, watch: str = "") -> dict[str, Any]:
+        return training_news(studio, known, offset, watch)
+
+    @router.get("/runs")
+    def runs() -> dict[str, Any]:
+        return {"runs": run_listing(studio)}
+
+    @router.get("/runs/{run}/curve")
+    def curve(run: str) -> dict[str, Any]:
+        return run_curve(studio.run(run))
+
+    @router.get("/runs/{run}/record.json")
+    def record(run: str) -> dict[str, Any]:
+        return run_card(studio.run(run).info())
+
+    @router.get("/runs/{run}/archive.zip")
+    def archive(run: str) -> Response:
+        found = studio.run(run)
+        headers = {"Content-Disposition": f'attachment; filename="{found.name}.zip"'}
+        return Response(pack(found), media_type="application/zip", headers=headers)
 
     @router.get("/models")
     def models() -> dict[str, Any]:
@@ -104,6 +124,38 @@ def _router(studio: Studio) -> APIRouter:
 
 def _listed(info: RunInfo) -> dict[str, str]:
     return {"run": info.name, "state": info.state, "version": str(weights_version(info.folder))}
+
+
+def _changing_router(studio: Studio) -> APIRouter:
+    """The routes that change something. They want a header that no form of another site can send."""
+    router = APIRouter(dependencies=[Depends(_from_our_page)])
+
+    @router.post("/runs/{run}/name")
+    def rename(run: str, to: str) -> dict[str, str]:
+        return {"run": rename_run(studio.run(run), to).name}
+
+    @router.delete("/runs/{run}")
+    def delete(run: str) -> dict[str, str]:
+        delete_run(studio.run(run))
+        return {"deleted": run}
+
+    @router.post("/runs/{run}/again")
+    def again(run: str) -> dict[str, str]:
+        return {"run": studio.desk.start(studio.run(run).info().settings)}
+
+    @router.post("/archive")
+    async def bring_in(request: Request) -> dict[str, str]:
+        content = await _limited_body(request, MOST_ZIP_BYTES)
+        return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
+
+    return router
+
+
+def _from_our_page(request: Request) -> None:
+    if request.headers.get("x-vae-studio") is None:
+        raise RequestError(
+            "this request did not come from the studio's page: expected the header X-VAE-Studio"
+        )
 
 
 def model_card(loaded: Loaded) -> dict[str, Any]:
@@ -151,12 +203,12 @@ def read_sketch(loaded: Loaded, content: bytes) -> dict[str, Any]:
     }
 
 
-async def _limited_body(request: Request) -> bytes:
+async def _limited_body(request: Request, most_bytes: int) -> bytes:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > MOST_UPLOAD_BYTES:
-            raise PictureError("the picture is larger than 20 MiB; expected less")
+        if len(content) > most_bytes:
+            raise RequestError(f"the file is larger than {most_bytes // 2**20} MiB; expected less")
     return bytes(content)
 
 

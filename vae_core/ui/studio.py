@@ -67,7 +67,7 @@ class Studio:
             if kept is not None and kept.version == version:
                 self._loaded.move_to_end(run.name)
                 return kept
-            loaded = Loaded(run.info(), run.model(), _evaluation(run), version)
+            loaded = Loaded(run.info(), run.model(), run.evaluation_or_none(), version)
             self._loaded[run.name] = loaded
             if len(self._loaded) > MOST_MODELS:
                 self._loaded.popitem(last=False)
@@ -81,19 +81,13 @@ class Studio:
         """The model the page opens with: the shipped reference, or whatever there is."""
         return next((info.name for info in self.models()), None)
 
-    def watched(self) -> RunInfo | None:
-        """The run the Train tab shows: the one running, else the newest."""
+    def watched(self, name: str = "") -> RunInfo | None:
+        """The run the Train tab shows: the one named, else the one running, else the newest."""
+        if name:
+            return self.run(name).info()
         runs = list_runs(self.runs_dir)
         running = [info for info in runs if info.state == "running"]
         return next(iter(running or sorted(runs, key=lambda info: info.created, reverse=True)), None)
-
-
-def _evaluation(run: Run) -> Evaluation | None:
-    """The run's evaluation; a damaged one does not keep the model from being explored."""
-    try:
-        return run.evaluation()
-    except RunError:
-        return None
 
 
 def weights_version(folder: Path) -> int:

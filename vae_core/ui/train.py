@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from vae_core.errors import SettingsError, VAEStudioError
-from vae_core.settings import PRESETS, Settings
-from vae_core.ui.parts import call, part
+from vae_core.settings import PRESETS, Settings, range_in_words
+from vae_core.ui.parts import ask_first, call, part
 from vae_core.ui.studio import Studio
 
 SHOWN = (
@@ -24,6 +25,7 @@ SHOWN = (
     "limit",
 )
 LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta": "Beta (KL weight)"}
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
     "quick": "Nearly as good in a fifth of the time: 6 epochs with a one-cycle learning rate.",
@@ -51,37 +53,47 @@ def build(studio: Studio) -> None:
                 fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
             part("training", elem_id="training-watch")
+    part("runs", elem_id="runs")
+
+    watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     preset.change(_preset_values, preset, [about, *fields], queue=False, **quiet)
+    for name, field in zip(SHOWN, fields, strict=True):
+        field.blur(partial(_checked, name), field, field, queue=False, **quiet)
 
-    def start_from_form(*values: Any) -> str:
+    def start_from_form(*values: Any) -> list[Any]:
         try:
             studio.desk.start(_settings(values, studio.device))
         except VAEStudioError as error:
-            return _alert(error)
-        return ""
+            return [_alert(error), *map(_checked, SHOWN, values)]
+        return ["", *map(_checked, SHOWN, values)]
 
     def stop_from_button() -> str:
         return "" if studio.desk.stop() else _note("Nothing is being trained.")
 
-    def resume_from_button() -> str:
+    def resume_from_button(run: str, epochs: float) -> str:
         try:
-            info = studio.watched()
+            info = studio.watched(run)
             if info is None:
                 return _note("There is no run to resume yet.")
-            studio.desk.resume(info.name)
+            more = int(epochs) if info.state == "finished" and epochs and epochs > info.epoch else None
+            if info.state == "finished" and not info.is_shipped and more is None:
+                return _note(
+                    f"{info.name} is finished. For more, set Epochs under Advanced above {info.epoch}."
+                )
+            studio.desk.resume(info.name, more)
         except VAEStudioError as error:
             return _alert(error)
         return ""
 
-    start.click(
-        start_from_form, fields, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
-    )
+    starting = call("training", "expectStart")
+    start.click(start_from_form, fields, [problem, *fields], js=starting, concurrency_limit=4, **quiet)
     stop.click(stop_from_button, None, problem, queue=False, **quiet)
     resume.click(
-        resume_from_button, None, problem, js=call("training", "expectStart"), concurrency_limit=4, **quiet
-    )
+        resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
+        js=ask_first("training", "resuming"), concurrency_limit=4, **quiet,
+    )  # fmt: skip
 
 
 def _settings(values: tuple[Any, ...], device: str) -> Settings:
@@ -91,14 +103,31 @@ def _settings(values: tuple[Any, ...], device: str) -> Settings:
 
 
 def _field(name: str) -> gr.Number | gr.Dropdown:
-    field = next(field for field in dataclasses.fields(Settings) if field.name == name)
+    field = FIELDS[name]
     label = LABELS.get(name, name.replace("_", " ").capitalize())
-    about = field.metadata["about"]
     default: Any = field.default or 0
     if choices := field.metadata.get("choices"):
-        return gr.Dropdown(list(choices), value=default, label=label, info=about)
+        return gr.Dropdown(list(choices), value=default, label=label, info=_about(name))
     whole = str(field.type).startswith("int")
-    return gr.Number(value=default, label=label, info=about, precision=0 if whole else None)
+    return gr.Number(value=default, label=label, info=_about(name), precision=0 if whole else None)
+
+
+def _about(name: str) -> str:
+    about = FIELDS[name].metadata["about"]
+    return (
+        about
+        if FIELDS[name].metadata.get("choices")
+        else f"{about} {range_in_words(FIELDS[name]).capitalize()}."
+    )
+
+
+def _checked(name: str, value: Any) -> dict[str, Any]:
+    """The field again, with the mistake beside it if there is one."""
+    try:
+        Settings.from_dict({name: (value or None) if name == "limit" else value})
+    except SettingsError as error:
+        return gr.update(info=f"⚠ {error}", elem_classes=["wrong"])
+    return gr.update(info=_about(name), elem_classes=[])
 
 
 def _preset_values(name: str) -> list[Any]:

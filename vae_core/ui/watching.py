@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vae_core.runs import METRIC_NAMES, Run, RunInfo
+from vae_core.runs import METRIC_NAMES, Run, RunInfo, list_runs
 from vae_core.ui.studio import Studio
 
 MOST_POINTS = 1500
@@ -12,29 +12,32 @@ MOST_POINTS = 1500
 POINT_NAMES = ("iteration", "total", "reconstruction", "kl")
 
 
-def training_news(studio: Studio, known: str = "", offset: int = 0) -> dict[str, Any]:
+def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str = "") -> dict[str, Any]:
     """The state of the watched run (`Studio.watched`) and its reports from a byte offset on.
 
     Args:
         known: the run of the last answer; if another one is watched now, its whole curve is sent.
         offset: where the last answer ended; 0 for the whole curve, thinned.
+        watch: the run to be watched, "" for the one that `Studio.watched` chooses.
 
     Returns:
         JSON values; "fresh" says that the curve begins anew.
     """
-    info = studio.watched()
+    info = studio.watched(watch)
     if info is None:
         return {"run": None}
     run = Run(info.folder)
     offset = offset if info.name == known else 0
     rows, next_offset = run.metrics(offset)
     last = rows[-1] if rows else None
+    fresh = offset == 0 or next_offset < offset
     return {
         "run": info.name,
-        "fresh": offset == 0 or next_offset < offset,
+        "fresh": fresh,
         "offset": next_offset,
         "state": info.state,
         "error": info.error,
+        "warning": info.warning,
         "created": info.created,
         "epochs": info.settings.epochs,
         "iterations": _iterations(info),
@@ -47,7 +50,55 @@ def training_news(studio: Studio, known: str = "", offset: int = 0) -> dict[str,
         "tests": [
             [row["iteration"], row["test_total"], row.get("test_mse")] for row in rows if "test_total" in row
         ],
+        "kl_per_dimension": _latest_kl(run, rows, fresh),
+        "baselines": info.baselines,
         "previews": run.previews(),
+    }
+
+
+def run_curve(run: Run) -> dict[str, Any]:
+    """A run's whole curve, thinned, to lay over another."""
+    rows, _ = run.metrics()
+    return {"points": [[row["iteration"], row["total"]] for row in thinned(rows)]}
+
+
+def run_listing(studio: Studio) -> list[dict[str, Any]]:
+    """The rows of the runs table."""
+    return [
+        {
+            "name": info.name,
+            "state": info.state,
+            "shipped": info.is_shipped,
+            "changes": info.settings.changes(),
+            "epoch": info.epoch,
+            "epochs": info.settings.epochs,
+            "test_total": info.results.get("total"),
+            "likelihood": info.settings.likelihood,
+            "test_mse": info.results.get("mse_mean"),
+            "seconds": info.elapsed_seconds,
+            "device": info.device,
+            "data": info.data.get("name", ""),
+            "created": info.created,
+        }
+        for info in list_runs(studio.runs_dir)
+    ]
+
+
+def run_card(info: RunInfo) -> dict[str, Any]:
+    """All there is to say of a run, as one JSON object from which it can be started again."""
+    return {
+        "name": info.name,
+        "state": info.state,
+        "settings": info.settings.to_dict(),
+        "versions": info.versions,
+        "data": info.data,
+        "device": info.device,
+        "created": info.created,
+        "epochs_done": info.epoch,
+        "elapsed_seconds": info.elapsed_seconds,
+        "results": info.results,
+        "baselines": info.baselines,
+        "error": info.error,
     }
 
 
@@ -64,6 +115,15 @@ def thinned(rows: list[dict[str, float]], most: int = MOST_POINTS) -> list[dict[
         }
         for group in groups
     ]
+
+
+def _latest_kl(run: Run, rows: list[dict[str, Any]], fresh: bool) -> list[float] | None:
+    """The KL of each latent as last reported; for a curve from its beginning else as evaluated."""
+    for row in reversed(rows):
+        if "kl_per_dimension" in row:
+            return row["kl_per_dimension"]
+    evaluation = run.evaluation_or_none() if fresh else None
+    return None if evaluation is None else evaluation.kl_per_dimension.round(4).tolist()
 
 
 def _iterations(info: RunInfo) -> int:

@@ -1,6 +1,9 @@
 // Watches a run: asks the server what is new, appends it to the curve, shows how the training stands.
+// The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
 
 import { draw, plotly } from "./plots.js";
+import { showPreviews, watchTimeline } from "./previews.js";
+import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, named } from "./studio.js";
 
 const RUNNING_MILLISECONDS = 200;
@@ -12,6 +15,7 @@ const CURVES = [
   { name: "Reconstruction", color: "#0891b2", width: 1.2 },
   { name: "KL", color: "#d97706", width: 1.2 },
 ];
+const OVERLAY_COLOURS = ["#65a30d", "#7c3aed", "#0284c7", "#b45309", "#be123c", "#475569"];
 const STATES = {
   running: "Training",
   finished: "Finished",
@@ -22,12 +26,15 @@ const STATES = {
 
 let expectedUntil = 0;
 let status = null;
+let chosen = "";
+const overlaid = new Map();
 let wake = () => {};
 
 export function mount(element) {
   const parts = named(element);
   const watched = { run: null, offset: 0, totals: [], state: null };
   status = parts;
+  watchTimeline(parts);
   plotly().catch(() => {});
   const loop = async () => {
     for (;;) {
@@ -39,8 +46,31 @@ export function mount(element) {
   loop();
 }
 
+/** Button "Resume": names the run that this visitor watches, for the server. */
+export function resuming(_, epochs) {
+  const run = chosen;
+  expectStart();
+  return [run, epochs];
+}
+
+/** Watches the run of this name; "" lets the server choose, the running one first. */
+export function watchRun(name) {
+  chosen = name;
+  wake();
+}
+
+/** Lays the loss of these runs over the watched one's. */
+export async function overlay(names) {
+  for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
+  for (const name of names) {
+    if (!overlaid.has(name)) overlaid.set(name, (await ask(address(`runs/${encodeURIComponent(name)}/curve`))).points);
+  }
+  if (status?.plot.data) await drawOverlays(status.plot);
+}
+
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
+  chosen = "";
   if (status && status.dot.dataset.state !== "running") setText(status.state, "Starting…");
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
@@ -62,10 +92,10 @@ function pause(milliseconds) {
 }
 
 async function look(parts, watched) {
-  const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset }));
+  const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset, watch: chosen }));
   if (news.run === null) return;
   if (news.state === "running") expectedUntil = 0;
-  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null, preview: null });
+  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
@@ -73,7 +103,9 @@ async function look(parts, watched) {
   watched.test = news.tests.at(-1)?.[1] ?? watched.test;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
-  showPreviews(parts, news, watched);
+  showPreviews(parts, news);
+  showLatents(parts, news);
+  await showErrors(parts.errors, news);
 }
 
 function smoothed(before, now) {
@@ -99,6 +131,8 @@ function showStatus(parts, news, { last, test, speed }) {
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
   setText(parts.error, news.error ?? "");
+  parts.warning.hidden = !news.warning;
+  setText(parts.warning, news.warning ?? "");
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
 }
 
@@ -122,7 +156,7 @@ async function showCurve(plot, news, watched) {
     }));
     const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "#db2777", width: 1.5 }, marker: { size: 6 } };
     watched.top = usefulTop(watched.totals);
-    await draw(plot, [...curves, test], layoutFor(news, watched.top));
+    await draw(plot, [...curves, test, ...overlays()], layoutFor(news, watched.top));
     return;
   }
   if (!columns[0].length) return;
@@ -161,13 +195,18 @@ async function followTop(Plotly, plot, watched) {
   await Plotly.relayout(plot, { "yaxis.range": [0, top] });
 }
 
-function showPreviews(parts, news, watched) {
-  const newest = news.previews.at(-1);
-  if (newest === undefined || newest === watched.preview) return;
-  watched.preview = newest;
-  for (const kind of ["reconstructions", "samples"]) {
-    parts[kind].src = address(`runs/${encodeURIComponent(news.run)}/previews/${newest}-${kind}.png`, { v: news.created });
-  }
+function overlays() {
+  return [...overlaid].map(([name, points], index) => ({
+    name,
+    x: points.map((point) => point[0]),
+    y: points.map((point) => point[1]),
+    mode: "lines",
+    line: { color: OVERLAY_COLOURS[index % OVERLAY_COLOURS.length], width: 1.2, dash: "dot" },
+  }));
+}
+
+async function drawOverlays(plot) {
+  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout);
 }
 
 function setText(element, text) {

@@ -1,0 +1,162 @@
+// The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
+
+import { address, ask, isShown, named } from "./studio.js";
+import { expectStart, overlay, watchRun } from "./training.js";
+
+const EVERY_MILLISECONDS = 3000;
+const OURS = { "X-VAE-Studio": "1" };
+const ticked = new Set();
+
+export function mount(element) {
+  const parts = named(element);
+  const refresh = () => show(parts).catch((error) => complain(parts, error));
+  setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
+  new IntersectionObserver(() => isShown(element) && refresh()).observe(element);
+  parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload)));
+  parts.rows.addEventListener("click", (event) => act(parts, event));
+  parts.rows.addEventListener("change", (event) => tick(parts, event.target));
+  parts.card.addEventListener("click", (event) => actOnCard(parts, event));
+}
+
+async function show(parts) {
+  const { runs } = await ask(address("runs"));
+  const state = JSON.stringify(runs);
+  if (parts.rows.dataset.state === state) return;
+  parts.rows.dataset.state = state;
+  parts.rows.replaceChildren(...runs.map(makeRow));
+}
+
+function makeRow(run) {
+  const row = document.createElement("tr");
+  row.dataset.run = run.name;
+  row.innerHTML = `
+    <td><input type="checkbox" aria-label="Overlay"></td>
+    <td><button class="text-button" data-act="watch"></button></td>
+    <td><span class="dot"></span></td><td></td><td></td><td></td><td></td><td></td><td></td><td></td>
+    <td class="actions">
+      <button class="text-button" data-act="card">Card</button>
+      <a class="link" download>Zip</a>
+      <button class="text-button" data-act="rename">Rename</button>
+      <button class="text-button danger" data-act="delete">Delete</button>
+    </td>`;
+  const [tickCell, name, state, ...rest] = row.children;
+  tickCell.firstChild.checked = ticked.has(run.name);
+  tickCell.firstChild.setAttribute("aria-label", `Overlay ${run.name}`);
+  name.firstChild.textContent = run.name;
+  state.firstChild.dataset.state = run.state;
+  state.append(run.state);
+  const changes = Object.entries(run.changes).map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
+  const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
+  const texts = [
+    run.shipped && !changes.length ? "the reference recipe" : changes.join(", ") || "–",
+    `${run.epoch}/${run.epochs}`,
+    run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
+    run.test_mse ? run.test_mse.toFixed(4) : "–",
+    duration(run.seconds),
+    run.device,
+    run.created.slice(0, 16).replace("T", " "),
+  ];
+  texts.forEach((text, index) => (rest[index].textContent = text));
+  row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
+  row.querySelector("[data-act=rename]").hidden = run.shipped;
+  row.querySelector("[data-act=delete]").hidden = run.shipped;
+  return row;
+}
+
+function act(parts, event) {
+  const action = event.target.dataset.act;
+  const run = event.target.closest("tr")?.dataset.run;
+  const path = `runs/${encodeURIComponent(run)}`;
+  if (action === "watch") {
+    watchRun(run);
+    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: "smooth" });
+  }
+  if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
+  if (action === "rename") {
+    const to = window.prompt(`New name of ${run}`, run);
+    if (to && to !== run) attempt(parts, () => ask(address(`${path}/name`, { to }), { method: "POST", headers: OURS }));
+  }
+  if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
+    watchRun("");
+    attempt(parts, () => ask(address(path), { method: "DELETE", headers: OURS }));
+  }
+}
+
+function tick(parts, box) {
+  const run = box.closest("tr").dataset.run;
+  if (box.checked) ticked.add(run);
+  else ticked.delete(run);
+  attempt(parts, () => overlay([...ticked]));
+}
+
+async function bringIn(input) {
+  const file = input.files[0];
+  if (!file) return;
+  const { run } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
+  input.value = "";
+  watchRun(run);
+}
+
+function openCard(dialog, card) {
+  const rows = Object.entries({
+    State: card.error ? `${card.state}: ${card.error}` : card.state,
+    "Epochs done": card.epochs_done,
+    Time: duration(card.elapsed_seconds),
+    Data: `${card.data.source ?? ""} (${card.data.training_images?.toLocaleString("en")} to train)`,
+    Device: card.device,
+    Made: card.created,
+    Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
+    ...Object.fromEntries(Object.entries(card.settings).map(([name, value]) => [`Setting ${name.replaceAll("_", " ")}`, value ?? "all"])),
+    ...Object.fromEntries(Object.entries(card.results).map(([name, value]) => [`Result ${name.replaceAll("_", " ")}`, short(value)])),
+  });
+  dialog.innerHTML = `<h2></h2><dl class="pairs"></dl>
+    <p class="row-end"><button class="text-button" data-act="again">Train again with these settings</button>
+    <a class="link" target="_blank">As JSON</a> <button class="text-button" data-act="close">Close</button></p>`;
+  dialog.querySelector("h2").textContent = card.name;
+  for (const [name, value] of rows) {
+    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    text.textContent = value;
+    dialog.querySelector("dl").append(term, text);
+  }
+  dialog.querySelector("a").href = address(`runs/${encodeURIComponent(card.name)}/record.json`);
+  dialog.dataset.run = card.name;
+  dialog.showModal();
+}
+
+function actOnCard(parts, event) {
+  const { card } = parts;
+  const action = event.target.dataset.act;
+  if (action === "close" || event.target === card) card.close();
+  if (action === "again") {
+    card.close();
+    expectStart();
+    const path = `runs/${encodeURIComponent(card.dataset.run)}/again`;
+    attempt(parts, () => ask(address(path), { method: "POST", headers: OURS }));
+  }
+}
+
+/** Does something and shows what came of it: the table anew, or the problem. */
+async function attempt(parts, action) {
+  parts.problem.hidden = true;
+  try {
+    await action();
+    await show(parts);
+  } catch (error) {
+    complain(parts, error);
+  }
+}
+
+function complain(parts, error) {
+  parts.problem.textContent = error.message;
+  parts.problem.hidden = false;
+}
+
+function short(value) {
+  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : (value ?? "–");
+}
+
+function duration(seconds) {
+  const minutes = Math.round(seconds / 60);
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${minutes} min`;
+}

@@ -1,0 +1,54 @@
+// A watchful eye on a training: which latents are in use, and whether the error beats the baselines.
+
+import { draw } from "./plots.js";
+
+const IN_USE_NATS = 0.05;
+const errors = { run: null, x: [], y: [] };
+
+/** One bar for each latent, as high as its KL. */
+export function showLatents(parts, news) {
+  const kl = news.kl_per_dimension;
+  if (news.fresh && !kl) parts.latents.replaceChildren();
+  if (!kl) return;
+  const highest = Math.max(1, ...kl);
+  while (parts.latents.children.length > kl.length) parts.latents.lastChild.remove();
+  while (parts.latents.children.length < kl.length) parts.latents.append(document.createElement("i"));
+  kl.forEach((value, index) => {
+    const bar = parts.latents.children[index];
+    bar.style.height = `${Math.max(2, (100 * value) / highest)}%`;
+    bar.classList.toggle("unused", value < IN_USE_NATS);
+    bar.title = `z${index + 1}: ${value.toFixed(2)} nats`;
+  });
+  const used = kl.filter((value) => value >= IN_USE_NATS).length;
+  parts.use.textContent = `Latents in use: ${used} of ${kl.length}`;
+}
+
+/** The test error after each epoch, with what the mean image and principal components reach. */
+export async function showErrors(plot, news) {
+  if (news.fresh) Object.assign(errors, { run: news.run, x: [], y: [], drawn: "" });
+  for (const [iteration, , mse] of news.tests) {
+    errors.x.push(Math.round(iteration / (news.iterations / news.epochs)));
+    errors.y.push(mse);
+  }
+  const state = JSON.stringify([errors.run, errors.x.length, news.baselines]);
+  if (state === errors.drawn) return;
+  errors.drawn = state;
+  await draw(plot, traces(news), {
+    height: 210,
+    margin: { l: 52, r: 12, t: 8, b: 40 },
+    showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
+    yaxis: { rangemode: "tozero" },
+  });
+}
+
+function traces(news) {
+  const { mean_image: meanImage, pca } = news.baselines;
+  const level = (name, value, dash) => ({
+    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "#d97706", width: 1.5, dash },
+  });
+  const lines = meanImage ? [level("Mean image", meanImage, "dot"), level("PCA", pca, "dash")] : [];
+  const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "#6366f1", width: 1.6 }, marker: { size: 5 } };
+  return [model, ...lines];
+}
