@@ -222,7 +222,9 @@ def _who_trains(who: Path) -> str:
     try:
         record = json.loads(who.read_text())
         run = f"{record['run']} in {record['runs_dir']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        if Run(Path(record["runs_dir"]) / record["run"]).info().state != "running":
+            return f"{run} is still writing its last results; try again in a few seconds"
+    except (OSError, ValueError, KeyError, TypeError, RunError):
         run = "another run"
     return f"{run} is being trained on this machine; watch or stop it first"
 
@@ -276,10 +278,13 @@ def _record(
             run.update(warning=warning)
         yield report
         if signals.received or run.stop_requested():
-            if not isinstance(report, EpochReport):
-                _save_unfinished(run, settings, dataset, report)
-            if report.epoch < settings.epochs or not isinstance(report, EpochReport):
+            in_epoch = not isinstance(report, EpochReport)
+            if in_epoch and report.epoch == 1:
+                run.save_model(report.state.model, settings)
+            if in_epoch or report.epoch < settings.epochs:
                 run.update(state="stopped", elapsed_seconds=report.elapsed_seconds)
+                if in_epoch and report.epoch == 1:
+                    _evaluate_unfinished(run, settings, dataset, report)
                 return
     run.update(state="finished")
 
@@ -302,12 +307,15 @@ def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Repor
             yield report
 
 
-def _save_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, report: Report) -> None:
-    """The model as it stands within an epoch, to look at; resuming goes back to the epoch's start."""
+def _evaluate_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, report: Report) -> None:
+    """The figures of a model stopped in its first epoch, to have something to look at.
+
+    They come after the run is marked as stopped, which nobody should have to wait for. A later stop
+    leaves the model of the last finished epoch: the one that was evaluated and that resuming goes on from.
+    """
     from vae_core.evaluation import evaluate
 
     model = report.state.model
-    run.save_model(model, settings)
     run.save_evaluation(evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed))
 
 

@@ -244,6 +244,10 @@ class Run:
         names = (self.folder / "previews").glob("*-samples.png")
         return sorted(int(path.name.split("-")[0]) for path in names if path.name.split("-")[0].isdigit())
 
+    def stop_requested(self) -> bool:
+        """Whether somebody has asked the training process to stop."""
+        return (self.folder / "stop").exists()
+
     def request_stop(self) -> None:
         """Asks the training process to finish its step, write everything and end."""
         _write(self.folder / "stop", b"")
@@ -259,7 +263,9 @@ class RunWriter(Run):
             # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
             self._lock.acquire(timeout=2)
         except Timeout as error:
-            raise RunError(f"run {self.name} is being trained by another process") from error
+            raise RunError(
+                f"run {self.name} is being trained, or writing its last results; try again when it has ended"
+            ) from error
         (folder / "stop").unlink(missing_ok=True)
 
     @classmethod
@@ -338,9 +344,6 @@ class RunWriter(Run):
     def save_preview(self, iteration: int, kind: str, png: bytes) -> None:
         """A picture of how the model stood at an iteration; kind is "reconstructions" or "samples"."""
         _write(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
-
-    def stop_requested(self) -> bool:
-        return (self.folder / "stop").exists()
 
     def close(self) -> None:
         """Releases the folder."""

@@ -11,6 +11,12 @@ import json
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vae_core.data import Dataset
+
+NICENESS = 10
 
 
 def main() -> int:
@@ -19,7 +25,6 @@ def main() -> int:
     parser.add_argument("--data-dir")
     options = parser.parse_args()
 
-    from vae_core import training  # noqa: F401  (the slow import, while there is time)
     from vae_core.data import load_dataset
     from vae_core.errors import VAEStudioError
     from vae_core.jobs import Job, perform
@@ -28,6 +33,10 @@ def main() -> int:
         dataset, problem = load_dataset(options.data_dir), None
     except VAEStudioError as error:
         dataset, problem = None, error
+    with suppress(OSError):  # the app, and whoever drags its sliders, comes first
+        os.nice(NICENESS)
+    if dataset is not None:
+        _first_step(dataset)
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -44,6 +53,14 @@ def main() -> int:
             _say(" ".join(str(error).split()))
         return 1
     return 0
+
+
+def _first_step(dataset: Dataset) -> None:
+    """One training step for nothing: PyTorch imports half of itself in it, while there is time."""
+    from vae_core.settings import Settings
+    from vae_core.training import train
+
+    next(train(Settings(limit=128, device="cpu"), dataset.train))
 
 
 def _say(text: str) -> None:

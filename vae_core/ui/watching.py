@@ -36,6 +36,7 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
         "fresh": fresh,
         "offset": next_offset,
         "state": info.state,
+        "stopping": info.state == "running" and run.stop_requested(),
         "error": info.error,
         "warning": info.warning,
         "created": info.created,

@@ -6,7 +6,8 @@ import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, named } from "./studio.js";
 
-const RUNNING_MILLISECONDS = 200;
+const RUNNING_MILLISECONDS = 120;
+const LEAST_PAUSE_MILLISECONDS = 30;
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const EXPECTING_FOR_MILLISECONDS = 15000;
@@ -38,8 +39,9 @@ export function mount(element) {
   plotly().catch(() => {});
   const loop = async () => {
     for (;;) {
+      const started = performance.now();
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
-      await pause(nextPause(watched));
+      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, nextPause(watched) - (performance.now() - started)));
     }
   };
   new IntersectionObserver(() => wake()).observe(element);
@@ -117,7 +119,7 @@ function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
   parts.dot.dataset.state = news.state;
   const isStarting = performance.now() < expectedUntil && news.state !== "running";
-  setText(parts.state, isStarting ? "Starting…" : STATES[news.state]);
+  setText(parts.state, isStarting ? "Starting…" : news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
   const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
   const sample = news.is_sample ? " (a subset: see the README for the whole)" : "";
   setText(parts.what, [news.run, changes.join(", "), news.device, news.data + sample].filter(Boolean).join(" · "));
