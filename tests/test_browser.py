@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from browser_support import CHROMIUM_OPTIONS, App, chromium_path
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
@@ -75,6 +77,24 @@ def wait_for_new_source(page: Page, selector: str, old: str) -> None:
         "([selector, old]) => { const picture = document.querySelector(selector);"
         " return picture.src !== old && picture.complete && picture.naturalWidth > 1; }",
         arg=[selector, old],
+    )
+
+
+def set_field(page: Page, label: str, value: str) -> None:
+    """Fills a field under Advanced as a person does: it is there, then it is written to."""
+    field = page.get_by_label(label)
+    if not field.is_visible():
+        page.get_by_role("button", name="Advanced").click()
+        field.wait_for()
+        page.wait_for_timeout(300)
+    field.fill(value)
+    field.press("Tab")
+
+
+def wait_for_state(page: Page, *words: str) -> None:
+    page.wait_for_function(
+        "words => words.includes(document.querySelector('#training-status .state strong').innerText)",
+        arg=list(words),
     )
 
 
@@ -152,9 +172,7 @@ def test_a_drawing_is_reconstructed_and_cleared(page: Page) -> None:
 
 def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     open_tab(page, "Train")
-    page.get_by_role("button", name="Advanced").click()
-    page.get_by_label("Batch size").fill("16")
-    page.get_by_label("Batch size").press("Tab")
+    set_field(page, "Batch size", "16")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function(
         "document.querySelector('#training-status').innerText.includes('Training')"
@@ -174,16 +192,15 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     open_tab(page, "Train")
     page.wait_for_function(f"document.querySelector('#loss-curve .js-plotly-plot') && {points} > {before}")
     page.get_by_role("button", name="Stop").click()
-    page.wait_for_function("document.querySelector('#training-status').innerText.includes('Stopped')")
+    wait_for_state(page, "Stopped")
     assert page.locator(".previews img").first.get_attribute("src")
 
 
 def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) -> None:
     runs = sorted(app.runs_dir.glob("*")) if app.runs_dir.exists() else []
     open_tab(page, "Train")
-    page.get_by_role("button", name="Advanced").click()
-    page.get_by_label("Learning rate").fill("-1")
-    page.get_by_label("Learning rate").press("Tab")
+    set_field(page, "Learning rate", "-1")
+    page.locator(".wrong", has_text="must be a number above 0").wait_for()
     page.get_by_role("button", name="Start training").click()
     problem = page.locator("#training-problem [role=alert]")
     problem.wait_for()
@@ -240,3 +257,125 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, app: App, width: int
     page.wait_for_selector("#decoded-digit img[src]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
+
+
+@pytest.fixture
+def finished(app: App, tiny_run: Path) -> Iterator[str]:
+    """A finished run of the visitor's own, newer than any other."""
+    shutil.rmtree(app.runs_dir / "mine", ignore_errors=True)
+    shutil.copytree(tiny_run, app.runs_dir / "mine")
+    record = json.loads((app.runs_dir / "mine" / "run.json").read_text())
+    record["created"] = "2999-01-01T00:00:00+00:00"
+    (app.runs_dir / "mine" / "run.json").write_text(json.dumps(record))
+    yield "mine"
+    for name in ("mine", "renamed"):
+        shutil.rmtree(app.runs_dir / name, ignore_errors=True)
+
+
+def row_of(page: Page, run: str) -> Locator:
+    return page.locator(f"table.runs tr[data-run='{run}']")
+
+
+def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
+    open_tab(page, "Train")
+    wait_for_state(page, "Finished")
+    page.wait_for_selector("#timeline", state="visible")
+    last = source_of(page, ".previews img >> nth=1")
+    page.locator("#timeline").focus()
+    page.keyboard.press("Home")
+    wait_for_new_source(page, ".previews figure:last-child img", last)
+    assert "iteration 1, in epoch 1" in page.locator(".timeline output").inner_text()
+    assert page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.shapes.length") == 1
+    assert page.locator(".kl-bars i").count() == 16
+    baselines = page.evaluate("document.querySelector('.small-plot').data.map(trace => trace.name)")
+    assert baselines == ["Model", "Mean image", "PCA"]
+
+
+def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: str) -> None:
+    open_tab(page, "Train")
+    row_of(page, "mine").wait_for()
+    assert row_of(page, "reference").get_by_role("button", name="Delete").count() == 0
+    row_of(page, "reference").get_by_role("checkbox").check()
+    page.wait_for_function(
+        "document.querySelector('#loss-curve .js-plotly-plot')?.data?.some(t => t.name === 'reference')"
+    )
+    page.once("dialog", lambda dialog: dialog.accept("renamed"))
+    row_of(page, "mine").get_by_role("button", name="Rename").click()
+    row_of(page, "renamed").wait_for()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    row_of(page, "renamed").get_by_role("button", name="Delete").click()
+    assert (app.runs_dir / "renamed").is_dir()
+    page.once("dialog", lambda dialog: dialog.accept())
+    row_of(page, "renamed").get_by_role("button", name="Delete").click()
+    row_of(page, "renamed").wait_for(state="detached")
+    assert not (app.runs_dir / "renamed").exists()
+
+
+def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finished: str) -> None:
+    open_tab(page, "Train")
+    with page.expect_download() as download:
+        row_of(page, "mine").get_by_role("link", name="Zip").click()
+    assert download.value.suggested_filename == "mine.zip"
+    page.locator("input[type=file]").set_input_files(
+        {
+            "name": "mine.zip",
+            "mimeType": "application/zip",
+            "buffer": Path(download.value.path()).read_bytes(),
+        }
+    )
+    row_of(page, "mine-2").wait_for()
+    shutil.rmtree(app.runs_dir / "mine-2")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"}
+    )
+    page.locator("#runs [role=alert]", has_text="not a zip file").wait_for()
+
+
+def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finished: str) -> None:
+    open_tab(page, "Train")
+    row_of(page, "mine").get_by_role("button", name="Card").click()
+    card = page.locator("dialog.card")
+    card.wait_for()
+    assert "Setting batch size" in card.inner_text()
+    before = {path.name for path in app.runs_dir.iterdir()}
+    card.get_by_role("button", name="Train again").click()
+    page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
+    wait_for_state(page, "Training", "Finished")
+    (new,) = {path.name for path in app.runs_dir.iterdir()} - before
+    settings = [
+        json.loads((app.runs_dir / run / "run.json").read_text())["settings"] for run in ("mine", new)
+    ]
+    assert settings[0] == settings[1]
+    if json.loads((app.runs_dir / new / "run.json").read_text())["state"] == "running":
+        page.get_by_role("button", name="Stop").click()
+    wait_for_state(page, "Stopped", "Finished")
+
+
+def test_a_training_outlives_the_app_and_every_browser_sees_it(
+    browser: Browser, small_mnist: Path, tmp_path: Path
+) -> None:
+    environment = os.environ | {"MNIST_DIR": str(small_mnist)}
+    first = App(tmp_path / "runs", environment)
+    page = browser.new_page()
+    page.goto(first.url)
+    open_tab(page, "Train")
+    set_field(page, "Batch size", "8")
+    page.get_by_role("button", name="Start training").click()
+    wait_for_state(page, "Training")
+    page.close()
+    first.process.kill()
+    first.process.wait()
+
+    second = App(tmp_path / "runs", environment)
+    try:
+        pages = [browser.new_page() for _ in range(2)]
+        for page in pages:
+            page.goto(second.url)
+            open_tab(page, "Train")
+            wait_for_state(page, "Training")
+        pages[0].get_by_role("button", name="Stop").click()
+        for page in pages:
+            wait_for_state(page, "Stopped")
+            page.close()
+    finally:
+        second.end()
