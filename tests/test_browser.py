@@ -234,10 +234,8 @@ def test_generate_makes_a_grid_that_can_be_downloaded(page: Page) -> None:
 
 
 def test_a_chosen_model_is_the_model_of_every_tab(
-    page: Page, app: App, browser: Browser, tiny_run: Any
+    page: Page, app: App, browser: Browser, tiny_run: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(tiny_run, app.runs_dir / "chosen", dirs_exist_ok=True)
     page.reload()
     page.wait_for_selector("#decoded-digit img[src]")

@@ -56,8 +56,12 @@ class TrainingState:
         weights = _under(tensors, "model.")
         self.model.load_state_dict(weights)
         moments: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.model.parameters())
         for name, value in _under(tensors, "optimizer.").items():
             index, _, moment = name.partition(".")
+            if value.dim():
+                # The fused Adam walks through memory: moments must lie in it as their weights do.
+                value = torch.empty_like(parameters[int(index)]).copy_(value)
             moments.setdefault(int(index), {})[moment] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from vae_core import load_run
+from vae_core.advice import COLLAPSE, DIVERGENCE, Adviser
+
+
+def advice_on(rows: list[tuple[int, float, float]]) -> list[str | None]:
+    adviser = Adviser()
+    return [adviser.advice(*row) for row in rows]
+
+
+def test_the_reference_run_needs_no_advice() -> None:
+    rows = [(row["iteration"], row["total"], row["kl"]) for row in load_run("reference").metrics]
+    assert len(rows) > 10_000
+    assert set(advice_on(rows)) == {None}
+
+
+def test_a_vanishing_kl_is_called_a_collapse() -> None:
+    said = advice_on([(iteration, 27.0, 0.01) for iteration in range(1, 400)])
+    assert said[100] is None
+    assert said[-1] == COLLAPSE
+
+
+def test_a_rising_loss_is_called_a_divergence_and_withdrawn_when_it_falls() -> None:
+    falling = [(iteration, 60.0 - iteration / 10, 5.0) for iteration in range(1, 300)]
+    rising = [(iteration, 30.0 + iteration - 300, 5.0) for iteration in range(300, 400)]
+    calm = [(iteration, 30.0, 5.0) for iteration in range(400, 440)]
+    said = advice_on(falling + rising + calm)
+    assert set(said[:299]) == {None}
+    assert said[398] == DIVERGENCE
+    assert said[-1] is None

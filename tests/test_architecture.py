@@ -1,0 +1,68 @@
+"""The house's rules, read off the imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vae_core"
+FLOORS = [
+    {"errors"},
+    {"settings", "model", "loss", "data", "sketch", "pictures", "records", "advice"},
+    {"runs", "usage"},
+    {"evaluation", "archives"},
+    {"training"},
+    {"jobs"},
+    {"worker", "__main__"},
+]
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_ui_knows_gradio_and_plotly(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    if "ui" not in path.relative_to(PACKAGE).parts:
+        assert not roots & {"gradio", "plotly", "fastapi", "uvicorn"}
+        assert not any(name.startswith("vae_core.ui") for name in imports_of(path))
+    assert not roots & {"pickle", "marshal", "shelve"}
+
+
+def test_a_file_imports_only_from_floors_below() -> None:
+    floor_of = {name: number for number, names in enumerate(FLOORS) for name in names}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert modules == set(floor_of)
+    for module in modules:
+        for name in imports_of(PACKAGE / f"{module}.py"):
+            if name.startswith("vae_core."):
+                below = name.split(".")[1]
+                assert floor_of[below] < floor_of[module], f"{module} imports {below}"
+
+
+def test_importing_the_package_and_listing_runs_needs_no_torch() -> None:
+    code = (
+        "import sys, vae_core, vae_core.runs, vae_core.__main__;"
+        "assert not {'torch', 'gradio', 'plotly', 'torchvision', 'mlxtend'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+
+
+def test_the_engine_works_without_gradio_and_plotly() -> None:
+    code = (
+        "import sys; sys.modules['gradio'] = sys.modules['plotly'] = None;"
+        "from vae_core import VAE, Settings, elbo_loss, load_mnist, load_run, train; VAE()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_core.archives import pack, unpack
+from vae_core.errors import RunError
+from vae_core.runs import Run, load_run
+
+
+@pytest.fixture
+def packed(tiny_run: Path) -> bytes:
+    return pack(Run(tiny_run))
+
+
+def rewritten(content: bytes, change: Callable[[str, bytes], tuple[str, bytes] | None]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for entry in source.infolist():
+            if changed := change(entry.filename, source.read(entry)):
+                target.writestr(*changed)
+    return buffer.getvalue()
+
+
+def with_entry(content: bytes, name: str, data: bytes = b"x", mode: int = 0o644) -> bytes:
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = mode << 16
+        archive.writestr(entry, data)
+    return buffer.getvalue()
+
+
+def test_a_run_comes_back_as_it_went(packed: bytes, tiny_run: Path, tmp_path: Path) -> None:
+    assert unpack(packed, tmp_path) == "tiny"
+    assert unpack(packed, tmp_path) == "tiny-2"
+    for path in tiny_run.rglob("*"):
+        if path.is_file() and path.name != "run.lock":
+            assert (tmp_path / "tiny" / path.relative_to(tiny_run)).read_bytes() == path.read_bytes()
+    assert load_run("tiny-2", tmp_path).metrics == load_run(tiny_run).metrics
+
+
+def test_a_zip_without_a_folder_is_a_run_too(packed: bytes, tmp_path: Path) -> None:
+    flat = rewritten(packed, lambda name, data: (name.removeprefix("tiny/"), data))
+    assert unpack(flat, tmp_path) == "imported"
+
+
+def test_a_zip_cannot_take_a_shipped_name(packed: bytes, tmp_path: Path) -> None:
+    named = rewritten(packed, lambda name, data: (name.replace("tiny/", "reference/"), data))
+    assert unpack(named, tmp_path) == "imported"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "tiny/../../evil", "/etc/evil", "tiny/evil.py", "tiny/previews/../evil",
+     "tiny/previews/1.png", "tiny\\..\\evil", "other/run.txt", "tiny/previews/000001-samples.png/x", "tiny/run.json\n"],
+)  # fmt: skip
+def test_other_files_than_a_runs_are_refused(packed: bytes, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="expected the files of one run only"):
+        unpack(with_entry(packed, name), tmp_path / "runs")
+    assert [path.name for path in tmp_path.rglob("*") if path.name != "runs"] == []
+
+
+def test_links_are_refused(packed: bytes, tmp_path: Path) -> None:
+    without = rewritten(packed, lambda name, data: None if name.endswith("metrics.jsonl") else (name, data))
+    link = with_entry(without, "tiny/metrics.jsonl", b"/etc/passwd", stat.S_IFLNK | 0o777)
+    with pytest.raises(RunError, match="expected the files of one run only"):
+        unpack(link, tmp_path)
+
+
+def test_bombs_are_refused(packed: bytes, tmp_path: Path) -> None:
+    without = rewritten(packed, lambda name, data: None if name.endswith("metrics.jsonl") else (name, data))
+    buffer = io.BytesIO(without)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tiny/metrics.jsonl", bytes(260 * 2**20))
+    assert len(buffer.getvalue()) < 8 * 2**20
+    with pytest.raises(RunError, match="256 MiB"):
+        unpack(buffer.getvalue(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["run.json", "model.safetensors", "evaluation.npz", "training_state.safetensors"]
+)
+def test_a_damaged_run_does_not_come_in(packed: bytes, tmp_path: Path, name: str) -> None:
+    damaged = rewritten(packed, lambda entry, data: (entry, data[:50] if entry.endswith(name) else data))
+    with pytest.raises(RunError):
+        unpack(damaged, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_one_clear_error(content: bytes) -> None:
+    with pytest.raises(RunError):
+        unpack(content, Path("never-made"))
+
+
+def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:
+    for length in range(0, len(packed), len(packed) // 40):
+        with pytest.raises(RunError):
+            unpack(packed[:length], tmp_path)
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vae_core.loss import elbo_loss, kl_per_dimension, reconstruction_loss
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, ...]:
+    random = torch.Generator().manual_seed(1)
+    made = torch.rand(5, 1, 28, 28, generator=random) * 0.98 + 0.01
+    images = torch.rand(5, 1, 28, 28, generator=random)
+    return made, images, torch.randn(5, 3, generator=random), torch.randn(5, 3, generator=random)
+
+
+def test_elbo_is_half_the_squared_error_per_image_plus_kl(batch: tuple[torch.Tensor, ...]) -> None:
+    loss = elbo_loss(*batch)
+    y, x, m, v = (part.double().numpy() for part in batch)
+    assert loss.reconstruction.item() == pytest.approx(((y - x) ** 2).sum() / (2 * 5), rel=1e-5)
+    assert loss.kl.item() == pytest.approx((-0.5 * (1 + v - m**2 - np.exp(v))).sum() / 5, rel=1e-5)
+    assert loss.total.item() == pytest.approx(loss.reconstruction.item() + loss.kl.item(), rel=1e-6)
+    assert elbo_loss(*batch, beta=3.0).total.item() == pytest.approx(
+        loss.reconstruction.item() + 3 * loss.kl.item(), rel=1e-6
+    )
+
+
+def test_the_reference_loss_is_392_times_the_mean_over_pixels(batch: tuple[torch.Tensor, ...]) -> None:
+    made, images, *_ = batch
+    over_pixels = torch.nn.functional.mse_loss(made, images).item()
+    assert reconstruction_loss(made, images).item() == pytest.approx(392 * over_pixels, rel=1e-5)
+
+
+def test_kl_of_the_prior_is_zero_and_of_known_gaussians_as_in_the_textbook() -> None:
+    assert kl_per_dimension(torch.zeros(4, 2), torch.zeros(4, 2)).tolist() == [0.0, 0.0]
+    mean, deviation = 1.5, 0.5
+    expected = math.log(1 / deviation) + (deviation**2 + mean**2) / 2 - 0.5
+    got = kl_per_dimension(torch.full((1, 1), mean), torch.full((1, 1), 2 * math.log(deviation)))
+    assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_bernoulli_is_the_cross_entropy_summed_over_pixels(batch: tuple[torch.Tensor, ...]) -> None:
+    made, images, *_ = batch
+    y, x = made.double().numpy(), images.double().numpy()
+    expected = -(x * np.log(y) + (1 - x) * np.log(1 - y)).sum() / 5
+    assert reconstruction_loss(made, images, "bernoulli").item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_calibrated_is_the_gaussian_likelihood_at_its_best_variance(batch: tuple[torch.Tensor, ...]) -> None:
+    made, images, *_ = batch
+    squared = (made - images).square().double().sum().item()
+
+    def likelihood_at(variance: float) -> float:
+        return 0.5 * (squared / variance + 5 * 784 * math.log(2 * math.pi * variance)) / 5
+
+    best = squared / (5 * 784)
+    got = reconstruction_loss(made, images, "calibrated").item()
+    assert got == pytest.approx(likelihood_at(best), rel=1e-5)
+    assert got < min(likelihood_at(0.9 * best), likelihood_at(1.1 * best))
+
+
+def test_calibrated_stays_finite_without_any_error() -> None:
+    images = torch.zeros(2, 1, 28, 28, requires_grad=True)
+    loss = reconstruction_loss(images, images.detach(), "calibrated")
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(images.grad).all()
+
+
+def test_an_unknown_likelihood_is_refused() -> None:
+    with pytest.raises(ValueError, match="poisson"):
+        reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), "poisson")

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from vae_core import load_run
+from vae_core.errors import RunError
+from vae_core.runs import (
+    Run,
+    RunWriter,
+    check_name,
+    delete_run,
+    find_run,
+    free_name,
+    list_runs,
+    rename_run,
+    shipped_folder,
+    store_evaluation,
+)
+from vae_core.settings import Settings
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(tiny_run, tmp_path / "copied")))
+
+
+def test_a_run_is_loaded_by_path_and_by_name(run: Run) -> None:
+    by_path, by_name = load_run(run.folder), load_run("copied", run.folder.parent)
+    assert by_path.settings == by_name.settings
+    assert by_path.settings.epochs == 2
+    assert by_path.metrics[-1]["epoch"] == 2
+    assert by_path.evaluation is not None
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(by_path.model.encode(images)[0], by_name.model.encode(images)[0])
+
+
+def test_the_shipped_reference_is_found_from_anywhere(tmp_path: Path) -> None:
+    loaded = load_run("reference", tmp_path)
+    assert loaded.settings == Settings()
+    assert loaded.info.folder.parent == shipped_folder().resolve()
+    assert loaded.evaluation is not None
+    assert loaded.evaluation.total <= 18.62
+
+
+def test_an_unknown_run_is_refused_with_those_there_are(run: Run) -> None:
+    with pytest.raises(RunError, match=r"no run named 'nope'; there are: reference.*copied"):
+        find_run("nope", run.folder.parent)
+
+
+def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
+    whole = (run.folder / "run.json").read_text()
+    record = json.loads(whole)
+    damaged: list[str | bytes] = [
+        "", "[]", "null", "{", "[" * 100_000, whole[: len(whole) // 2], b"\xff\xfe\x00",
+        json.dumps(record | {"format": 2}), json.dumps(record | {"state": "asleep"}),
+        json.dumps(record | {"settings": {"epochs": "x"}}), json.dumps(record | {"settings": []}),
+        json.dumps(record | {"epoch": None}), json.dumps(record | {"baselines": [1]}),
+        json.dumps({key: value for key, value in record.items() if key != "data"}),
+    ]  # fmt: skip
+    for content in damaged:
+        (run.folder / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(RunError, match="copied"):
+            run.info()
+        assert "copied" not in [info.name for info in list_runs(run.folder.parent)]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=400))
+def test_any_bytes_in_any_file_give_one_clear_error(run: Run, content: bytes) -> None:
+    for name, read in (("model.safetensors", run.model), ("evaluation.npz", run.evaluation)):
+        whole = (run.folder / name).read_bytes()
+        (run.folder / name).write_bytes(content)
+        with pytest.raises(RunError, match="copied"):
+            read()
+        (run.folder / name).write_bytes(whole[: len(whole) - len(content) - 1])
+        with pytest.raises(RunError, match="copied"):
+            read()
+        (run.folder / name).write_bytes(whole)
+
+
+def test_weights_that_do_not_fit_are_refused(run: Run) -> None:
+    weights = {name: value.contiguous() for name, value in run.model().state_dict().items()}
+    save_file(weights | {"decoder.0.bias": torch.zeros(7)}, run.folder / "model.safetensors")
+    with pytest.raises(RunError, match="do not fit"):
+        run.model()
+    save_file(weights | {"decoder.0.bias": torch.full((3136,), torch.nan)}, run.folder / "model.safetensors")
+    with pytest.raises(RunError, match="not finite"):
+        run.model()
+
+
+class Planted:
+    """Unpickling this would leave a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.trace,))
+
+
+def test_a_planted_pickle_is_never_read(run: Run, tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+    attack = np.empty(1, object)
+    attack[0] = Planted(trace)
+    buffer = io.BytesIO()
+    with np.load(run.folder / "evaluation.npz") as arrays:
+        np.savez(buffer, **{**arrays, "errors": attack})
+    (run.folder / "evaluation.npz").write_bytes(buffer.getvalue())
+    for name in ("model.safetensors", "training_state.safetensors", "run.json"):
+        (run.folder / name).write_bytes(pickle.dumps(Planted(trace)))
+    for read in (run.evaluation, run.model, run.training_state, run.info):
+        with pytest.raises(RunError):
+            read()
+    assert not trace.exists()
+
+
+def test_an_evaluation_that_unpacks_to_gigabytes_is_refused(run: Run) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.npy", bytes(100 * 2**20))
+    (run.folder / "evaluation.npz").write_bytes(buffer.getvalue())
+    with pytest.raises(RunError, match="256 MiB"):
+        run.evaluation()
+
+
+def test_a_torn_last_line_waits_and_other_rubbish_is_passed_by(run: Run) -> None:
+    rows, offset = run.metrics()
+    with (run.folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'not json\n{"epoch": 1}\n[1]\n{"epoch": 3, "itera')
+    assert run.metrics()[0] == rows
+    more, middle = run.metrics(offset)
+    assert more == []
+    with (run.folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'tion": 9, "total": 1, "reconstruction": 1, "kl": 1, ')
+        file.write(b'"images_per_second": 1, "elapsed_seconds": 1}\n')
+    more, _ = run.metrics(middle)
+    assert [row["iteration"] for row in more] == [9]
+
+
+def test_an_offset_beyond_the_end_starts_again(run: Run) -> None:
+    assert run.metrics(10**9) == run.metrics(0)
+
+
+def test_a_run_without_a_process_is_interrupted(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    # Process 1 lives, but it is not ours: ids are never compared.
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "process": 1}))
+    assert run.info().state == "interrupted"
+
+
+def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running"}))
+    hold = (
+        "import sys, pathlib; from vae_core.runs import RunWriter;"
+        "run = RunWriter(pathlib.Path(sys.argv[1])); print('held', flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(run.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert run.info().state == "running"
+        with pytest.raises(RunError, match="is being trained"):
+            RunWriter(run.folder)
+        for change in (delete_run, lambda run: rename_run(run, "other")):
+            with pytest.raises(RunError, match="stop it first"):
+                change(run)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert run.info().state == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "a b", "ä", "-x", "x" * 65, "a\nb", "reference", "x."]
+)
+def test_names_that_cannot_be_used_are_refused(name: str) -> None:
+    with pytest.raises(RunError):
+        check_name(name)
+
+
+def test_taken_names_are_numbered(run: Run) -> None:
+    assert free_name(run.folder.parent, "copied") == "copied-2"
+    assert free_name(run.folder.parent, "other") == "other"
+
+
+def test_renaming_and_deleting(run: Run) -> None:
+    renamed = rename_run(run, "renamed")
+    assert renamed.info().name == "renamed"
+    assert not run.folder.exists()
+    with pytest.raises(RunError, match="already a run"):
+        rename_run(renamed, "renamed")
+    delete_run(renamed)
+    assert not renamed.folder.exists()
+
+
+def test_the_shipped_runs_stay() -> None:
+    shipped = find_run("reference")
+    for change in (delete_run, lambda run: rename_run(run, "mine")):
+        with pytest.raises(RunError, match="shipped run"):
+            change(shipped)
+
+
+def test_a_failed_write_leaves_the_old_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run.folder / "run.json").read_bytes()
+    writer = RunWriter(run.folder)
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space"):
+        writer.update(state="failed")
+    writer.close()
+    assert (run.folder / "run.json").read_bytes() == before
+    assert not list(run.folder.glob(".*.tmp"))
+
+
+def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    info = run.info()
+    assert store_evaluation(info, evaluation)
+    from dataclasses import replace
+
+    assert not store_evaluation(info, replace(evaluation, name="another set"))

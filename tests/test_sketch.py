@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from vae_core.data import Dataset
+from vae_core.errors import PictureError
+from vae_core.sketch import read_picture, to_mnist_form
+
+
+def drawn(size: int = 280, width: int = 22, scale: float = 1.0, at: tuple[int, int] = (0, 0)) -> np.ndarray:
+    picture = Image.new("L", (size, size))
+    points = [(60, 60), (200, 60), (140, 150), (110, 230)]
+    ImageDraw.Draw(picture).line(
+        [(x * scale + at[0], y * scale + at[1]) for x, y in points], fill=255, width=width, joint="curve"
+    )
+    return np.asarray(picture, np.float32) / 255
+
+
+def png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_mnists_own_digits_stay_as_they_are(dataset: Dataset) -> None:
+    images = dataset.test.images.astype(np.float32) / 255
+    differences = [np.abs(to_mnist_form(image).image - image).mean() for image in images]
+    assert np.mean(differences) < 0.002
+
+
+def test_the_digit_fills_twenty_pixels_and_is_centred_by_mass() -> None:
+    image = to_mnist_form(drawn()).image
+    rows, columns = np.nonzero(image > 0.05)
+    assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+    mass = image.sum()
+    assert (image.sum(1) * np.arange(28)).sum() / mass == pytest.approx(14, abs=0.6)
+    assert (image.sum(0) * np.arange(28)).sum() / mass == pytest.approx(14, abs=0.6)
+    assert image.dtype == np.float32
+    assert image.min() >= 0
+    assert image.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [drawn(at=(30, -20)), drawn(scale=0.5, width=11), drawn(size=140, scale=0.5, width=11), drawn() * 0.5],
+    ids=["moved", "smaller", "coarser", "fainter"],
+)
+def test_place_size_and_strength_do_not_matter(other: np.ndarray) -> None:
+    assert np.abs(to_mnist_form(other).image - to_mnist_form(drawn()).image).mean() < 0.02
+
+
+def test_dark_on_light_is_the_same_as_light_on_dark() -> None:
+    light = (drawn() * 255).astype(np.uint8)
+    both = [to_mnist_form(read_picture(png(Image.fromarray(ink)))).image for ink in (light, 255 - light)]
+    assert np.abs(both[0] - both[1]).max() < 0.02
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_transparency_is_paper(ink: int) -> None:
+    alpha = (drawn() * 255).astype(np.uint8)
+    colour = np.full_like(alpha, ink)
+    picture = Image.fromarray(np.dstack([colour, colour, colour, alpha]), "RGBA")
+    seen = to_mnist_form(read_picture(png(picture))).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+def test_sixteen_bit_pictures_are_read() -> None:
+    picture = Image.fromarray((drawn() * 65535).astype(np.uint16))
+    seen = to_mnist_form(read_picture(png(picture))).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    "ink", [np.zeros((28, 28)), np.ones((5, 9)), np.full((1, 1), 0.3), np.full((9, 9), 0.5)]
+)
+def test_a_picture_without_ink_is_said_to_be_empty(ink: np.ndarray) -> None:
+    with pytest.raises(PictureError, match="nothing on the drawing"):
+        to_mnist_form(ink)
+
+
+def test_the_box_is_the_digits() -> None:
+    ink = np.zeros((100, 200), np.float32)
+    ink[20:60, 50:80] = 1
+    assert to_mnist_form(ink).box == (0.25, 0.2, 0.4, 0.6)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_picture_or_one_clear_error(content: bytes) -> None:
+    with pytest.raises(PictureError):
+        read_picture(content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_any_drawing_gives_28x28_or_is_empty(height: int, width: int, seed: int) -> None:
+    ink = np.random.default_rng(seed).random((height, width)) ** 4
+    try:
+        image = to_mnist_form(ink).image
+    except PictureError:
+        return
+    assert image.shape == (28, 28)
+    assert np.isfinite(image).all()
+
+
+def test_giant_pictures_are_refused_before_they_are_unpacked() -> None:
+    with pytest.raises(PictureError):
+        read_picture(png(Image.new("1", (8000, 8000))))

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vae_core.data import Dataset
+from vae_core.errors import SettingsError, TrainingError
+from vae_core.settings import Settings
+from vae_core.training import (
+    EpochReport,
+    choose_device,
+    learning_rate_at,
+    shuffled_batches,
+    train,
+)
+
+TINY = Settings(epochs=3, batch_size=100, limit=350)
+
+
+def weights(reports: list) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in reports[-1].state.model.state_dict().items()}
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_reports_begin_with_the_first_iteration_and_end_each_epoch(dataset: Dataset) -> None:
+    reports = list(train(TINY, dataset.train, dataset.test))
+    assert reports[0].iteration == 1
+    ends = [report for report in reports if isinstance(report, EpochReport)]
+    assert [(report.epoch, report.iteration) for report in ends] == [(1, 3), (2, 6), (3, 9)]
+    assert reports[-1] is ends[-1]
+    assert all(report.evaluation is not None for report in ends)
+    assert [report.elapsed_seconds for report in reports] == sorted(
+        report.elapsed_seconds for report in reports
+    )
+    assert all(len(report.kl_per_dimension) == 16 for report in reports)
+
+
+def test_the_loss_falls(dataset: Dataset) -> None:
+    *_, last = train(replace(TINY, epochs=8, limit=None), dataset.train, dataset.test)
+    assert isinstance(last, EpochReport)
+    assert last.evaluation is not None
+    assert last.evaluation.total < 40
+
+
+def test_the_reference_has_468_iterations_an_epoch_and_sees_each_image_once() -> None:
+    batches = list(shuffled_batches(60_000, Settings(), 0, torch.device("cpu")))
+    assert len(batches) == 468
+    assert {len(batch) for batch in batches} == {128}
+    assert torch.cat(batches).unique().numel() == 468 * 128
+
+
+def test_the_order_follows_from_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return torch.cat(
+            list(shuffled_batches(50, Settings(seed=seed, batch_size=5), epoch, torch.device("cpu")))
+        ).tolist()
+
+    assert order(1, 1) == order(1, 1)
+    assert len({tuple(order(*key)) for key in [(1, 1), (1, 2), (2, 1), (2, 2)]}) == 4
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(dataset: Dataset) -> None:
+    first, again = (weights(list(train(TINY, dataset.train))) for _ in range(2))
+    other = weights(list(train(replace(TINY, seed=1), dataset.train)))
+    assert equal(first, again)
+    assert not equal(first, other)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_resumed_training_ends_as_an_undisturbed_one(dataset: Dataset, schedule: str) -> None:
+    settings = replace(TINY, schedule=schedule)
+    undisturbed, state = [], None
+    for report in train(settings, dataset.train, dataset.test):
+        undisturbed.append(report)
+        if isinstance(report, EpochReport) and report.epoch == 1:
+            state = {name: value.clone() for name, value in report.state.tensors().items()}
+    resumed = list(train(settings, dataset.train, dataset.test, resume_from=state))
+    assert resumed[0].epoch == 2
+    assert equal(weights(undisturbed), weights(resumed))
+    assert resumed[-1].total == undisturbed[-1].total
+
+
+def test_evaluating_on_the_way_does_not_change_the_training(dataset: Dataset) -> None:
+    with_test, without = list(train(TINY, dataset.train, dataset.test)), list(train(TINY, dataset.train))
+    assert equal(weights(with_test), weights(without))
+
+
+def test_a_diverging_training_says_so(dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match="smaller learning rate"):
+        list(train(replace(TINY, learning_rate=1e6, likelihood="calibrated", epochs=50), dataset.train))
+
+
+def test_fewer_images_than_a_batch_are_refused(dataset: Dataset) -> None:
+    with pytest.raises(SettingsError, match="more than the 50 training images"):
+        next(train(Settings(limit=50), dataset.train))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "calibrated"])
+def test_other_likelihoods_train(dataset: Dataset, likelihood: str) -> None:
+    reports = list(train(replace(TINY, likelihood=likelihood), dataset.train, dataset.test))
+    assert reports[-1].total < reports[0].total
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
+    settings = Settings(epochs=10, learning_rate=0.01, schedule="one-cycle")
+    rates = [learning_rate_at(settings, iteration, 100) for iteration in range(1000)]
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.01, rel=1e-3)
+    assert 250 < peak < 350
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[0] < 0.0005
+    assert rates[-1] < 1e-6
+    assert all(math.isclose(learning_rate_at(Settings(), i, 468), 1e-3) for i in (0, 9999))
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match="is not there"):
+        choose_device(f"cuda:{torch.cuda.device_count()}")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_training_on_the_gpu_reaches_the_cpus_loss(dataset: Dataset) -> None:
+    totals = []
+    for device in ("cpu", "cuda"):
+        *_, last = train(replace(TINY, epochs=8, limit=None, device=device), dataset.train, dataset.test)
+        totals.append(last.evaluation.total)  # type: ignore[attr-defined]
+    assert totals[0] == pytest.approx(totals[1], rel=0.05)
