@@ -128,9 +128,12 @@ def test_a_full_disk_is_a_failed_run_whose_epochs_stay(
         real_fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
+    reports = perform(prepare(SHORT, tmp_path, "run"), dataset)
+    while next(reports).epoch < 3:
+        pass
+    full = True
     with pytest.raises(TrainingError, match="No space left on device; free some space"):
-        for report in perform(prepare(SHORT, tmp_path, "run"), dataset):
-            full = report.epoch == 3
+        list(reports)
     monkeypatch.undo()
     run = Run(tmp_path / "run")
     assert run.info().state == "interrupted"  # there was no space to write "failed" either
@@ -194,7 +197,7 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
     first = perform(prepare(SHORT, tmp_path, "first"), dataset)
     next(first)
-    with pytest.raises(TrainingError, match="first in .* is being trained on this machine"):
+    with pytest.raises(TrainingError, match=r"first in .* is being trained on this machine"):
         next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
     assert not (tmp_path / "elsewhere" / "second").exists()
     parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)

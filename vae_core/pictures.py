@@ -10,8 +10,8 @@ from PIL import Image
 
 
 def to_grey(images: np.ndarray) -> np.ndarray:
-    """float (..., 28, 28) in [0, 1] to uint8, rounded."""
-    return np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+    """float (..., 28, 28) in [0, 1] to uint8, rounded; what is not a number is black."""
+    return np.rint(np.clip(np.nan_to_num(images), 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
