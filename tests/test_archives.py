@@ -60,9 +60,19 @@ def test_a_zip_cannot_take_a_shipped_name(packed: bytes, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "tiny/../../evil", "/etc/evil", "tiny/evil.py", "tiny/previews/../evil",
-     "tiny/previews/1.png", "tiny\\..\\evil", "other/run.txt", "tiny/previews/000001-samples.png/x", "tiny/run.json\n"],
-)  # fmt: skip
+    [
+        "../evil",
+        "tiny/../../evil",
+        "/etc/evil",
+        "tiny/evil.py",
+        "tiny/previews/../evil",
+        "tiny/previews/1.png",
+        "tiny\\..\\evil",
+        "other/run.txt",
+        "tiny/previews/000001-samples.png/x",
+        "tiny/run.json\n",
+    ],
+)
 def test_other_files_than_a_runs_are_refused(packed: bytes, tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="expected the files of one run only"):
         unpack(with_entry(packed, name), tmp_path / "runs")
