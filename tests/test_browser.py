@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from browser_support import CHROMIUM_OPTIONS, App, chromium_path
 
+from vae_core.runs import Run
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
@@ -255,6 +257,42 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, app: App, width: int
     page.wait_for_selector("#decoded-digit img[src]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
+
+
+def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page, app: App) -> None:
+    open_tab(page, "Train")
+    set_field(page, "Batch size", "8")
+    page.get_by_role("button", name="Start training").click()
+    points = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length"
+    wait_for_state(page, "Training")
+    page.wait_for_function(f"{points} > 5 && {points} < 1000")
+    before = page.evaluate(points)
+    page.evaluate(
+        """async () => {
+          const plot = document.querySelector('#loss-curve .js-plotly-plot');
+          await Plotly.restyle(plot, { visible: 'legendonly' }, [2]);
+          await Plotly.relayout(plot, { 'xaxis.range': [0, 7], 'yaxis.range': [3, 33] });
+        }"""
+    )
+    page.wait_for_function(f"{points} > {before} + 20")
+    kept = page.evaluate(
+        """() => {
+          const { data, layout } = document.querySelector('#loss-curve .js-plotly-plot');
+          return [data[2].visible, layout.xaxis.range, layout.yaxis.range];
+        }"""
+    )
+    assert kept == ["legendonly", [0, 7], [3, 33]]
+
+    run = next(path.name for path in app.runs_dir.iterdir() if Run(path).info().state == "running")
+    page.wait_for_function("document.querySelector('.small-plot')?.data?.[0].x.length > 0", timeout=60_000)
+    page.wait_for_timeout(5000)
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name=re.compile(run)).click()
+    open_tab(page, "Explore")
+    page.wait_for_function(f"document.querySelector('#decoded-digit img').src.includes('/runs/{run}/')")
+    open_tab(page, "Train")
+    page.get_by_role("button", name="Stop").click()
+    wait_for_state(page, "Stopped", "Finished")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ let moments = [];
 
 /** Follows the newest pictures unless the visitor looks at earlier ones. */
 export function showPreviews(parts, news) {
-  const isNewRun = news.run !== run || news.fresh;
+  const isNewRun = news.run !== run || news.created !== parts.moment.dataset.version;
   const atEnd = isNewRun || Number(parts.moment.value) >= moments.length - 1;
   if (!isNewRun && news.previews.length === moments.length) return;
   run = news.run;

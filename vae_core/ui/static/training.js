@@ -10,6 +10,7 @@ const RUNNING_MILLISECONDS = 120;
 const LEAST_PAUSE_MILLISECONDS = 30;
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
+const MOST_POINTS = 4000;
 const EXPECTING_FOR_MILLISECONDS = 15000;
 const CURVES = [
   { name: "Loss", color: "#6366f1", width: 1.6 },
@@ -108,6 +109,8 @@ async function look(parts, watched) {
   showPreviews(parts, news);
   showLatents(parts, news);
   await showErrors(parts.errors, news);
+  // However long it runs, the screen holds no more: the whole curve is fetched again, thinned.
+  if (watched.totals.length > MOST_POINTS) watched.run = null;
 }
 
 function smoothed(before, now) {
