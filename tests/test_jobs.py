@@ -101,6 +101,15 @@ def test_a_finished_run_goes_on_to_more_epochs(dataset: Dataset, tmp_path: Path,
     assert same_weights(run, undisturbed)
 
 
+def test_a_run_is_not_resumed_on_other_images(dataset: Dataset, tmp_path: Path) -> None:
+    run = do(SHORT, tmp_path, dataset, stop_at=6)
+    other = replace(dataset, train=replace(dataset.train, name="other"))
+    with pytest.raises(RunError, match="here is other"):
+        next(perform(prepare_resume("run", tmp_path), other))
+    assert run.info().state == "stopped"
+    assert not run.is_alive()
+
+
 def test_a_shipped_run_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="keeps no training state"):
         prepare_resume("reference", tmp_path, epochs=40)

@@ -151,12 +151,16 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
     resume_from = None
     if job.resume:
         run = RunWriter(runs_dir / job.name)
-        epoch = run.info().epoch
-        resume_from = run.training_state() if epoch else None
+        try:
+            resume_from, epoch = _where_it_stood(run, dataset, settings)
+        except VAEStudioError:
+            run.close()
+            raise
         run.forget_after(epoch)
         run.update(
-            state="running", settings=settings.to_dict(), device=device, error=None, process=os.getpid()
-        )
+            state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
+            epoch=epoch, process=os.getpid(),
+        )  # fmt: skip
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with _StopSignals() as signals:
@@ -189,6 +193,30 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
             raise
         finally:
             run.close()
+
+
+def _where_it_stood(
+    run: RunWriter, dataset: Dataset, settings: Settings
+) -> tuple[dict[str, Tensor] | None, int]:
+    """The training state of the last finished epoch, and that epoch; None and 0 if none was finished.
+
+    Raises:
+        RunError: the images at hand are not those the run was trained on.
+    """
+    before, now = run.info().data, _describe(dataset, settings)
+    for fact in ("name", "training_images", "test_images"):
+        if before.get(fact) != now[fact]:
+            raise RunError(
+                f"run {run.name} was trained on {before.get('name')} ({before.get('training_images')} images); "
+                f"here is {now['name']} ({now['training_images']} images): name the run's own data set"
+            )
+    if not (run.folder / "training_state.safetensors").is_file():
+        return None, 0
+    tensors = run.training_state()
+    try:
+        return tensors, int(tensors["counters"][0])
+    except (KeyError, IndexError, ValueError) as error:
+        raise RunError(f"run {run.name}: training_state.safetensors is incomplete ({error})") from error
 
 
 @contextmanager
@@ -261,8 +289,9 @@ def _record(
             previews.save(run, report)
             run.save_model(report.state.model, settings)
             run.save_evaluation(evaluation)
-            run.save_training_state(report.state.tensors())
             run.append_metrics(row)
+            # From here on the epoch is finished, whatever happens: a resumed run goes on after it.
+            run.save_training_state(report.state.tensors())
             run.update(epoch=report.epoch, elapsed_seconds=report.elapsed_seconds)
             if not run.info().baselines:
                 measured = baselines(dataset.train, dataset.test, settings.latent_dim)
