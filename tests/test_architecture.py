@@ -16,6 +16,7 @@ FLOORS = [
     {"runs", "usage"},
     {"evaluation", "archives"},
     {"training"},
+    {"recording"},
     {"jobs"},
     {"worker", "__main__"},
 ]

@@ -15,7 +15,8 @@ import torch
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError
-from vae_core.jobs import TrainingDesk, perform, prepare, prepare_resume
+from vae_core.jobs import TrainingDesk
+from vae_core.recording import perform, prepare, prepare_resume
 from vae_core.runs import Run
 from vae_core.settings import Settings
 

@@ -148,7 +148,7 @@ def train(
     }  # fmt: skip
     chosen = {option: value for option, value in chosen.items() if value is not None}
 
-    from vae_core.jobs import perform, prepare, prepare_resume
+    from vae_core.recording import perform, prepare, prepare_resume
 
     if resume is None:
         settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
