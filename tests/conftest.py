@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_support import App
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
@@ -86,3 +87,11 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Pat
     for _ in perform(prepare(Settings(**TINY), runs_dir, "tiny", str(small_mnist))):
         pass
     return runs_dir / "tiny"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
+    """The app, served from a process of its own, with an empty folder for new runs."""
+    server = App(tmp_path_factory.mktemp("app") / "runs", os.environ | {"MNIST_DIR": str(small_mnist)})
+    yield server
+    server.end()

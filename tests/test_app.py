@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,6 @@ import numpy as np
 import pytest
 from browser_support import REPOSITORY, App
 from PIL import Image
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
-    runs_dir = tmp_path_factory.mktemp("app") / "runs"
-    server = App(runs_dir, os.environ | {"MNIST_DIR": str(small_mnist)})
-    yield server
-    server.end()
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,6 @@ TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
-    runs_dir = tmp_path_factory.mktemp("browser") / "runs"
-    server = App(runs_dir, os.environ | {"MNIST_DIR": str(small_mnist)})
-    yield server
-    server.end()
-
-
-@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
