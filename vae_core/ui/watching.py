@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vae_core.data import HOW_TO_GET_ALL
 from vae_core.runs import METRIC_NAMES, Run, RunInfo, list_runs
 from vae_core.ui.studio import Studio
 
@@ -44,7 +45,7 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
         "iterations": _iterations(info),
         "device": info.device,
         "data": info.data.get("source", ""),
-        "is_sample": bool(info.data.get("is_sample")),
+        "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else None,
         "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],

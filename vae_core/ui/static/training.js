@@ -124,8 +124,7 @@ function showStatus(parts, news, { last, test, speed }) {
   const isStarting = performance.now() < expectedUntil && news.state !== "running";
   setText(parts.state, isStarting ? "Starting…" : news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
   const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
-  const sample = news.is_sample ? " (a subset: see the README for the whole)" : "";
-  setText(parts.what, [news.run, changes.join(", "), news.device, news.data + sample].filter(Boolean).join(" · "));
+  setText(parts.what, [news.run, changes.join(", "), news.device, news.data].filter(Boolean).join(" · "));
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
@@ -136,6 +135,8 @@ function showStatus(parts, news, { last, test, speed }) {
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
   setText(parts.error, news.error ?? "");
+  parts.subset.hidden = !news.subset_note;
+  setText(parts.subset, news.subset_note ?? "");
   parts.warning.hidden = !news.warning;
   setText(parts.warning, news.warning ?? "");
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
