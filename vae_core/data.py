@@ -308,6 +308,6 @@ def _packaged_sample() -> Dataset:
 
 
 HOW_TO_GET_ALL = (
-    "This is a subset, as the whole set could not be downloaded. For all 70,000 images connect to the network once, or put the four MNIST IDX "
-    "files into a folder and name it with --data-dir or MNIST_DIR."
+    "This is a subset, as the whole set could not be downloaded. For all 70,000 images connect to the "
+    "network once, or put the four MNIST IDX files into a folder and name it with --data-dir or MNIST_DIR."
 )
