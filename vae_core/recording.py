@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,8 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
     """
     from vae_core.training import choose_device, device_in_words
 
+    if job.tensorboard and find_spec("tensorboard") is None:
+        raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
     settings = Settings.from_dict(job.settings)
     device = device_in_words(choose_device(settings.device))
     dataset = dataset or load_dataset(job.data_dir)
@@ -318,12 +321,8 @@ def _record(
 
 def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Report]:
     """Passes the reports on, and writes them as TensorBoard's event files too."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainingError(
-            "TensorBoard is not installed; install it with: pip install 'vae-studio[tensorboard]'"
-        ) from error
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(run.folder / "tensorboard")) as events:
         for report in reports:
             for name in ("total", "reconstruction", "kl", "images_per_second"):
