@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from browser_support import CHROMIUM_OPTIONS, App, chromium_path
 
+from vae_core.recording import perform, prepare
 from vae_core.runs import Run
+from vae_core.settings import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -240,6 +242,24 @@ def test_a_chosen_model_is_the_model_of_every_tab(
     page.wait_for_function("document.querySelector('#generated-grid img').src.includes('/runs/chosen/')")
     open_tab(page, "Explore")
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
+
+
+def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_deleted(
+    page: Page, app: App, small_mnist: Path
+) -> None:
+    settings = Settings(epochs=1, limit=64, batch_size=64, latent_dim=2)
+    for _ in perform(prepare(settings, app.runs_dir, "plane-like", str(small_mnist), alone=False)):
+        pass
+    page.reload()
+    page.wait_for_selector("#decoded-digit img[src]")
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name=re.compile("plane-like")).click()
+    page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    page.get_by_role("button", name="Random digit").click()
+    shutil.rmtree(app.runs_dir / "plane-like")
+    page.wait_for_function("document.querySelectorAll('.latent').length === 16")
+    assert "reference" in page.get_by_label("Model").input_value()
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
 
 
 @pytest.mark.parametrize("width", [390, 768])

@@ -86,8 +86,8 @@ def build_page(studio: Studio) -> gr.Blocks:
             None, model, js=None, queue=False, show_progress="hidden", api_visibility="private",
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
-            lambda: gr.Dropdown(choices=_choices(studio)),
-            None, model, queue=False, show_progress="hidden", api_visibility="private",
+            lambda chosen: _refreshed(studio, chosen),
+            model, model, queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         train_tab.select(studio.desk.warm_up, None, None, queue=False, api_visibility="private")
     return page
@@ -95,6 +95,13 @@ def build_page(studio: Studio) -> gr.Blocks:
 
 def _choices(studio: Studio) -> list[tuple[str, str]]:
     return [(_words(info.name, info.settings.latent_dim, info.state), info.name) for info in studio.models()]
+
+
+def _refreshed(studio: Studio, chosen: str | None) -> gr.Dropdown:
+    """The choices as they are now; a model that is gone gives way to the first there is."""
+    choices = _choices(studio)
+    is_there = chosen in [name for _, name in choices]
+    return gr.Dropdown(choices=choices, value=chosen if is_there else studio.first_model())
 
 
 def _words(name: str, latent_dim: int, state: str) -> str:

@@ -13,9 +13,10 @@ async function look(trigger) {
   if (document.hidden) return;
   const { models } = await ask(address("models"));
   const listing = models.map(({ run, state }) => `${run} ${state}`).join();
-  if (known !== null && listing !== known) trigger("change");
-  known = listing;
   const current = model();
   const now = current && models.find(({ run }) => run === current.run);
+  const isGone = current && !now;
+  if (isGone || (known !== null && listing !== known)) trigger("change");
+  known = listing;
   if (now && now.version !== current.version) await chooseModel(now.run);
 }

@@ -1,6 +1,7 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
 const listeners = [];
+const problemListeners = [];
 let card = null;
 
 /** The address of a direct route, with its parameters. */
@@ -23,10 +24,17 @@ export async function ask(url, options) {
   return answer;
 }
 
-/** Makes a run the model of every tab. */
+/** Makes a run the model of every tab; where that fails, the model stays what it was. */
 export async function chooseModel(run) {
   if (!run) return;
-  const chosen = await ask(address(`runs/${encodeURIComponent(run)}/card`));
+  let chosen;
+  try {
+    chosen = await ask(address(`runs/${encodeURIComponent(run)}/card`));
+  } catch (error) {
+    tellProblem(error.message);
+    return;
+  }
+  tellProblem(null);
   if (card?.run === chosen.run && card.version === chosen.version) return;
   card = chosen;
   for (const listener of listeners) listener(card);
@@ -39,6 +47,15 @@ export function onModel(listener) {
 }
 
 export const model = () => card;
+
+/** Calls the listener with each problem that concerns every tab, and with null when it is over. */
+export function onProblem(listener) {
+  problemListeners.push(listener);
+}
+
+export function tellProblem(text) {
+  for (const listener of problemListeners) listener(text);
+}
 
 /** Keeps one task going at a time; of the values that come meanwhile only the newest is done. */
 export class Latest {
