@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from vae_core.errors import RunError
@@ -63,7 +64,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
                     left -= _extract(archive, entry, folder / entry.filename.removeprefix(prefix), left)
                 _check_run(Run(folder))
                 shutil.move(folder, runs_dir / name)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise RunError(f"this is not a zip file that can be read ({error})") from error
     except OSError as error:
         raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error

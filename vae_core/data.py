@@ -19,6 +19,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -28,6 +29,7 @@ from vae_core.errors import DataError
 IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049
 MOST_IMAGES = 1_000_000
+PIECE = 2**20
 NETWORK_TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 600
 FAILURE_MARK = "download-failed"
@@ -96,10 +98,12 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     if from_environment := os.environ.get("MNIST_DIR"):
         return read_idx_folder(Path(from_environment), "$MNIST_DIR")
     cache = cache_folder() / "mnist"
-    if not cache.is_dir() and not _failed_lately() and not _download(cache):
+    with suppress(DataError):
+        return read_idx_folder(cache, "the cache of an earlier download")
+    if not _failed_lately() and not _download(cache):
         _remember_failure()
     try:
-        return read_idx_folder(cache, "the cache of an earlier download")
+        return read_idx_folder(cache, "a download")
     except DataError:
         return _packaged_sample()
 
@@ -153,7 +157,7 @@ def _read_idx_file(path: Path) -> bytes:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(16)
             size = _announced_size(header, path)
-            content = header + file.read(size - len(header))
+            content = header + _read_up_to(file, size - len(header))
             if len(content) < size:
                 raise DataError(
                     f"{path} is truncated: expected {size:,} bytes unpacked, found {len(content):,}"
@@ -165,6 +169,15 @@ def _read_idx_file(path: Path) -> bytes:
         raise DataError(f"{path} is damaged or truncated: expected a whole gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read_up_to(file: IO[bytes], size: int) -> bytes:
+    """In pieces: one read would set aside as much memory as a header announces, whatever the file holds."""
+    pieces = []
+    while size > 0 and (piece := file.read(min(size, PIECE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def _announced_size(header: bytes, path: Path) -> int:
@@ -224,6 +237,7 @@ def _download(target: Path) -> bool:
             for unpacked in raw.glob("*-ubyte"):
                 unpacked.unlink()
             read_idx_folder(raw)
+            shutil.rmtree(target, ignore_errors=True)  # a damaged one
             shutil.move(raw, target)
     except (OSError, RuntimeError, DataError):
         return False
@@ -267,7 +281,7 @@ def _answers(url: str) -> bool:
 
     def knock() -> None:
         try:
-            port = 443 if parts.scheme == "https" else 80
+            port = parts.port or (443 if parts.scheme == "https" else 80)
             socket.create_connection((parts.hostname, port), NETWORK_TIMEOUT_SECONDS / 2).close()
             answered.set()
         except OSError:

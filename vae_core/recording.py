@@ -215,8 +215,11 @@ def _where_it_stood(
         return None, 0
     tensors = run.training_state()
     try:
-        return tensors, int(tensors["counters"][0])
-    except (KeyError, IndexError, ValueError) as error:
+        epoch = int(tensors["counters"][0])
+        if not 0 <= epoch <= settings.epochs:
+            raise ValueError(f"epoch {epoch}")
+        return tensors, epoch
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise RunError(f"run {run.name}: training_state.safetensors is incomplete ({error})") from error
 
 

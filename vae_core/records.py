@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -95,15 +96,17 @@ class Evaluation:
                 if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED_BYTES:
                     raise RunError("evaluation.npz unpacks to more than 256 MiB; expected far less")
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                values = {field.name: arrays[field.name] for field in fields(cls)}
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+                values: dict[str, Any] = {field.name: _array(arrays, field.name) for field in fields(cls)}
+            values["name"], values["source"] = str(values["name"]), str(values["source"])
+        except RunError:
+            raise
+        except Exception as error:  # NumPy parses headers as Python: a damaged one may raise anything
             raise RunError(f"evaluation.npz is damaged or incomplete: {error}") from error
         for name in SCALARS:
             if values[name].shape != () or values[name].dtype.kind != "f":
                 raise RunError(f"evaluation.npz: {name} must be one number")
             values[name] = values[name].item()
         values["iwae"] = None if math.isnan(values["iwae"]) else values["iwae"]
-        values["name"], values["source"] = str(values["name"]), str(values["source"])
         evaluation = cls(**values)
         evaluation._check_shapes()
         return evaluation
@@ -125,3 +128,10 @@ class Evaluation:
                 raise RunError(f"evaluation.npz: {name} has shape {array.shape}; expected {shape}")
         if not (np.isfinite(self.errors).all() and np.isfinite(self.errors_mean).all()):
             raise RunError("evaluation.npz: errors must be finite numbers")
+
+
+def _array(arrays: Any, name: str) -> np.ndarray:
+    array = arrays[name]
+    if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of what is not one of its files
+        raise ValueError(f"{name} is not an array")
+    return array

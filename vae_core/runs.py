@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -358,8 +359,9 @@ def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
         RunError: there is none; says which there are.
     """
     as_path = Path(run)
-    if (as_path / "run.json").is_file():
-        return Run(as_path.resolve())
+    with suppress(OSError):  # too long for a path, or in a folder that may not be looked into
+        if (as_path / "run.json").is_file():
+            return Run(as_path.resolve())
     if NAME_PATTERN.fullmatch(str(run)):
         for parent in (Path(runs_dir), shipped_folder()):
             if (parent / str(run) / "run.json").is_file():
@@ -503,7 +505,12 @@ def _short(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int of more than 308 digits
+        return False
 
 
 def _read_limited(path: Path, most_bytes: int) -> bytes:

@@ -49,7 +49,7 @@ class Settings:
         choices=("constant", "one-cycle"),
     )
     seed: int = _setting(
-        0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**63 - 1
+        0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**32 - 1
     )
     limit: int | None = _setting(
         None, "Train on the first so many images only; all if none is given.", minimum=1, maximum=10_000_000
@@ -91,13 +91,14 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         return None
     whole = str(field.type).startswith("int")
     expected = f"{name} must be {range_in_words(field)}, not {value!r}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SettingsError(name, expected)
-    if whole and value != int(value):
-        raise SettingsError(name, expected)
+    # NaN is not in any range, and an int too large for a float is compared exactly.
     if not limits.get("minimum", -math.inf) <= value <= limits["maximum"] or value <= limits.get(
         "above", -math.inf
     ):
+        raise SettingsError(name, expected)
+    if whole and value != int(value):
         raise SettingsError(name, expected)
     return int(value) if whole else float(value)
 
@@ -125,8 +126,7 @@ def range_in_words(field: dataclasses.Field) -> str:
     whole = str(field.type).startswith("int")
     kind = "a whole number" if whole else "a number"
     low = f"from {limits['minimum']:g}" if "minimum" in limits else f"above {limits['above']:g}"
-    high = limits["maximum"]
-    return f"{kind} {low} to {high if whole else format(high, 'g')}"
+    return f"{kind} {low} to {limits['maximum']:,.0f}"
 
 
 PRESETS: dict[str, Settings] = {

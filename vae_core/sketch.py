@@ -10,7 +10,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from vae_core.errors import PictureError
 
@@ -56,7 +56,9 @@ def read_picture(content: bytes) -> np.ndarray:
                 )
             picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
             return to_ink(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(
             f"this is not a picture that can be read ({error}); expected PNG or JPEG"
         ) from error

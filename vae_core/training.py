@@ -52,17 +52,26 @@ class TrainingState:
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Takes over what `tensors` gave."""
-        weights = _under(tensors, "model.")
-        self.model.load_state_dict(weights)
+        """Takes over what `tensors` gave at an epoch's end.
+
+        Raises:
+            TrainingError: a part of it is missing, damaged or of another model.
+        """
+        try:
+            self._load(tensors)
+        except (KeyError, ValueError, OverflowError, RuntimeError) as error:
+            raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(_under(tensors, "model."))
         moments: dict[int, dict[str, Tensor]] = {}
-        parameters = list(self.model.parameters())
-        for name, value in _under(tensors, "optimizer.").items():
-            index, _, moment = name.partition(".")
-            if value.dim():
-                # The fused Adam walks through memory: moments must lie in it as their weights do.
-                value = torch.empty_like(parameters[int(index)]).copy_(value)
-            moments.setdefault(int(index), {})[moment] = value
+        for index, parameter in enumerate(self.model.parameters()):
+            # The fused Adam walks through memory: moments must lie in it as their weights do.
+            moments[index] = {
+                name: torch.empty_like(parameter).copy_(tensors[f"optimizer.{index}.{name}"])
+                for name in ("exp_avg", "exp_avg_sq")
+            }
+            moments[index]["step"] = tensors[f"optimizer.{index}.step"]
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.noise.set_state(tensors["noise"])
@@ -154,6 +163,8 @@ def train(
         evaluation = None
         if test_set is not None:
             evaluation = evaluate(model, test_set, settings.likelihood, settings.beta, settings.seed)
+            if not math.isfinite(evaluation.total):  # the last step may be the one that broke the model
+                raise _diverged(evaluation.total, state.iteration)
         figures["elapsed_seconds"] = state.elapsed_seconds = meter.elapsed_seconds()
         yield EpochReport(epoch=state.epoch, **figures, state=state, evaluation=evaluation)
         meter.restart()
@@ -191,10 +202,7 @@ class _Meter:
         total, reconstruction, kl = (self._sums / self._count).tolist()
         iteration = self._state.iteration
         if not math.isfinite(total):
-            raise TrainingError(
-                f"the loss became {total} in iteration {iteration}: the training diverged; "
-                "try a smaller learning rate"
-            )
+            raise _diverged(total, iteration)
         assert self._posterior is not None
         return {
             "iteration": iteration,
@@ -211,6 +219,13 @@ class _Meter:
         self._sums.zero_()
         self._count = 0
         self._last = time.monotonic()
+
+
+def _diverged(total: float, iteration: int) -> TrainingError:
+    return TrainingError(
+        f"the loss became {total} in iteration {iteration}: the training diverged; "
+        "try a smaller learning rate"
+    )
 
 
 def new_state(settings: Settings, device: torch.device) -> TrainingState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import gradio as gr
@@ -103,14 +104,13 @@ def build(studio: Studio) -> None:
 def _explained(function: Any) -> Any:
     """The function, with a user's mistake answered by its message instead of a traceback."""
 
+    @functools.wraps(function)
     def endpoint(*arguments: Any) -> Any:
         try:
             return function(*arguments)
         except VAEStudioError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    endpoint.__name__ = function.__name__
-    endpoint.__doc__ = function.__doc__
     return endpoint
 
 

@@ -88,7 +88,10 @@ def build(studio: Studio) -> None:
         return ""
 
     starting = call("training", "expectStart")
-    start.click(start_from_form, fields, [problem, *fields], js=starting, concurrency_limit=4, **quiet)
+    started = start.click(
+        start_from_form, fields, [problem, *fields], js=starting, concurrency_limit=4, **quiet
+    )
+    started.then(None, None, None, js=call("training", "startAnswered"), **quiet)
     stop.click(stop_from_button, None, problem, queue=False, **quiet)
     resume.click(
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
@@ -136,12 +139,7 @@ def _preset_values(name: str) -> list[Any]:
 
 
 def _alert(error: Exception) -> str:
-    field = (
-        f"<strong>{LABELS.get(error.field, error.field)}</strong>: "
-        if isinstance(error, SettingsError)
-        else ""
-    )
-    return f"<p role='alert' class='alert'>{field}{_escaped(str(error))}</p>"
+    return f"<p role='alert' class='alert'>{_escaped(str(error))}</p>"
 
 
 def _note(text: str) -> str:

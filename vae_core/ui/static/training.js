@@ -11,6 +11,7 @@ const LEAST_PAUSE_MILLISECONDS = 30;
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const MOST_POINTS = 4000;
+const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
 const CURVES = [
   { name: "Loss", color: "#6366f1", width: 1.6 },
@@ -111,6 +112,11 @@ async function look(parts, watched) {
   await showErrors(parts.errors, news);
   // However long it runs, the screen holds no more: the whole curve is fetched again, thinned.
   if (watched.totals.length > MOST_POINTS) watched.run = null;
+}
+
+/** The start has been answered: it is running, or the problem stands below the buttons. */
+export function startAnswered() {
+  expectedUntil = Math.min(expectedUntil, performance.now() + ANSWERED_MILLISECONDS);
 }
 
 function smoothed(before, now) {
