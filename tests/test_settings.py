@@ -20,12 +20,14 @@ def test_the_defaults_are_the_reference_recipe() -> None:
     ("field", "value"),
     [
         ("epochs", 0),
+        ("epochs", 10**400),
         ("epochs", 1.5),
         ("epochs", True),
         ("epochs", "3"),
         ("epochs", None),
         ("batch_size", -1),
         ("learning_rate", 0.0),
+        ("learning_rate", 10**400),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
         ("latent_dim", 257),
@@ -61,6 +63,27 @@ def test_any_values_give_settings_or_one_clear_error(values: dict[str, Any]) -> 
     except SettingsError:
         return
     assert Settings.from_dict(settings.to_dict()) == settings
+
+
+def test_an_unknown_setting_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="unknown setting 'momentum'") as caught:
+        Settings.from_dict({"momentum": 0.9})
+    assert caught.value.field == "momentum"
+
+
+def test_whole_numbers_are_whole_and_others_are_floats() -> None:
+    settings = Settings(epochs=3.0, beta=1, learning_rate=1)  # type: ignore[arg-type]
+    assert [type(value) for value in (settings.epochs, settings.beta, settings.learning_rate)] == [
+        int,
+        float,
+        float,
+    ]
+
+
+def test_every_preset_keeps_the_references_network_and_seed() -> None:
+    assert list(PRESETS) == ["reference", "quick", "sharp"]
+    for preset in PRESETS.values():
+        assert not {"latent_dim", "batch_size", "beta", "seed", "limit", "device"} & set(preset.changes())
 
 
 def test_changes_names_what_differs_from_the_reference() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import shutil
 import socket
@@ -170,7 +171,7 @@ def _read_idx_file(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _read_up_to(file: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
+def _read_up_to(file: io.BufferedIOBase, size: int) -> bytes:
     """In pieces: one read would set aside as much memory as a header announces, whatever the file holds."""
     pieces = []
     while size > 0 and (piece := file.read(min(size, PIECE))):

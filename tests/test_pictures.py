@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_core.pictures import png_bytes, square_tiles, tile, to_grey
+
+
+def test_tiles_stand_in_rows() -> None:
+    images = np.arange(1, 6, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    picture = tile(images, columns=3, gap=1)
+    assert picture.shape == (5, 8)
+    assert picture[0, [0, 3, 6]].tolist() == [1, 2, 3]
+    assert picture[3, [0, 3, 6]].tolist() == [4, 5, 0]
+    assert picture[2].any() == picture[:, 2].any() == False  # noqa: E712
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"), [(1, (28, 28)), (2, (28, 58)), (64, (238, 238)), (400, (598, 598))]
+)
+def test_generated_pictures_are_about_square(count: int, shape: tuple[int, int]) -> None:
+    assert square_tiles(np.zeros((count, 28, 28))).shape == shape
+
+
+def test_png_files_hold_the_very_pixels() -> None:
+    grey = to_grey(np.linspace(-0.2, 1.2, 28 * 28).reshape(28, 28))
+    assert grey.min() == 0
+    assert grey.max() == 255
+    for scale in (1, 3):
+        read = np.asarray(Image.open(io.BytesIO(png_bytes(grey, scale))))
+        assert np.array_equal(read[::scale, ::scale], grey)
+        assert read.shape == (28 * scale, 28 * scale)
+
+
+def test_grey_values_are_rounded_and_what_is_not_a_number_is_black() -> None:
+    assert to_grey(np.array([0.0, 0.3 / 255, 0.7 / 255, 1.0, np.nan])).tolist() == [0, 0, 1, 255, 0]
+    assert to_grey(np.array([np.inf, -np.inf])).tolist() == [255, 0]

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_core.errors import RunError
+from vae_core.records import Evaluation
+
+ERRORS = np.array([0.0, 0.1, 0.2, 0.3, 1.0], np.float32)
+RECORD = Evaluation(
+    total=18.5,
+    reconstruction=11.25,
+    kl=7.25,
+    total_mean=15.0,
+    reconstruction_mean=7.75,
+    errors=ERRORS,
+    errors_mean=ERRORS / 2,
+    labels=np.array([0, 1, 2, 2, 1], np.uint8),
+    kl_per_dimension=np.array([7.0, 0.25], np.float32),
+    variance_of_mean=np.array([0.9, 0.01], np.float32),
+    class_means=np.array([[1, 2], [np.nan, np.nan], [3, 4]], np.float32),
+    means=np.ones((5, 2), np.float16),
+    name="a set",
+    source="a set, drawn by hand",
+)
+CONTENT = RECORD.to_bytes()
+
+
+def with_array(name: str, value: Any) -> bytes:
+    """The record's file with one array changed; None leaves it out."""
+    with np.load(io.BytesIO(CONTENT)) as arrays:
+        changed = {**arrays, name: value}
+    buffer = io.BytesIO()
+    np.savez(buffer, **{key: array for key, array in changed.items() if array is not None})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("iwae", [None, 17.5])
+def test_what_is_written_is_read(iwae: float | None) -> None:
+    record = replace(RECORD, iwae=iwae)
+    again = Evaluation.from_bytes(record.to_bytes())
+    for field in fields(Evaluation):
+        written, read = getattr(record, field.name), getattr(again, field.name)
+        if isinstance(written, np.ndarray):
+            assert np.array_equal(written, read, equal_nan=written.dtype.kind == "f"), field.name
+            assert written.dtype == read.dtype
+        else:
+            assert written == read
+            assert type(written) is type(read)
+
+
+def test_the_summary_has_the_figures_of_sampled_latents_or_of_the_mean() -> None:
+    sampled, mean = RECORD.summary(), RECORD.summary(sampled=False)
+    assert sampled == {
+        "total": 18.5,
+        "reconstruction": 11.25,
+        "kl": 7.25,
+        "mse_mean": pytest.approx(0.32),
+        "mse_median": pytest.approx(0.2),
+        "mse_p95": pytest.approx(0.86),
+        "active_units": 1,
+        "iwae": None,
+        "images": 5,
+        "source": "a set, drawn by hand",
+    }
+    assert (mean["total"], mean["reconstruction"], mean["kl"]) == (15.0, 7.75, 7.25)
+    assert mean["mse_mean"] == pytest.approx(0.16)
+    assert json.loads(json.dumps(sampled)) == sampled
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Evaluation)])
+def test_a_missing_array_is_refused(name: str) -> None:
+    with pytest.raises(RunError, match="damaged or incomplete"):
+        Evaluation.from_bytes(with_array(name, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("total", np.ones(2), "total must be one number"),
+        ("kl", np.array("seven"), "kl must be one number"),
+        ("errors", np.ones(4, np.float32), "errors has shape"),
+        ("labels", np.ones((5, 1), np.uint8), "labels has shape"),
+        ("means", np.ones((5, 3), np.float16), "means has shape"),
+        ("class_means", np.ones(2, np.float32), "class_means has shape"),
+        ("variance_of_mean", np.array(["a", "b"]), "variance_of_mean has shape"),
+        ("errors", np.full(5, np.nan, np.float32), "finite"),
+        ("errors_mean", np.full(5, np.inf, np.float32), "finite"),
+    ],
+)
+def test_an_array_of_another_form_is_refused(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(RunError, match=expected):
+        Evaluation.from_bytes(with_array(name, value))
+
+
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_harmless_or_one_clear_error(position: int, change: int) -> None:
+    damaged = bytearray(CONTENT)
+    damaged[position] ^= change
+    try:
+        again = Evaluation.from_bytes(bytes(damaged))
+    except RunError:
+        return
+    assert again.summary() == RECORD.summary()
+
+
+@given(st.sampled_from([field.name for field in fields(Evaluation)]), st.binary(max_size=128))
+def test_any_array_header_is_one_clear_error(name: str, header: bytes) -> None:
+    magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(CONTENT)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for entry in source.namelist():
+            target.writestr(entry, magic + header if entry == f"{name}.npy" else source.read(entry))
+    with pytest.raises(RunError):
+        Evaluation.from_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"total", b"{1: 2"], ids=["empty", "text", "half a dictionary"])
+def test_what_is_no_array_is_refused(content: bytes) -> None:
+    for start in (b"", b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little")):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(CONTENT)) as source, zipfile.ZipFile(buffer, "w") as target:
+            for entry in source.namelist():
+                target.writestr(entry, start + content if entry == "errors.npy" else source.read(entry))
+        with pytest.raises(RunError, match="damaged"):
+            Evaluation.from_bytes(buffer.getvalue())
