@@ -242,7 +242,7 @@ def test_a_named_folder_is_never_replaced_by_another_source(
 
 
 def test_a_damaged_cache_gives_way_to_the_sample_where_there_is_no_network(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     damaged = data.cache_folder() / "mnist"
