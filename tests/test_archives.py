@@ -6,6 +6,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,22 @@ def test_a_damaged_run_does_not_come_in(packed: bytes, tmp_path: Path, name: str
 def test_any_bytes_are_one_clear_error(content: bytes) -> None:
     with pytest.raises(RunError):
         unpack(content, Path("never-made"))
+
+
+def test_a_changed_byte_comes_in_sound_or_not_at_all(packed: bytes, tmp_path: Path) -> None:
+    random = Random(0)
+    for _ in range(120):
+        damaged = bytearray(packed)
+        damaged[random.choice([random.randrange(len(packed)), -random.randrange(1, 3000)])] ^= (
+            1 << random.randrange(8)
+        )
+        try:
+            name = unpack(bytes(damaged), tmp_path)
+        except RunError:
+            assert list(tmp_path.iterdir()) == []
+        else:
+            load_run(name, tmp_path)
+            shutil.rmtree(tmp_path / name)
 
 
 def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:

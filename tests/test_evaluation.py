@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_core import load_run
+from vae_core import evaluation, load_run
 from vae_core.data import Dataset, ImageSet
 from vae_core.evaluation import baselines, evaluate, importance_weighted_bound
 from vae_core.model import VAE
@@ -20,22 +20,22 @@ def model(tiny_run: Path) -> VAE:
 
 
 def test_errors_agree_with_a_few_independent_lines(model: VAE, dataset: Dataset) -> None:
-    evaluation = evaluate(model, dataset.test)
+    measured = evaluate(model, dataset.test)
     x = torch.tensor(np.array(dataset.test.images)).float()[:, None] / 255
     with torch.no_grad():
         mean, log_variance = model.encode(x)
         y = model.decode(mean)
     expected = ((y - x) ** 2).flatten(1).mean(1).numpy()
-    assert len(evaluation.errors_mean) == 205
-    assert np.abs(evaluation.errors_mean - expected).max() < 1e-5
-    assert evaluation.total_mean - evaluation.kl == pytest.approx(392 * expected.mean(), rel=1e-4)
+    assert len(measured.errors_mean) == 205
+    assert np.abs(measured.errors_mean - expected).max() < 1e-5
+    assert measured.total_mean - measured.kl == pytest.approx(392 * expected.mean(), rel=1e-4)
     kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp())
-    assert evaluation.kl == pytest.approx(kl.sum(1).mean().item(), rel=1e-4)
-    assert evaluation.kl_per_dimension == pytest.approx(kl.mean(0).numpy(), rel=1e-3, abs=1e-5)
-    assert evaluation.total == pytest.approx(392 * evaluation.errors.mean() + evaluation.kl, rel=1e-5)
+    assert measured.kl == pytest.approx(kl.sum(1).mean().item(), rel=1e-4)
+    assert measured.kl_per_dimension == pytest.approx(kl.mean(0).numpy(), rel=1e-3, abs=1e-5)
+    assert measured.total == pytest.approx(392 * measured.errors.mean() + measured.kl, rel=1e-5)
     third = mean[torch.tensor(dataset.test.labels == 3)].mean(0).numpy()
-    assert evaluation.class_means[3] == pytest.approx(third, abs=1e-4)
-    assert evaluation.active_units == int((mean.var(0, correction=0) > 0.01).sum())
+    assert measured.class_means[3] == pytest.approx(third, abs=1e-4)
+    assert measured.active_units == int((mean.var(0, correction=0) > 0.01).sum())
 
 
 def test_the_noise_is_seeded(model: VAE, dataset: Dataset) -> None:
@@ -48,11 +48,11 @@ def test_the_noise_is_seeded(model: VAE, dataset: Dataset) -> None:
 def test_the_loss_is_under_the_models_own_likelihood(model: VAE, dataset: Dataset, likelihood: str) -> None:
     from vae_core.loss import reconstruction_loss
 
-    evaluation = evaluate(model, dataset.test, likelihood)
+    measured = evaluate(model, dataset.test, likelihood)
     x = torch.tensor(np.array(dataset.test.images)).float()[:, None] / 255
     with torch.no_grad():
         y = model.decode(model.encode(x)[0])
-    assert evaluation.reconstruction_mean == pytest.approx(
+    assert measured.reconstruction_mean == pytest.approx(
         reconstruction_loss(y, x, likelihood).item(), rel=1e-4
     )
 
@@ -65,18 +65,46 @@ def test_a_class_without_images_has_no_mean(model: VAE, dataset: Dataset) -> Non
     assert np.isfinite(means[[0, 1, 2, 3, 5, 6, 7, 8, 9]]).all()
 
 
-def test_the_bound_is_the_likelihood_where_that_can_be_integrated(dataset: Dataset) -> None:
+def test_batches_do_not_show_in_the_figures(
+    model: VAE, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(model, dataset.test)
+    monkeypatch.setattr(evaluation, "BATCH", 40)  # five, and a partial one of five images
+    told: list[int] = []
+    parts = evaluate(model, dataset.test, progress=told.append)
+    assert told == [40, 80, 120, 160, 200, 205]
+    assert len(parts.errors) == 205
+    assert np.abs(parts.errors_mean - whole.errors_mean).max() < 1e-6
+    assert parts.kl == pytest.approx(whole.kl, rel=1e-6)
+    assert parts.total == pytest.approx(whole.total, rel=0.02)  # the noise falls otherwise
+
+
+def test_beta_weighs_the_total_alone(model: VAE, dataset: Dataset) -> None:
+    one, four = evaluate(model, dataset.test), evaluate(model, dataset.test, beta=4.0)
+    assert (four.reconstruction, four.kl) == (one.reconstruction, one.kl)
+    assert four.total == pytest.approx(one.reconstruction + 4 * one.kl)
+    assert four.total_mean == pytest.approx(one.reconstruction_mean + 4 * one.kl)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "calibrated"])
+def test_the_bound_is_the_likelihood_where_that_can_be_integrated(dataset: Dataset, likelihood: str) -> None:
     torch.manual_seed(3)
     model = VAE(latent_dim=1).eval()
     image = replace(dataset.test, images=dataset.test.images[:1], labels=dataset.test.labels[:1])
     x = torch.tensor(np.array(image.images)).float()[:, None] / 255
-    grid = torch.linspace(-8, 8, 4001)[:, None]
+    grid = torch.linspace(-8, 8, 801)[:, None]
     with torch.no_grad():
-        squared = (model.decode(grid) - x).square().sum((1, 2, 3)).double()
-    log_joint = -0.5 * squared - 0.5 * grid[:, 0].double() ** 2 - 0.5 * math.log(2 * math.pi)
-    exact = -(torch.logsumexp(log_joint, 0) + math.log(16 / 4000)).item()
-    bound = importance_weighted_bound(model, image, samples=5000)
-    assert bound == pytest.approx(exact, abs=0.01)
+        y = model.decode(grid).double()
+    squared = (y - x).square().sum((1, 2, 3))
+    log_likelihood = {
+        "gaussian": -0.5 * squared,
+        "bernoulli": (x * y.log() + (1 - x) * (1 - y).log()).sum((1, 2, 3)),
+        "calibrated": -0.5 * squared / 0.25 - 392 * math.log(2 * math.pi * 0.25),
+    }[likelihood]
+    log_joint = log_likelihood - 0.5 * grid[:, 0].double() ** 2 - 0.5 * math.log(2 * math.pi)
+    exact = -(torch.logsumexp(log_joint, 0) + math.log(16 / 800)).item()
+    bound = importance_weighted_bound(model, image, likelihood, variance=0.25, samples=4000)
+    assert bound == pytest.approx(exact, abs=0.02)
 
 
 def test_the_bound_is_tighter_than_the_elbo(model: VAE, dataset: Dataset) -> None:

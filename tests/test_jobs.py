@@ -1,41 +1,16 @@
 from __future__ import annotations
 
-import json
-import os
-import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from vae_core import load_run
-from vae_core.data import Dataset
-from vae_core.errors import RunError, TrainingError
+from vae_core.errors import RunError, SettingsError, TrainingError
 from vae_core.jobs import TrainingDesk
-from vae_core.recording import perform, prepare, prepare_resume
 from vae_core.runs import Run
 from vae_core.settings import Settings
-
-SHORT = Settings(epochs=4, batch_size=50, limit=300)
-CONTRACT = {"epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds"}
-
-
-def do(
-    settings: Settings, runs_dir: Path, dataset: Dataset, name: str = "run", stop_at: int | None = None
-) -> Run:
-    for report in perform(prepare(settings, runs_dir, name), dataset):
-        if report.iteration == stop_at:
-            Run(runs_dir / name).request_stop()
-    return Run(runs_dir / name)
-
-
-def same_weights(first: Run, second: Run) -> bool:
-    a, b = first.model().state_dict(), second.model().state_dict()
-    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
@@ -43,178 +18,6 @@ def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
     while run.info().state == "running" and time.monotonic() < deadline:
         time.sleep(0.05)
     return run.info().state
-
-
-@pytest.fixture(scope="module")
-def undisturbed(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return do(SHORT, tmp_path_factory.mktemp("undisturbed"), dataset)
-
-
-def test_a_run_folder_holds_what_the_contract_says(undisturbed: Run) -> None:
-    names = {path.name for path in undisturbed.folder.iterdir()}
-    assert names - {"run.lock"} == {
-        "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors",
-        "evaluation.npz", "previews",
-    }  # fmt: skip
-    lines = [json.loads(line) for line in (undisturbed.folder / "metrics.jsonl").read_text().splitlines()]
-    assert all(set(line) >= CONTRACT for line in lines)
-    ends = [line for line in lines if "test_total" in line]
-    assert [line["epoch"] for line in ends] == [1, 2, 3, 4]
-    assert all({"test_total", "test_reconstruction", "test_kl", "test_mse"} <= set(line) for line in ends)
-    info = undisturbed.info()
-    assert (info.state, info.epoch, info.error) == ("finished", 4, None)
-    assert set(info.baselines) == {"mean_image", "pca"}
-    assert undisturbed.previews()[0] == 1
-    assert undisturbed.previews()[-1] == 24
-    import safetensors
-
-    with safetensors.safe_open(undisturbed.folder / "model.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["settings"]) == SHORT.to_dict()
-
-
-def test_a_stop_in_the_first_epoch_leaves_a_model_and_its_figures(dataset: Dataset, tmp_path: Path) -> None:
-    run = do(SHORT, tmp_path, dataset, stop_at=1)
-    assert run.info().state == "stopped"
-    assert run.info().epoch == 0
-    assert load_run(run.folder).evaluation is not None
-    assert not (run.folder / "stop").exists()
-
-
-def test_a_stopped_run_resumes_to_the_same_weights(
-    dataset: Dataset, tmp_path: Path, undisturbed: Run
-) -> None:
-    run = do(SHORT, tmp_path, dataset, stop_at=6)
-    assert run.info().state == "stopped"
-    for _ in perform(prepare_resume("run", tmp_path), dataset):
-        pass
-    assert run.info().state == "finished"
-    assert same_weights(run, undisturbed)
-    iterations = [row["iteration"] for row in run.metrics()[0]]
-    assert iterations == sorted(set(iterations))
-
-
-def test_a_finished_run_goes_on_to_more_epochs(dataset: Dataset, tmp_path: Path, undisturbed: Run) -> None:
-    run = do(replace(SHORT, epochs=2), tmp_path, dataset)
-    with pytest.raises(RunError, match="has finished its 2 epochs"):
-        prepare_resume("run", tmp_path)
-    for _ in perform(prepare_resume("run", tmp_path, epochs=4), dataset):
-        pass
-    assert same_weights(run, undisturbed)
-
-
-def test_a_run_is_not_resumed_on_other_images(dataset: Dataset, tmp_path: Path) -> None:
-    run = do(SHORT, tmp_path, dataset, stop_at=6)
-    other = replace(dataset, train=replace(dataset.train, name="other"))
-    with pytest.raises(RunError, match="here is other"):
-        next(perform(prepare_resume("run", tmp_path), other))
-    assert run.info().state == "stopped"
-    assert not run.is_alive()
-
-
-def test_a_shipped_run_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="keeps no training state"):
-        prepare_resume("reference", tmp_path, epochs=40)
-
-
-def test_a_diverged_run_is_failed_with_what_to_do_and_its_epochs_stay(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    wild = replace(SHORT, learning_rate=1e6, likelihood="calibrated", epochs=200)
-    with pytest.raises(TrainingError, match="smaller learning rate"):
-        do(wild, tmp_path, dataset)
-    run = Run(tmp_path / "run")
-    assert run.info().state == "failed"
-    assert "smaller learning rate" in (run.info().error or "")
-
-
-def test_a_full_disk_is_a_failed_run_whose_epochs_stay(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real_fsync, full = os.fsync, False
-
-    def fsync(descriptor: int) -> None:
-        if full:
-            raise OSError(28, "No space left on device")
-        real_fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    reports = perform(prepare(SHORT, tmp_path, "run"), dataset)
-    while next(reports).epoch < 3:
-        pass
-    full = True
-    with pytest.raises(TrainingError, match="No space left on device; free some space"):
-        list(reports)
-    monkeypatch.undo()
-    run = Run(tmp_path / "run")
-    assert run.info().state == "interrupted"  # there was no space to write "failed" either
-    assert run.info().epoch == 2
-    assert load_run(run.folder).evaluation is not None
-    for _ in perform(prepare_resume("run", tmp_path), dataset):
-        pass
-    assert run.info().state == "finished"
-
-
-def test_a_small_disk_that_fills_up_ends_the_run_cleanly(dataset: Dataset, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this user may not mount a small disk to fill")
-    try:
-        with pytest.raises(TrainingError, match="No space left on device"):
-            do(SHORT, disk / "runs", dataset)
-        assert Run(disk / "runs" / "run").info().state in ("failed", "interrupted")
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_folder_that_cannot_be_written_is_said(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write to"):
-        do(SHORT, tmp_path / "file", dataset)
-
-
-def command(small_mnist: Path, runs_dir: Path, *options: str) -> list[str]:
-    places = ["--data-dir", str(small_mnist), "--runs-dir", str(runs_dir)]
-    return [sys.executable, "-m", "vae_core", "train", *places, *options]
-
-
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
-    small_mnist: Path, tmp_path: Path, undisturbed: Run, attempt: int
-) -> None:
-    options = ["--epochs", "4", "--batch-size", "50", "--limit", "300"]
-    process = subprocess.Popen(
-        command(small_mnist, tmp_path, "--name", "run", *options),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    run = Run(tmp_path / "run")
-    while not (run.folder / "metrics.jsonl").exists() and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(random.uniform(0, 2))
-    process.kill()
-    process.wait()
-    state = run.info().state
-    assert state in ("interrupted", "finished")
-    if state == "interrupted":
-        subprocess.run(command(small_mnist, tmp_path, "--resume", "run"), check=True, capture_output=True)
-    assert run.info().state == "finished"
-    assert same_weights(run, undisturbed)
-
-
-def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
-    first = perform(prepare(SHORT, tmp_path, "first"), dataset)
-    next(first)
-    with pytest.raises(TrainingError, match=r"first in .* is being trained on this machine"):
-        next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
-    assert not (tmp_path / "elsewhere" / "second").exists()
-    parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)
-    next(parallel)
-    parallel.close()
-    first.close()
-    assert Run(tmp_path / "first").info().state == "stopped"
 
 
 def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) -> None:
@@ -243,9 +46,66 @@ def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
 
 
-def test_tensorboard_files_lie_beside_the_metrics(dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the optional extra tensorboard is not installed")
-    job = prepare(replace(SHORT, epochs=1), tmp_path, "run", tensorboard=True)
-    for _ in perform(job, dataset):
-        pass
-    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
+def test_the_desk_refuses_names_and_runs_before_it_starts_anything(
+    small_mnist: Path, tmp_path: Path, tiny_run: Path
+) -> None:
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    for name in ("reference", "../x"):
+        with pytest.raises(RunError):
+            desk.start(Settings(), name)
+    with pytest.raises(RunError, match="no run named"):
+        desk.resume("nope")
+    with pytest.raises(RunError, match="has finished its 2 epochs"):
+        desk.resume(str(tiny_run))
+    with pytest.raises(SettingsError, match="epochs must be"):
+        desk.resume(str(tiny_run), epochs=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_outlives_the_app_that_started_it_and_a_warm_process_does_not(
+    small_mnist: Path, tmp_path: Path
+) -> None:
+    app = (
+        "import sys; from pathlib import Path; from vae_core.jobs import TrainingDesk;"
+        "from vae_core.settings import Settings;"
+        "desk = TrainingDesk(Path(sys.argv[1]), sys.argv[2]);"
+        "print(desk.start(Settings(epochs=500, batch_size=20), 'run'), flush=True);"
+        "desk.warm_up(); print(desk._warm.pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", app, str(tmp_path), str(small_mnist)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "run\n"
+        warm = int(process.stdout.readline())
+        process.kill()
+    run = Run(tmp_path / "run")
+    try:
+        iteration = run.metrics()[0][-1]["iteration"] if run.metrics()[0] else 0
+        deadline = time.monotonic() + 60
+        while (is_there(warm) or last_iteration(run) <= iteration) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_there(warm)
+        assert last_iteration(run) > iteration
+        assert run.info().state == "running"
+        another_app = TrainingDesk(tmp_path, str(small_mnist))
+        running = another_app.running()
+        assert running is not None
+        assert running.name == "run"
+    finally:
+        run.request_stop()
+    assert wait_until_it_ends(run) == "stopped"
+
+
+def last_iteration(run: Run) -> int:
+    rows, _ = run.metrics()
+    return rows[-1]["iteration"] if rows else 0
+
+
+def is_there(process_id: int) -> bool:
+    """Whether the process runs still; one that has ended but has not been waited for does not."""
+    try:
+        return " Z " not in Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False

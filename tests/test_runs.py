@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from vae_core import load_run
 from vae_core.errors import RunError
 from vae_core.runs import (
+    SHIPPED_RUNS,
     Run,
     RunWriter,
     check_name,
@@ -60,6 +61,25 @@ def test_the_shipped_reference_is_found_from_anywhere(tmp_path: Path) -> None:
 def test_an_unknown_run_is_refused_with_those_there_are(run: Run) -> None:
     with pytest.raises(RunError, match=r"no run named 'nope'; there are: reference.*copied"):
         find_run("nope", run.folder.parent)
+
+
+def test_a_name_that_no_folder_can_have_is_an_unknown_run(run: Run) -> None:
+    for name in ("x" * 5000, "a\0b", "", "\ud800", "../copied/run.json"):
+        with pytest.raises(RunError, match="no run named"):
+            find_run(name, run.folder.parent)
+
+
+def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    for name, created in (("b", "2024-05-01"), ("a", "2026-05-01"), ("c", "2025-05-01")):
+        (run.folder.parent / name).mkdir()
+        (run.folder.parent / name / "run.json").write_text(json.dumps(record | {"created": created}))
+    (run.folder.parent / "not-a-run").mkdir()
+    delete_run(run)
+    names = [info.name for info in list_runs(run.folder.parent)]
+    shipped = [name for name in SHIPPED_RUNS if (shipped_folder() / name).is_dir()]
+    assert names == [*shipped, "a", "c", "b"]
+    assert list_runs(run.folder.parent / "nowhere")[0].name == "reference"
 
 
 def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
@@ -142,7 +162,10 @@ def test_an_evaluation_that_unpacks_to_gigabytes_is_refused(run: Run) -> None:
 def test_a_torn_last_line_waits_and_other_rubbish_is_passed_by(run: Run) -> None:
     rows, offset = run.metrics()
     with (run.folder / "metrics.jsonl").open("ab") as file:
-        file.write(b'not json\n{"epoch": 1}\n[1]\n{"epoch": 3, "itera')
+        file.write(b'not json\n{"epoch": 1}\n[1]\n' + b"[" * 50_000 + b"\n")
+        for total in ("NaN", "true", '"1"', "null", "1" + 400 * "0"):
+            file.write(json.dumps(rows[-1]).replace(str(rows[-1]["total"]), total).encode() + b"\n")
+        file.write(b'{"epoch": 3, "itera')
     assert run.metrics()[0] == rows
     more, middle = run.metrics(offset)
     assert more == []

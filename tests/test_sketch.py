@@ -28,6 +28,17 @@ def png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def small_file(file_format: str) -> bytes:
+    picture = Image.new("RGB", (48, 48), "white")
+    picture.paste("black", (12, 8, 30, 40))
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format)
+    return buffer.getvalue()
+
+
+SMALL_FILES = {name: small_file(name) for name in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "QOI", "BMP")}
+
+
 def test_mnists_own_digits_stay_as_they_are(dataset: Dataset) -> None:
     images = dataset.test.images.astype(np.float32) / 255
     differences = [np.abs(to_mnist_form(image).image - image).mean() for image in images]
@@ -108,6 +119,65 @@ def test_any_drawing_gives_28x28_or_is_empty(height: int, width: int, seed: int)
     assert np.isfinite(image).all()
 
 
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_the_usual_formats_are_read(file_format: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray((drawn() * 255).astype(np.uint8)).save(buffer, file_format, quality=95)
+    seen = to_mnist_form(read_picture(buffer.getvalue())).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.02
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGB", "CMYK"])
+def test_pictures_of_any_mode_are_read(mode: str) -> None:
+    buffer = io.BytesIO()
+    picture = Image.fromarray((255 - drawn() * 255).astype(np.uint8)).convert(mode)
+    picture.save(buffer, "TIFF" if mode == "CMYK" else "PNG")
+    seen = to_mnist_form(read_picture(buffer.getvalue())).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.02
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow grumbles about what it can still read
+@settings(max_examples=150)
+@given(
+    st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "QOI", "BMP"]),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4),
+    st.integers(1, 10**6),
+)
+def test_a_damaged_picture_is_read_or_one_clear_error(
+    file_format: str, changes: list[tuple[int, int]], length: int
+) -> None:
+    content = bytearray(SMALL_FILES[file_format])
+    for position, value in changes:
+        content[position % len(content)] = value
+    try:
+        ink = read_picture(bytes(content[: max(1, length % (2 * len(content)))]))
+    except PictureError:
+        return
+    assert ink.dtype == np.float32
+    assert ink.min() >= 0
+    assert ink.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2)])
+def test_tiny_and_narrow_pictures_have_nothing_on_them(size: tuple[int, int]) -> None:
+    with pytest.raises(PictureError, match="nothing on the drawing"):
+        to_mnist_form(read_picture(png(Image.new("L", size, 90))))
+
+
+def test_a_single_dot_is_enlarged_to_the_digits_size() -> None:
+    ink = np.zeros((60, 60), np.float32)
+    ink[30, 30] = 1
+    image = to_mnist_form(ink).image
+    assert (image > 0.5).sum() == 400
+    assert image[4:24, 4:24].min() > 0.5
+
+
+@pytest.mark.parametrize("ink", [np.zeros((0, 5)), np.zeros(5), np.zeros((2, 2, 2)), np.full((5, 5), np.nan)])
+def test_what_is_no_drawing_is_refused(ink: np.ndarray) -> None:
+    with pytest.raises(PictureError, match="a drawing"):
+        to_mnist_form(ink)
+
+
 def test_giant_pictures_are_refused_before_they_are_unpacked() -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(PictureError, match="8000x8000 pixels; expected 40 megapixels at most"):
         read_picture(png(Image.new("1", (8000, 8000))))

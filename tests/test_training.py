@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vae_core import training
 from vae_core.data import Dataset
 from vae_core.errors import SettingsError, TrainingError
+from vae_core.evaluation import evaluate
 from vae_core.settings import Settings
 from vae_core.training import (
     EpochReport,
@@ -42,10 +44,8 @@ def test_reports_begin_with_the_first_iteration_and_end_each_epoch(dataset: Data
 
 
 def test_the_loss_falls(dataset: Dataset) -> None:
-    *_, last = train(replace(TINY, epochs=8, limit=None), dataset.train, dataset.test)
-    assert isinstance(last, EpochReport)
-    assert last.evaluation is not None
-    assert last.evaluation.total < 40
+    *_, last = train(replace(TINY, epochs=8, limit=None), dataset.train)
+    assert evaluate(last.state.model, dataset.test).total < 40
 
 
 def test_the_reference_has_468_iterations_an_epoch_and_sees_each_image_once() -> None:
@@ -94,6 +94,69 @@ def test_evaluating_on_the_way_does_not_change_the_training(dataset: Dataset) ->
 def test_a_diverging_training_says_so(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="smaller learning rate"):
         list(train(replace(TINY, learning_rate=1e6, likelihood="calibrated", epochs=50), dataset.train))
+
+
+def test_a_model_broken_by_its_last_step_is_no_result(dataset: Dataset) -> None:
+    one_step = replace(TINY, learning_rate=1e6, epochs=1, batch_size=350)
+    with pytest.raises(TrainingError, match="in iteration 1: the training diverged"):
+        list(train(one_step, dataset.train, dataset.test))
+
+
+@pytest.fixture(scope="module")
+def state(dataset: Dataset) -> dict[str, torch.Tensor]:
+    *_, last = train(replace(TINY, epochs=1), dataset.train)
+    return last.state.tensors()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("noise", None),
+        ("noise", torch.zeros(7, dtype=torch.uint8)),
+        ("counters", None),
+        ("counters", torch.ones(2)),
+        ("counters", torch.full((3,), math.inf)),
+        ("model.decoder.0.bias", None),
+        ("model.decoder.0.bias", torch.ones(7)),
+        ("optimizer.3.exp_avg", None),
+        ("optimizer.3.exp_avg_sq", torch.ones(7)),
+        ("optimizer.0.step", None),
+    ],
+)
+def test_a_state_that_is_not_whole_is_refused(
+    dataset: Dataset, state: dict[str, torch.Tensor], name: str, value: torch.Tensor | None
+) -> None:
+    changed = {key: tensor for key, tensor in (state | {name: value}).items() if tensor is not None}
+    with pytest.raises(TrainingError, match="the training state is incomplete or damaged"):
+        next(train(TINY, dataset.train, resume_from=changed))
+
+
+def test_a_report_is_the_mean_over_the_iterations_since_the_last(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
+    each = list(train(replace(TINY, epochs=1), dataset.train))
+    assert [report.iteration for report in each] == [1, 2, 3]
+    monkeypatch.setattr(training, "REPORT_SECONDS", 1e9)
+    first, last = train(replace(TINY, epochs=1), dataset.train)
+    assert (first.iteration, last.iteration) == (1, 3)
+    assert first.total == each[0].total
+    assert last.total == pytest.approx((each[1].total + each[2].total) / 2, rel=1e-6)
+    assert last.kl == pytest.approx((each[1].kl + each[2].kl) / 2, rel=1e-6)
+
+
+def test_only_the_first_images_up_to_the_limit_are_seen(dataset: Dataset) -> None:
+    first = replace(dataset.train, images=dataset.train.images[:200], labels=dataset.train.labels[:200])
+    limited = weights(list(train(replace(TINY, epochs=1, limit=200), dataset.train)))
+    assert equal(limited, weights(list(train(replace(TINY, epochs=1, limit=None), first))))
+
+
+def test_a_training_leaves_the_global_random_numbers_alone(dataset: Dataset) -> None:
+    torch.manual_seed(4)
+    expected = torch.rand(1)
+    torch.manual_seed(4)
+    list(train(replace(TINY, epochs=1), dataset.train))
+    assert torch.equal(torch.rand(1), expected)
 
 
 def test_fewer_images_than_a_batch_are_refused(dataset: Dataset) -> None:

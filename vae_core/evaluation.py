@@ -80,7 +80,7 @@ def evaluate(
         kl_per_dimension=_float32(kl_terms),
         variance_of_mean=_float32(mean.var(dim=0, correction=0)),
         class_means=_class_means(mean.cpu().numpy(), images.labels),
-        means=mean.cpu().numpy().astype(np.float16),
+        means=mean.half().cpu().numpy(),
         name=images.name,
         source=images.source,
     )

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vae_core import load_run
+from vae_core.data import Dataset
+from vae_core.errors import RunError, TrainingError, VAEStudioError
+from vae_core.recording import perform, prepare, prepare_resume
+from vae_core.runs import Run
+from vae_core.settings import Settings
+from vae_core.training import train
+
+SHORT = Settings(epochs=4, batch_size=50, limit=300)
+CONTRACT = {"epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds"}
+
+
+def do(
+    settings: Settings, runs_dir: Path, dataset: Dataset, name: str = "run", stop_at: int | None = None
+) -> Run:
+    for report in perform(prepare(settings, runs_dir, name), dataset):
+        if report.iteration == stop_at:
+            Run(runs_dir / name).request_stop()
+    return Run(runs_dir / name)
+
+
+def same_weights(first: Run, second: Run) -> bool:
+    a, b = first.model().state_dict(), second.model().state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return do(SHORT, tmp_path_factory.mktemp("undisturbed"), dataset)
+
+
+def test_a_run_folder_holds_what_the_contract_says(undisturbed: Run) -> None:
+    names = {path.name for path in undisturbed.folder.iterdir()}
+    assert names - {"run.lock"} == {
+        "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors",
+        "evaluation.npz", "previews",
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (undisturbed.folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(set(line) >= CONTRACT for line in lines)
+    ends = [line for line in lines if "test_total" in line]
+    assert [line["epoch"] for line in ends] == [1, 2, 3, 4]
+    assert all({"test_total", "test_reconstruction", "test_kl", "test_mse"} <= set(line) for line in ends)
+    info = undisturbed.info()
+    assert (info.state, info.epoch, info.error) == ("finished", 4, None)
+    assert set(info.baselines) == {"mean_image", "pca"}
+    assert undisturbed.previews()[0] == 1
+    assert undisturbed.previews()[-1] == 24
+    import safetensors
+
+    with safetensors.safe_open(undisturbed.folder / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["settings"]) == SHORT.to_dict()
+
+
+def test_a_stop_in_the_first_epoch_leaves_a_model_and_its_figures(dataset: Dataset, tmp_path: Path) -> None:
+    run = do(SHORT, tmp_path, dataset, stop_at=1)
+    assert run.info().state == "stopped"
+    assert run.info().epoch == 0
+    assert load_run(run.folder).evaluation is not None
+    assert not (run.folder / "stop").exists()
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(
+    dataset: Dataset, tmp_path: Path, undisturbed: Run
+) -> None:
+    run = do(SHORT, tmp_path, dataset, stop_at=6)
+    assert run.info().state == "stopped"
+    for _ in perform(prepare_resume("run", tmp_path), dataset):
+        pass
+    assert run.info().state == "finished"
+    assert same_weights(run, undisturbed)
+    iterations = [row["iteration"] for row in run.metrics()[0]]
+    assert iterations == sorted(set(iterations))
+
+
+def test_a_finished_run_goes_on_to_more_epochs(dataset: Dataset, tmp_path: Path, undisturbed: Run) -> None:
+    run = do(replace(SHORT, epochs=2), tmp_path, dataset)
+    with pytest.raises(RunError, match="has finished its 2 epochs"):
+        prepare_resume("run", tmp_path)
+    for _ in perform(prepare_resume("run", tmp_path, epochs=4), dataset):
+        pass
+    assert same_weights(run, undisturbed)
+
+
+def test_a_run_is_not_resumed_on_other_images(dataset: Dataset, tmp_path: Path) -> None:
+    run = do(SHORT, tmp_path, dataset, stop_at=6)
+    other = replace(dataset, train=replace(dataset.train, name="other"))
+    with pytest.raises(RunError, match="here is other"):
+        next(perform(prepare_resume("run", tmp_path), other))
+    assert run.info().state == "stopped"
+    assert not run.is_alive()
+
+
+def test_a_shipped_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="keeps no training state"):
+        prepare_resume("reference", tmp_path, epochs=40)
+
+
+def test_a_diverged_run_is_failed_with_what_to_do_and_its_epochs_stay(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    wild = replace(SHORT, learning_rate=1e6, likelihood="calibrated", epochs=200)
+    with pytest.raises(TrainingError, match="smaller learning rate"):
+        do(wild, tmp_path, dataset)
+    run = Run(tmp_path / "run")
+    assert run.info().state == "failed"
+    assert "smaller learning rate" in (run.info().error or "")
+
+
+def test_a_run_broken_by_its_last_step_is_failed_and_keeps_the_model_before(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    before = do(replace(SHORT, epochs=1, batch_size=300), tmp_path, dataset).model().state_dict()
+    run = Run(tmp_path / "run")
+    record = json.loads((run.folder / "run.json").read_text())
+    record["settings"]["learning_rate"] = 1e6
+    (run.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match="in iteration 2: the training diverged"):
+        list(perform(prepare_resume("run", tmp_path, epochs=2), dataset))
+    assert (run.info().state, run.info().epoch) == ("failed", 1)
+    after = load_run(run.folder)
+    assert all(torch.equal(after.model.state_dict()[name], before[name]) for name in before)
+    assert after.evaluation is not None
+
+
+@pytest.mark.parametrize("missing", ["noise", "counters", "model.decoder.0.bias", "optimizer.0.exp_avg"])
+def test_a_run_whose_training_state_is_not_whole_is_not_resumed(
+    undisturbed: Run, dataset: Dataset, tmp_path: Path, missing: str
+) -> None:
+    run = Run(Path(shutil.copytree(undisturbed.folder, tmp_path / "run")))
+    tensors = run.training_state()
+    del tensors[missing]
+    save_file(tensors, run.folder / "training_state.safetensors")
+    with pytest.raises(VAEStudioError, match="incomplete"):
+        list(perform(prepare_resume("run", tmp_path, epochs=5), dataset))
+    assert not run.is_alive()
+    assert same_weights(run, undisturbed)
+
+
+def test_what_is_done_is_the_very_training(undisturbed: Run, dataset: Dataset) -> None:
+    *_, last = train(SHORT, dataset.train)
+    weights = undisturbed.model().state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in last.state.model.state_dict().items())
+
+
+def test_a_run_says_what_it_was_made_of(undisturbed: Run, dataset: Dataset) -> None:
+    info = undisturbed.info()
+    assert info.settings == SHORT
+    assert info.data == {
+        "name": dataset.train.name, "source": dataset.train.source, "training_images": 300,
+        "test_images": 205, "is_sample": False,
+    }  # fmt: skip
+    assert set(info.versions) >= {"python", "torch", "vae_core"}
+    assert info.results["total"] == pytest.approx(undisturbed.metrics()[0][-1]["test_total"], rel=1e-5)
+
+
+def test_a_full_disk_is_a_failed_run_whose_epochs_stay(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_fsync, full = os.fsync, False
+
+    def fsync(descriptor: int) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    reports = perform(prepare(SHORT, tmp_path, "run"), dataset)
+    while next(reports).epoch < 3:
+        pass
+    full = True
+    with pytest.raises(TrainingError, match="No space left on device; free some space"):
+        list(reports)
+    monkeypatch.undo()
+    run = Run(tmp_path / "run")
+    assert run.info().state == "interrupted"  # there was no space to write "failed" either
+    assert run.info().epoch == 2
+    assert load_run(run.folder).evaluation is not None
+    for _ in perform(prepare_resume("run", tmp_path), dataset):
+        pass
+    assert run.info().state == "finished"
+
+
+def test_a_small_disk_that_fills_up_ends_the_run_cleanly(dataset: Dataset, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small disk to fill")
+    try:
+        with pytest.raises(TrainingError, match="No space left on device"):
+            do(SHORT, disk / "runs", dataset)
+        assert Run(disk / "runs" / "run").info().state in ("failed", "interrupted")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_folder_that_cannot_be_written_is_said(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write to"):
+        do(SHORT, tmp_path / "file", dataset)
+
+
+def command(small_mnist: Path, runs_dir: Path, *options: str) -> list[str]:
+    places = ["--data-dir", str(small_mnist), "--runs-dir", str(runs_dir)]
+    return [sys.executable, "-m", "vae_core", "train", *places, *options]
+
+
+def finished_epochs(run: Run) -> int:
+    return sum("test_total" in row for row in run.metrics()[0])
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
+    small_mnist: Path, tmp_path: Path, undisturbed: Run, epochs: int
+) -> None:
+    options = ["--epochs", "4", "--batch-size", "50", "--limit", "300"]
+    process = subprocess.Popen(
+        command(small_mnist, tmp_path, "--name", "run", *options),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    run = Run(tmp_path / "run")
+    while not run.metrics()[0] or finished_epochs(run) < epochs:
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert run.info().state == "running"
+    process.kill()
+    process.wait()
+    assert run.info().state == "interrupted"
+    subprocess.run(command(small_mnist, tmp_path, "--resume", "run"), check=True, capture_output=True)
+    assert run.info().state == "finished"
+    assert finished_epochs(run) == 4
+    assert same_weights(run, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        command(small_mnist, tmp_path, "--name", "run", "--epochs", "500", "--batch-size", "20"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run = Run(tmp_path / "run")
+    while not run.metrics()[0]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "run is stopped" in out
+    assert "Traceback" not in out + err
+    assert run.info().state == "stopped"
+    assert load_run(run.folder).evaluation is not None
+
+
+def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
+    first = perform(prepare(SHORT, tmp_path, "first"), dataset)
+    next(first)
+    with pytest.raises(TrainingError, match=r"first in .* is being trained on this machine"):
+        next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
+    assert not (tmp_path / "elsewhere" / "second").exists()
+    parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)
+    next(parallel)
+    parallel.close()
+    first.close()
+    assert Run(tmp_path / "first").info().state == "stopped"
+
+
+def test_tensorboard_files_lie_beside_the_metrics(dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the optional extra tensorboard is not installed")
+    job = prepare(replace(SHORT, epochs=1), tmp_path, "run", tensorboard=True)
+    for _ in perform(job, dataset):
+        pass
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
