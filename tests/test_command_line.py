@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_core import __version__, data, evaluation, load_run
 from vae_core.__main__ import main
+from vae_core.data import Dataset
 
 
 @pytest.fixture
@@ -45,13 +50,54 @@ def test_data_says_what_it_found(run_command: Any, small_mnist: Path) -> None:
     assert "test images: 205" in out
 
 
-def test_train_evaluate_generate_and_reconstruct(run_command: Any, small_mnist: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["runs", "--json"], 0, ""),
+        (["evaluate", "nope"], 1, "error: no run named 'nope'"),
+        (["reconstruct", "reference", "GIANT"], 1, "error: the picture has 10000x10000 pixels"),
+        (["train", "--epochs", "1" + 400 * "0"], 2, "error: epochs must be a whole number"),
+        (["train", "--epochs", "many"], 2, "Usage:"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_exit_codes_and_the_one_line_of_a_process(
+    tmp_path: Path, arguments: list[str], code: int, expected: str
+) -> None:
+    if "GIANT" in arguments:
+        Image.new("1", (10_000, 10_000)).save(tmp_path / "GIANT", "PNG")
+    repository = Path(__file__).parent.parent
+    result = subprocess.run(
+        [sys.executable, "-m", "vae_core", *arguments], capture_output=True, text=True, check=False,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(repository)},
+    )  # fmt: skip
+    assert result.returncode == code
+    assert result.stderr.startswith(expected)
+    assert "Traceback" not in result.stderr
+    if expected.startswith("error"):
+        assert len(result.stderr.splitlines()) == 1
+    if code == 0:
+        assert len(result.stdout.splitlines()) == 1
+        assert json.loads(result.stdout)["runs"][0]["name"] == "reference"
+        assert result.stderr == ""
+
+
+@pytest.fixture
+def few(small_mnist: Path, dataset: Dataset, tmp_path: Path, write_idx: Callable[..., None]) -> Path:
+    """The small data set with the first 30 of its test images only."""
+    folder = Path(shutil.copytree(small_mnist, tmp_path / "few"))
+    write_idx(folder, "t10k", dataset.test.images[:30], dataset.test.labels[:30])
+    return folder
+
+
+def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tmp_path: Path) -> None:
     places = ["--runs-dir", tmp_path / "runs"]
     code, out, _ = run_command(
         "train", "--preset", "quick", "--epochs", 1, "--limit", 256, "--name", "mine", "--seed", 7,
-        "--data-dir", small_mnist, *places,
+        "--data-dir", few, *places,
     )  # fmt: skip
     assert code == 0
+    assert "256 images to train on, 30 to test" in " ".join(out.split())
     assert "epoch 1: test loss" in out
     assert "mine is finished" in out
 
@@ -60,16 +106,20 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, small_mnist: 
     assert mine["settings"]["schedule"] == "one-cycle"
     assert mine["settings"]["seed"] == 7
 
-    code, out, _ = run_command("evaluate", "mine", "--json", "--data-dir", small_mnist, *places)
-    assert code == 0
+    code, out, err = run_command("evaluate", "mine", "--json", "--data-dir", few, *places)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 1
     figures = json.loads(out)
     assert set(figures) == {
         "total", "reconstruction", "kl", "mse_mean", "mse_median", "mse_p95", "active_units", "iwae",
         "images", "source",
     }  # fmt: skip
     assert figures["total"] == pytest.approx(figures["reconstruction"] + figures["kl"], rel=1e-6)
-    assert figures["images"] == 205
+    assert figures["images"] == 30
     assert figures["iwae"] < figures["total"] + 1
+    stored = load_run("mine", tmp_path / "runs").evaluation
+    assert stored is not None
+    assert stored.summary() == figures
 
     grid = tmp_path / "grid.png"
     assert (
@@ -87,6 +137,59 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, small_mnist: 
     assert code == 0
     assert "per-pixel error" in out
     assert Image.open(tmp_path / "seen.png").size == (28, 28)
+
+
+def test_the_mean_reconstructs_better_than_a_sample(
+    run_command: Any, few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "importance_weighted_bound", lambda *arguments, **options: 20.0)
+    figures = {}
+    for flag in ("--sampled", "--mean"):
+        code, out, _ = run_command("evaluate", "reference", "--json", flag, "--data-dir", few)
+        assert code == 0
+        figures[flag] = json.loads(out)
+    assert figures["--mean"]["mse_mean"] < figures["--sampled"]["mse_mean"]
+    assert figures["--mean"]["kl"] == figures["--sampled"]["kl"]
+    code, out, _ = run_command("evaluate", "reference", "--mean", "--data-dir", few)
+    assert "posterior mean" in out
+    assert f"{figures['--mean']['mse_mean']:.4f}" in out
+
+
+def test_resuming_goes_on_to_more_epochs(
+    run_command: Any, small_mnist: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "tiny")
+    options = ["--runs-dir", tmp_path, "--data-dir", small_mnist]
+    code, _, err = run_command("train", "--resume", "tiny", *options)
+    assert code == 1
+    assert "has finished its 2 epochs" in err
+    code, out, _ = run_command("train", "--resume", "tiny", "--epochs", 3, *options)
+    assert code == 0
+    assert "epoch 3: test loss" in out
+    assert "epoch 2: test loss" not in out
+    assert load_run("tiny", tmp_path).info.epoch == 3
+
+
+def test_runs_are_listed_with_what_differs(run_command: Any, tiny_run: Path) -> None:
+    code, out, _ = run_command("runs", "--runs-dir", tiny_run.parent)
+    assert code == 0
+    tiny = next(line for line in out.splitlines() if "tiny" in line)
+    assert "finished" in tiny
+    assert "2/2" in tiny
+    assert "reference" in out
+
+
+def test_the_version_is_the_packages(run_command: Any) -> None:
+    assert run_command("--version") == (0, f"{__version__}\n", "")
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(run_command: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path, tmp_path / "file" / "grid.png"):
+        code, out, err = run_command("generate", "reference", "--count", 1, "--out", target)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"error: {tmp_path}")
+        assert len(err.splitlines()) == 1
 
 
 def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) -> None:
@@ -129,9 +232,14 @@ def test_mistakes_are_said_clearly(
         assert len(err.strip().splitlines()) == 1
 
 
-def test_the_sample_is_named_as_a_subset(run_command: Any) -> None:
+def test_the_sample_is_named_as_a_subset(
+    run_command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    data.cache_folder().mkdir(parents=True)
+    (data.cache_folder() / data.FAILURE_MARK).touch()  # the network has just been asked, in vain
     code, out, err = run_command("data")
     assert code == 0
-    if "sample" in out:  # with a network, the whole set is fetched instead
-        assert "This is a subset" in " ".join(err.split())
-        assert "training images: 4,500" in out
+    assert "This is a subset" in " ".join(err.split())
+    assert "training images: 4,500" in out
+    assert "test images: 500" in out

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,6 +66,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 
 def main() -> None:
     """Runs the command line; every mistake ends as one line on standard error and an exit code."""
+    if not sys.warnoptions:  # a library's warnings are not that line; python -W shows them
+        warnings.simplefilter("ignore")
     try:
         app()
     except SettingsError as error:
