@@ -44,6 +44,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, app: App) -> Iterator[Page]:
     """A fresh visitor's page; a request to any other host or an error on the page fails the test."""
     page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(60_000)  # these machines are shared
     outside: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))

@@ -69,7 +69,7 @@ export async function overlay(names) {
   for (const name of names) {
     if (!overlaid.has(name)) overlaid.set(name, (await ask(address(`runs/${encodeURIComponent(name)}/curve`))).points);
   }
-  if (status?.plot.data) await drawOverlays(status.plot);
+  wake();
 }
 
 /** A start is on its way: look more often until it is there. */
@@ -107,6 +107,7 @@ async function look(parts, watched) {
   watched.test = news.tests.at(-1)?.[1] ?? watched.test;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
+  await showOverlays(parts.plot);
   showPreviews(parts, news);
   showLatents(parts, news);
   await showErrors(parts.errors, news);
@@ -168,7 +169,8 @@ async function showCurve(plot, news, watched) {
     }));
     const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "#db2777", width: 1.5 }, marker: { size: 6 } };
     watched.top = usefulTop(watched.totals);
-    await draw(plot, [...curves, test, ...overlays()], layoutFor(news, watched.top));
+    await draw(plot, [...curves, test], layoutFor(news, watched.top));
+    plot.dataset.overlaid = "";
     return;
   }
   if (!columns[0].length) return;
@@ -217,7 +219,10 @@ function overlays() {
   }));
 }
 
-async function drawOverlays(plot) {
+async function showOverlays(plot) {
+  const wanted = [...overlaid.keys()].join();
+  if (!plot.data || plot.dataset.overlaid === wanted) return;
+  plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout);
 }
 
