@@ -35,6 +35,7 @@ def test_errors_agree_with_a_few_independent_lines(model: VAE, dataset: Dataset)
     assert measured.total == pytest.approx(392 * measured.errors.mean() + measured.kl, rel=1e-5)
     third = mean[torch.tensor(dataset.test.labels == 3)].mean(0).numpy()
     assert measured.class_means[3] == pytest.approx(third, abs=1e-4)
+    assert measured.variance_of_mean == pytest.approx(mean.var(0, correction=0).numpy(), rel=1e-3)
     assert measured.active_units == int((mean.var(0, correction=0) > 0.01).sum())
 
 

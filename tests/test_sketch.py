@@ -81,10 +81,26 @@ def test_transparency_is_paper(ink: int) -> None:
     assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
 
 
-def test_sixteen_bit_pictures_are_read() -> None:
-    picture = Image.fromarray((drawn() * 65535).astype(np.uint16))
-    seen = to_mnist_form(read_picture(png(picture))).image
+@pytest.mark.parametrize(
+    ("full", "kind", "file_format"),
+    [(65_535, np.uint16, "PNG"), (4_095, np.uint16, "PNG"), (10**6, np.int32, "TIFF")],
+    ids=["16 bits", "12 of 16 bits", "32 bits"],
+)
+def test_pictures_of_more_than_eight_bits_are_read(full: int, kind: type, file_format: str) -> None:
+    buffer = io.BytesIO()
+    on_grey_paper = 0.2 + 0.8 * drawn()
+    Image.fromarray((on_grey_paper * full).astype(kind)).save(buffer, file_format)
+    seen = to_mnist_form(read_picture(buffer.getvalue())).image
     assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+def test_soft_edges_belong_to_a_faint_digit_as_to_a_strong_one() -> None:
+    ink = np.zeros((100, 100), np.float32)
+    ink[30:70, 40:60] = 0.1
+    ink[35:65, 45:55] = 1
+    strong, faint = to_mnist_form(ink), to_mnist_form(0.2 * ink)
+    assert strong.box == faint.box == (0.4, 0.3, 0.6, 0.7)
+    assert strong.image == pytest.approx(faint.image, abs=1e-5)
 
 
 @pytest.mark.parametrize(
