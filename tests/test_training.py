@@ -183,6 +183,16 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
     assert all(math.isclose(learning_rate_at(Settings(), i, 468), 1e-3) for i in (0, 9999))
 
 
+def test_each_step_is_made_with_the_schedules_learning_rate(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
+    settings = replace(TINY, schedule="one-cycle", learning_rate=0.004)
+    used = [report.state.optimizer.param_groups[0]["lr"] for report in train(settings, dataset.train)]
+    assert used == [learning_rate_at(settings, iteration, 3) for iteration in range(9)]
+    assert len(set(used)) == 9
+
+
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="is not there"):
         choose_device(f"cuda:{torch.cuda.device_count()}")
