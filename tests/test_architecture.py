@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {"errors"},
-    {"settings", "model", "loss", "data", "sketch", "pictures", "records", "advice"},
+    {"settings", "model", "loss", "data", "sketch", "pictures", "records", "advice", "latent_space"},
     {"runs", "usage"},
     {"evaluation", "archives"},
     {"training"},

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from vae_core.pictures import png_bytes, square_tiles, tile, to_grey
+from vae_core.pictures import animation_bytes, png_bytes, square_tiles, tile, to_grey
 
 
 def test_tiles_stand_in_rows() -> None:
@@ -38,3 +38,16 @@ def test_png_files_hold_the_very_pixels() -> None:
 def test_grey_values_are_rounded_and_what_is_not_a_number_is_black() -> None:
     assert to_grey(np.array([0.0, 0.3 / 255, 0.7 / 255, 1.0, np.nan])).tolist() == [0, 0, 1, 255, 0]
     assert to_grey(np.array([np.inf, -np.inf])).tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_an_animation_has_every_frame_and_repeats(kind: str) -> None:
+    frames = np.zeros((5, 28, 28), np.uint8)
+    for number in range(5):
+        frames[number, number * 5, :] = 255
+    with Image.open(io.BytesIO(animation_bytes(frames, kind, scale=3, milliseconds=80))) as animation:
+        assert animation.format == kind.upper()
+        assert (animation.size, animation.n_frames, animation.info["loop"]) == ((84, 84), 5, 0)
+        for number, frame in enumerate(ImageSequence.Iterator(animation)):
+            assert np.array_equal(np.asarray(frame.convert("L"))[::3, ::3], frames[number])
+            assert frame.info["duration"] == 80

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from vae_core.data import Dataset
 from vae_core.errors import PictureError
-from vae_core.sketch import read_picture, to_mnist_form
+from vae_core.sketch import on_square, read_picture, to_mnist_form
 
 
 def drawn(size: int = 280, width: int = 22, scale: float = 1.0, at: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -197,3 +197,45 @@ def test_what_is_no_drawing_is_refused(ink: np.ndarray) -> None:
 def test_giant_pictures_are_refused_before_they_are_unpacked() -> None:
     with pytest.raises(PictureError, match="8000x8000 pixels; expected 40 megapixels at most"):
         read_picture(png(Image.new("1", (8000, 8000))))
+
+
+def test_without_centring_the_digit_stays_where_and_as_large_as_it_is() -> None:
+    ink = np.zeros((280, 280), np.float32)
+    ink[10:50, 200:240] = 1
+    seen = to_mnist_form(ink, centre=False)
+    expected = np.zeros((28, 28))
+    expected[1:5, 20:24] = 1
+    assert np.array_equal(seen.image, expected)
+    assert seen.box == (0, 0, 1, 1)
+
+
+def test_a_picture_in_mnists_size_goes_through_without_centring_unchanged(dataset: Dataset) -> None:
+    image = dataset.test.images[3] / np.float32(255)
+    assert np.array_equal(to_mnist_form(image, centre=False).image, image)
+
+
+def test_a_wide_picture_lies_in_the_middle_of_its_square() -> None:
+    square = on_square(np.ones((10, 40), np.float32), 80)
+    assert square[30:50].min() == 1
+    assert square[:29].max() == square[51:].max() == 0
+
+
+def photo(picture: np.ndarray, dark_on_light: bool) -> np.ndarray:
+    """Ink, float (400, 520), as a camera sees it: uneven light, grain, and never black or white."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:1:400j, 0:1:520j]
+    light = 0.95 - 0.25 * columns - 0.12 * rows
+    values = light - 0.45 * picture if dark_on_light else 0.1 + 0.2 * columns + 0.5 * picture
+    values = values + random.normal(0, 0.012, values.shape)
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("dark_on_light", [True, False])
+def test_a_photo_in_uneven_light_is_read_as_its_digit(dataset: Dataset, dark_on_light: bool) -> None:
+    for digit in dataset.test.images[:8]:
+        ink = np.zeros((400, 520))
+        ink[50:350, 120:420] = np.asarray(Image.fromarray(digit).resize((300, 300))) / 255
+        buffer = io.BytesIO()
+        Image.fromarray(photo(ink, dark_on_light)).save(buffer, "PNG")
+        seen, clean = to_mnist_form(read_picture(buffer.getvalue())), to_mnist_form(ink)
+        assert np.square(seen.image - clean.image).mean() < 0.01

@@ -1,3 +1,5 @@
+"""Decoding, reconstructing and generating with a trained model."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,7 +14,15 @@ from hypothesis import strategies as st
 from vae_core import load_run
 from vae_core.errors import LatentError
 from vae_core.model import VAE
-from vae_core.usage import check_latents, generate_images, reconstruct_image
+from vae_core.latent_space import ClassGaussians
+from vae_core.usage import (
+    check_latents,
+    generate_images,
+    nearest_image,
+    posterior_samples,
+    reconstruct_image,
+    sample_latents,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +83,38 @@ def test_a_reconstruction_reports_its_own_error(model: VAE) -> None:
     assert result.error == pytest.approx(float(((result.image - image) ** 2).mean()), rel=1e-4)
     kl = 0.5 * (np.exp(result.log_variance) + result.mean**2 - 1 - result.log_variance)
     assert result.kl == pytest.approx(kl, abs=1e-5)
+
+
+def test_samples_of_the_posterior_have_its_mean_and_spread(model: VAE) -> None:
+    result = reconstruct_image(model, np.random.default_rng(1).random((28, 28)).astype(np.float32))
+    z = posterior_samples(model, result, 20_000, seed=3)
+    spread = np.exp(0.5 * result.log_variance)
+    assert np.abs((z.mean(axis=0) - result.mean) / spread).max() < 0.05
+    assert z.std(axis=0) == pytest.approx(spread, rel=0.05)
+    assert np.array_equal(z, posterior_samples(model, result, 20_000, seed=3))
+
+
+def test_temperature_scales_the_noise() -> None:
+    warm, cool = sample_latents(16, 5, 0), sample_latents(16, 5, 0, temperature=0.5)
+    assert cool == pytest.approx(0.5 * warm)
+    assert np.array_equal(sample_latents(16, 3, 0), warm[:3])
+
+
+def test_vectors_of_a_class_are_likeliest_in_it() -> None:
+    random = np.random.default_rng(0)
+    means = np.concatenate([random.normal(-4, 1, (50, 3)), random.normal(4, 1, (50, 3))])
+    classes = ClassGaussians.fit(means, np.repeat([1, 8], 50).astype(np.uint8))
+    z = sample_latents(3, 100, 0, classes=classes, label=8)
+    assert (classes.nearest(z) == 8).all()
+    assert sample_latents(3, 4, 0, 0.0, classes, 8) == pytest.approx(np.tile(classes.means[1], (4, 1)))
+    with pytest.raises(LatentError, match="knows no class 2; it knows 1, 8"):
+        sample_latents(3, 1, 0, classes=classes, label=2)
+
+
+def test_the_nearest_image_is_the_one_of_least_squared_distance() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6001, 28, 28), dtype=np.uint8)
+    target = images[6000] / 255 * 0.9
+    errors = ((images / 255 - target) ** 2).mean(axis=(1, 2))
+    found = nearest_image(target, images)
+    assert found.index == errors.argmin() == 6000
+    assert found.error == pytest.approx(errors[6000], rel=1e-5)

@@ -45,6 +45,29 @@ def png_bytes(image: np.ndarray, scale: int = 1) -> bytes:
     return buffer.getvalue()
 
 
+def animation_bytes(frames: np.ndarray, kind: str, scale: int = 1, milliseconds: int = 60) -> bytes:
+    """Pictures shown one after the other, without end.
+
+    Args:
+        frames: uint8 (T, H, W), T at least 1.
+        kind: "gif" or "webp".
+        scale: width and height of each pixel.
+        milliseconds: how long each frame stands; GIF counts in tens.
+    """
+    shape = (frames.shape[2] * scale, frames.shape[1] * scale)
+    first, *others = (
+        Image.fromarray(frame).resize(shape, Image.Resampling.NEAREST)
+        for frame in np.ascontiguousarray(frames)
+    )
+    options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
+    buffer = io.BytesIO()
+    if kind == "webp":
+        first.convert("RGB").save(buffer, "WEBP", lossless=True, **options)
+    else:
+        first.save(buffer, "GIF", **options)
+    return buffer.getvalue()
+
+
 def square_tiles(images: np.ndarray) -> np.ndarray:
     """float (N, 28, 28) in [0, 1], N at least 1, as one tiled picture about as wide as high: uint8 (H, W)."""
     return tile(to_grey(images), columns=math.ceil(math.sqrt(len(images))))

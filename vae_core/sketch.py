@@ -20,6 +20,9 @@ CENTRE = 14
 """Row and column, counted from 0, of the centre of mass of MNIST's digits (measured: 13.99 and 14.01)."""
 INK_THRESHOLD = 0.05
 """Share of the strongest ink from which on a pixel belongs to the digit."""
+PAPER_TOLERANCE = 0.2
+"""Border pixels this far (of 1) from the paper are strokes that run off the picture."""
+NOISE_DEVIATIONS = 4
 LEAST_CONTRAST = 0.1
 """Less difference between paper and ink than this (of 1) is an empty picture."""
 MOST_PIXELS = 40_000_000
@@ -88,11 +91,13 @@ def _on_paper(picture: Image.Image) -> Image.Image:
     return paper
 
 
-def to_mnist_form(ink: np.ndarray) -> Sketch:
+def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
     """Finds the digit, fits it into 20x20 and centres it by mass in 28x28.
 
     Args:
         ink: float (H, W) in [0, 1], ink is 1.
+        centre: False leaves the digit where and as large as it is, and only shrinks the whole picture
+            to 28x28; a picture of 28x28 stays what it is.
 
     Raises:
         PictureError: there is no ink on it.
@@ -102,18 +107,62 @@ def to_mnist_form(ink: np.ndarray) -> Sketch:
         raise PictureError(f"a drawing must have height and width, not the shape {ink.shape}")
     if not np.isfinite(ink).all():
         raise PictureError("a drawing's values must be numbers from 0 to 1")
-    paper = float(np.median(np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])))
-    ink = np.clip(ink - paper, 0, 1)
-    strongest = float(ink.max())
-    if strongest < LEAST_CONTRAST:
-        raise PictureError("there is nothing on the drawing yet; draw a digit")
-    ink = ink / strongest
-    rows, columns = np.nonzero(ink > INK_THRESHOLD)
+    clean = without_paper(ink)
+    if not centre:
+        return Sketch(_shrunk(ink), (0.0, 0.0, 1.0, 1.0))
+    rows, columns = np.nonzero(clean > INK_THRESHOLD)
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1
-    digit = _fit(ink[top:bottom, left:right])
+    digit = _fit(clean[top:bottom, left:right])
     height, width = ink.shape
     return Sketch(_centre_by_mass(digit), (left / width, top / height, right / width, bottom / height))
+
+
+def without_paper(ink: np.ndarray) -> np.ndarray:
+    """The ink alone, the strongest 1: a plane of light through the border and the noise on it are taken off.
+
+    Args:
+        ink: float32 (H, W) in [0, 1], ink is 1; a photo's paper is seldom 0 and seldom even.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+
+    Raises:
+        PictureError: nothing is left.
+    """
+    rows, columns = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j].astype(np.float32)
+    edge = np.ones(ink.shape, bool)
+    edge[1:-1, 1:-1] = False
+    at = np.stack([rows[edge], columns[edge], np.ones(edge.sum(), np.float32)], axis=1)
+    border = ink[edge]
+    plane = np.array([0, 0, np.median(border)], np.float32)
+    for _ in range(3):
+        is_paper = np.abs(border - at @ plane) < PAPER_TOLERANCE
+        plane = np.linalg.lstsq(at[is_paper], border[is_paper], rcond=None)[0]
+    noise = float(np.median(np.abs(border[is_paper] - at[is_paper] @ plane))) / 0.6745  # as a deviation
+    paper = plane[0] * rows + plane[1] * columns + plane[2]
+    clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
+    strongest = float(clean.max())
+    if strongest < LEAST_CONTRAST:
+        raise PictureError("there is nothing on the drawing yet; draw a digit")
+    return clean / strongest
+
+
+def on_square(ink: np.ndarray, size: int) -> np.ndarray:
+    """A picture of any proportions in the middle of an empty square: float32 (size, size) in [0, 1]."""
+    height, width = ink.shape
+    scale = size / max(height, width)
+    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+    resized = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(shape, method))
+    square = np.zeros((size, size), np.float32)
+    top, left = (size - shape[1]) // 2, (size - shape[0]) // 2
+    square[top : top + shape[1], left : left + shape[0]] = np.clip(resized, 0, 1)
+    return square
+
+
+def _shrunk(ink: np.ndarray) -> np.ndarray:
+    return ink.copy() if ink.shape == (IMAGE_SIZE, IMAGE_SIZE) else on_square(ink, IMAGE_SIZE)
 
 
 def _fit(digit: np.ndarray) -> np.ndarray:

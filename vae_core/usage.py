@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from vae_core.errors import LatentError
+from vae_core.latent_space import ClassGaussians
 from vae_core.model import VAE
 
 LARGEST_LATENT = 100.0
 """Beyond this no model has learned anything; refused so that sums stay finite."""
+CHUNK = 5000
+"""Images compared at a time, to keep the memory small."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,70 @@ def reconstruct_image(model: VAE, image: np.ndarray) -> Reconstruction:
     )
 
 
+@torch.inference_mode()
+def posterior_samples(model: VAE, result: Reconstruction, count: int, seed: int) -> np.ndarray:
+    """Latent vectors drawn from a picture's posterior: float32 (count, K)."""
+    noise = torch.Generator().manual_seed(seed)
+    mean, log_variance = (
+        torch.from_numpy(part).expand(count, -1) for part in (result.mean, result.log_variance)
+    )
+    return model.sample(mean, log_variance, noise).numpy()
+
+
+def sample_latents(
+    latent_dim: int,
+    count: int,
+    seed: int,
+    temperature: float = 1.0,
+    classes: ClassGaussians | None = None,
+    label: int | None = None,
+) -> np.ndarray:
+    """Latent vectors to generate images from: float32 (count, K).
+
+    Args:
+        count: how many.
+        seed: the same gives the same vectors; a smaller count gives the first of them.
+        temperature: of the noise; 1 is N(0, I) itself, less stays nearer to the middle.
+        classes, label: draw from this class's mean and covariance instead.
+
+    Raises:
+        LatentError: the model knows no such class.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    eps = temperature * torch.randn(count, latent_dim, generator=noise)
+    if label is None:
+        return eps.numpy()
+    if classes is None or label not in classes.labels:
+        known = "none" if classes is None else ", ".join(map(str, classes.labels))
+        raise LatentError(f"the model knows no class {label}; it knows {known}")
+    return classes.transform(eps.numpy(), label).astype(np.float32)
+
+
 def generate_images(model: VAE, count: int, seed: int) -> np.ndarray:
     """Images decoded from latents drawn from N(0, I): float32 (count, 28, 28) in [0, 1]."""
-    noise = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, model.latent_dim, generator=noise)
-    return decode_latents(model, z.numpy())
+    return decode_latents(model, sample_latents(model.latent_dim, count, seed))
+
+
+class Neighbour(NamedTuple):
+    """The image of a set that is most like another."""
+
+    index: int
+    error: float
+    """Mean squared error over the 784 pixels."""
+
+
+def nearest_image(image: np.ndarray, images: np.ndarray) -> Neighbour:
+    """The nearest image by squared distance: memory, or invention?
+
+    Args:
+        image: float32 (28, 28) in [0, 1].
+        images: uint8 (N, 28, 28).
+    """
+    target = torch.from_numpy(np.array(image, dtype=np.float32)).reshape(-1)
+    distances = []
+    for start in range(0, len(images), CHUNK):
+        chunk = torch.from_numpy(np.array(images[start : start + CHUNK])).reshape(-1, len(target)).float()
+        distances.append((chunk.div_(255) - target).square_().mean(dim=1))
+    errors = torch.cat(distances)
+    index = int(errors.argmin())
+    return Neighbour(index, float(errors[index]))

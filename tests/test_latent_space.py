@@ -1,0 +1,114 @@
+"""Ways through the latent space, against closed cases and independent formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vae_core.latent_space import ClassGaussians, LatentMap, closed_walk, slerp, traversals
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_slerp_turns_evenly_on_the_circle() -> None:
+    arc = slerp(np.array([2.0, 0]), np.array([0, 2.0]), np.array([0, 1 / 3, 0.5, 1]))
+    angles = np.array([0, np.pi / 6, np.pi / 4, np.pi / 2])
+    np.testing.assert_allclose(arc, 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), atol=1e-12)
+
+
+def test_slerp_keeps_the_length_that_a_line_loses() -> None:
+    a, b = RANDOM.normal(size=(2, 16))
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    np.testing.assert_allclose(np.linalg.norm(slerp(a, b, np.linspace(0, 1, 9)), axis=1), 1)
+    assert np.linalg.norm((a + b) / 2) < 0.95
+
+
+@pytest.mark.parametrize("end", [[0.0, 0, 0], [2, 4, 6], [-1, -2, -3], [1, 2, 3]])
+def test_slerp_is_the_line_where_there_is_no_arc(end: list[float]) -> None:
+    start, end_vector = np.array([1.0, 2, 3]), np.array(end)
+    middle = slerp(start, end_vector, np.array([0.0, 0.25, 1]))
+    np.testing.assert_allclose(middle, [start, 0.75 * start + 0.25 * end_vector, end_vector])
+
+
+def test_traversals_move_one_latent_at_a_time() -> None:
+    moved = traversals(np.array([1.0, 2, 3]), [2, 0], np.array([-3.0, 3]))
+    assert moved.tolist() == [[1, 2, -3], [1, 2, 3], [-3, 2, 3], [3, 2, 3]]
+    assert moved.dtype == np.float32
+
+
+def test_a_walk_passes_its_stops_and_closes() -> None:
+    stops = RANDOM.normal(size=(3, 5))
+    walk = closed_walk(stops, 4)
+    assert walk.shape == (12, 5)
+    np.testing.assert_allclose(walk[::4], stops, rtol=1e-6)
+    np.testing.assert_allclose(walk[11], slerp(stops[2], stops[0], np.array([0.75]))[0], rtol=1e-6)
+
+
+def test_the_map_is_the_plane_of_most_variance() -> None:
+    rotation = np.linalg.qr(RANDOM.normal(size=(6, 6)))[0]
+    spread = np.array([3, 2, 1, 0.5, 0.1, 0.1])
+    means = RANDOM.normal(size=(4000, 6)) * spread @ rotation + 5
+    plane = LatentMap.fit(means)
+    assert abs(plane.axes[0] @ rotation[0]) > 0.99
+    assert abs(plane.axes[1] @ rotation[1]) > 0.99
+    np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-12)
+    singular = np.linalg.svd(means - means.mean(axis=0), compute_uv=False) ** 2  # an independent way
+    np.testing.assert_allclose(plane.shares, singular[:2] / singular.sum())
+
+
+def test_places_on_the_map_come_back() -> None:
+    plane = LatentMap.fit(RANDOM.normal(size=(100, 16)))
+    places = RANDOM.normal(size=(7, 2))
+    np.testing.assert_allclose(plane.to_plane(plane.from_plane(places)), places, atol=1e-12)
+
+
+def test_with_two_latents_the_map_is_the_latent_plane() -> None:
+    means = RANDOM.normal(size=(50, 2)) @ np.array([[2.0, 1], [0, 1]])
+    plane = LatentMap.fit(means)
+    np.testing.assert_array_equal(plane.to_plane(means), means)
+    assert sum(plane.shares) == pytest.approx(1)
+
+
+def test_with_one_latent_the_map_is_a_line() -> None:
+    means = RANDOM.normal(size=(50, 1))
+    plane = LatentMap.fit(means)
+    np.testing.assert_array_equal(plane.to_plane(means), np.hstack([means, 0 * means]))
+    np.testing.assert_array_equal(plane.from_plane(plane.to_plane(means)), means)
+    assert plane.shares == pytest.approx((1, 0))
+
+
+def classes() -> tuple[ClassGaussians, np.ndarray, np.ndarray]:
+    labels = np.repeat([2, 7], [300, 900]).astype(np.uint8)
+    wide, narrow = RANDOM.normal(size=(300, 3)) * 2, RANDOM.normal(size=(900, 3)) * 0.5 + 1
+    means = np.concatenate([wide, narrow])
+    return ClassGaussians.fit(means, labels), means, labels
+
+
+def test_class_probabilities_are_bayes_rule() -> None:
+    gaussians, means, labels = classes()
+    assert gaussians.labels == (2, 7)
+    point = np.array([0.5, 1.0, 1.5])
+    densities = []
+    for label in (2, 7):
+        group = means[labels == label]
+        covariance = np.cov(group.T, bias=True) + 1e-3 * np.eye(3)
+        offset = point - group.mean(axis=0)
+        exponent = -0.5 * offset @ np.linalg.inv(covariance) @ offset
+        densities.append(len(group) * np.exp(exponent) / np.sqrt(np.linalg.det(covariance)))
+    expected = np.array(densities) / sum(densities)
+    np.testing.assert_allclose(gaussians.probabilities(point[None])[0], expected, rtol=1e-9)
+    assert gaussians.nearest(np.array([point, [6, -6, 6]])).tolist() == [7, 2]
+
+
+def test_vectors_of_a_class_have_its_mean_and_covariance() -> None:
+    gaussians, _, _ = classes()
+    z = gaussians.transform(RANDOM.normal(size=(200_000, 3)), 2)
+    np.testing.assert_allclose(z.mean(axis=0), gaussians.means[0], atol=0.03)
+    np.testing.assert_allclose(np.cov(z.T), gaussians.covariances[0], atol=0.06)
+    with pytest.raises(KeyError):
+        gaussians.transform(np.zeros((1, 3)), 5)
+
+
+def test_classes_of_a_single_image_and_of_one_latent_work() -> None:
+    gaussians = ClassGaussians.fit(np.array([[0.0], [1.0], [1.2]]), np.array([0, 1, 1], np.uint8))
+    assert gaussians.nearest(np.array([[0.1], [1.1]])).tolist() == [0, 1]
