@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from vae_core import load_run
 from vae_core.errors import LatentError
-from vae_core.model import VAE
 from vae_core.latent_space import ClassGaussians
+from vae_core.model import VAE
 from vae_core.usage import (
     check_latents,
+    decode_latents,
     generate_images,
     nearest_image,
     posterior_samples,
@@ -97,7 +98,6 @@ def test_samples_of_the_posterior_have_its_mean_and_spread(model: VAE) -> None:
 def test_temperature_scales_the_noise() -> None:
     warm, cool = sample_latents(16, 5, 0), sample_latents(16, 5, 0, temperature=0.5)
     assert cool == pytest.approx(0.5 * warm)
-    assert np.array_equal(sample_latents(16, 3, 0), warm[:3])
 
 
 def test_vectors_of_a_class_are_likeliest_in_it() -> None:
@@ -118,3 +118,12 @@ def test_the_nearest_image_is_the_one_of_least_squared_distance() -> None:
     found = nearest_image(target, images)
     assert found.index == errors.argmin() == 6000
     assert found.error == pytest.approx(errors[6000], rel=1e-5)
+
+
+def test_a_reconstruction_is_decoded_from_the_mean_or_from_a_sample(model: VAE) -> None:
+    image = np.random.default_rng(0).random((28, 28)).astype(np.float32)
+    by_mean, by_sample = reconstruct_image(model, image), reconstruct_image(model, image, seed=5)
+    assert np.array_equal(by_mean.z, by_mean.mean)
+    assert np.array_equal(by_sample.mean, by_mean.mean)
+    assert not np.array_equal(by_sample.z, by_mean.z)
+    assert by_sample.image == pytest.approx(decode_latents(model, by_sample.z[None])[0], abs=1e-6)

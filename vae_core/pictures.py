@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 
@@ -43,6 +44,12 @@ def png_bytes(image: np.ndarray, scale: int = 1) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def data_uri(image: np.ndarray) -> str:
+    """A picture, uint8 (H, W) or float in [0, 1], as a PNG that is its own address (RFC 2397)."""
+    grey = image if image.dtype == np.uint8 else to_grey(image)
+    return "data:image/png;base64," + base64.b64encode(png_bytes(grey)).decode()
 
 
 def animation_bytes(frames: np.ndarray, kind: str, scale: int = 1, milliseconds: int = 60) -> bytes:

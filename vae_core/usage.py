@@ -27,8 +27,9 @@ class Reconstruction:
     """A picture through the model.
 
     Attributes:
-        image: float32 (28, 28) in [0, 1], decoded from the posterior's mean.
+        image: float32 (28, 28) in [0, 1], decoded from `z`.
         mean, log_variance: float32 (K,), the posterior.
+        z: float32 (K,), the posterior's mean, or a sample of it.
         error: mean squared error over the 784 pixels.
         kl: float32 (K,), each latent's KL to the prior, nats.
     """
@@ -36,6 +37,7 @@ class Reconstruction:
     image: np.ndarray
     mean: np.ndarray
     log_variance: np.ndarray
+    z: np.ndarray
     error: float
     kl: np.ndarray
 
@@ -65,16 +67,22 @@ def decode_latents(model: VAE, z: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def reconstruct_image(model: VAE, image: np.ndarray) -> Reconstruction:
-    """float32 (28, 28) in [0, 1], in MNIST's form, through encoder and decoder, by the mean."""
+def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) -> Reconstruction:
+    """float32 (28, 28) in [0, 1], in MNIST's form, through encoder and decoder.
+
+    Args:
+        seed: decode a sample of the posterior, drawn with this seed; by default its mean.
+    """
     batch = torch.from_numpy(np.array(image, dtype=np.float32))[None, None]  # (1, 1, 28, 28)
     mean, log_variance = model.encode(batch)  # (1, K) each
-    decoded = model.decode(mean)
+    z = mean if seed is None else model.sample(mean, log_variance, torch.Generator().manual_seed(seed))
+    decoded = model.decode(z)
     kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
     return Reconstruction(
         image=decoded[0, 0].numpy(),
         mean=mean[0].numpy(),
         log_variance=log_variance[0].numpy(),
+        z=z[0].numpy(),
         error=float((decoded - batch).square().mean()),
         kl=kl[0].numpy(),
     )
@@ -102,7 +110,7 @@ def sample_latents(
 
     Args:
         count: how many.
-        seed: the same gives the same vectors; a smaller count gives the first of them.
+        seed: the same seed and count give the same vectors.
         temperature: of the noise; 1 is N(0, I) itself, less stays nearer to the middle.
         classes, label: draw from this class's mean and covariance instead.
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_core.data import Dataset, load_dataset
 from vae_core.errors import RunError
 from vae_core.jobs import TrainingDesk
+from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.records import Evaluation
 from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs
 
@@ -32,6 +35,18 @@ class Loaded:
     evaluation: Evaluation | None
     version: int
 
+    @cached_property
+    def latent_map(self) -> LatentMap:
+        """The plane of the map. Only with an evaluation."""
+        assert self.evaluation is not None
+        return LatentMap.fit(self.evaluation.means)
+
+    @cached_property
+    def classes(self) -> ClassGaussians:
+        """The classes in latent space. Only with an evaluation."""
+        assert self.evaluation is not None
+        return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
+
 
 class Studio:
     """The app's state."""
@@ -43,6 +58,8 @@ class Studio:
         self.desk = TrainingDesk(self.runs_dir, data_dir)
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
+        self._dataset: Dataset | None = None
+        self._dataset_lock = threading.Lock()
 
     def run(self, name: str) -> Run:
         """A run by its name; unlike on the command line, never by a path.
@@ -72,6 +89,17 @@ class Studio:
             if len(self._loaded) > MOST_MODELS:
                 self._loaded.popitem(last=False)
             return loaded
+
+    def dataset(self) -> Dataset:
+        """The images that the app shows and compares with, read when they are first needed.
+
+        Raises:
+            DataError: the folder that was named holds no data set.
+        """
+        with self._dataset_lock:
+            if self._dataset is None:
+                self._dataset = load_dataset(self.data_dir)
+            return self._dataset
 
     def models(self) -> list[RunInfo]:
         """The runs that have a model to look at."""

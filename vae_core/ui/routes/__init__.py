@@ -1,0 +1,37 @@
+"""The direct routes beside Gradio: pictures and numbers fast enough to follow a finger.
+
+Each answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
+is answered with status 400 or 404 and `{"error": "what was expected"}`.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from vae_core.errors import RunError, VAEStudioError
+from vae_core.ui.routes import draw, errors, explore, generate, models, runs, training
+from vae_core.ui.studio import Studio
+
+PREFIX = "/studio"
+STATIC = Path(__file__).parent.parent / "static"
+
+
+def add_routes(app: FastAPI, studio: Studio) -> None:
+    """Adds the routes and the way mistakes are answered to the app."""
+    for part in (models, explore, draw, training, runs, errors, generate):
+        app.include_router(part.router(studio), prefix=PREFIX)
+    app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
+
+    @app.get(f"{PREFIX}/plotly.min.js")
+    def plotly_script() -> FileResponse:
+        script = files("plotly") / "package_data" / "plotly.min.js"
+        return FileResponse(str(script), headers={"Cache-Control": "max-age=86400"})
+
+    @app.exception_handler(VAEStudioError)
+    def explain(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 404 if isinstance(error, RunError) else 400)

@@ -1,0 +1,60 @@
+"""What the routes have in common: how pictures are sent, how bodies are read, what a vector in an address is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from vae_core.errors import RequestError, RunError
+from vae_core.records import Evaluation
+from vae_core.ui.studio import Loaded
+
+Vector = Annotated[str, Query(max_length=20_000, description="a latent vector: numbers with commas between")]
+Seed = Annotated[int, Query(ge=0, le=2**63 - 1)]
+Scale = Annotated[int, Query(ge=1, le=8, description="width and height of each pixel")]
+Temperature = Annotated[float, Query(ge=0, le=3, description="of the noise; 1 is N(0, I)")]
+Label = Annotated[int | None, Query(ge=0, le=255, description="only this class; all without it")]
+
+
+def latents(loaded: Loaded, values: str) -> np.ndarray:
+    """A latent vector of the model from an address: float32 (K,).
+
+    Raises:
+        LatentError: it is none.
+    """
+    from vae_core.usage import check_latents
+
+    return check_latents(values.split(","), loaded.model.latent_dim)
+
+
+def evaluation_of(loaded: Loaded) -> Evaluation:
+    """The model's evaluation.
+
+    Raises:
+        RunError: there is none yet.
+    """
+    if loaded.evaluation is None:
+        raise RunError(f"run {loaded.info.name} has not been evaluated yet: its first epoch is not finished")
+    return loaded.evaluation
+
+
+def picture(content: bytes, kind: str = "png") -> Response:
+    """A picture file as an answer that the visitor's browser may keep."""
+    return Response(content, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def limited_body(request: Request, most_bytes: int) -> bytes:
+    """A request's body.
+
+    Raises:
+        RequestError: it is larger.
+    """
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > most_bytes:
+            raise RequestError(f"the file is larger than {most_bytes // 2**20} MiB; expected less")
+    return bytes(content)

@@ -1,0 +1,57 @@
+"""Draw: a drawing through the model, and any picture file as ink on the drawing pad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from vae_core.errors import PictureError
+from vae_core.pictures import data_uri, png_bytes, to_grey
+from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
+from vae_core.ui.routes.answers import Seed, limited_body, picture
+from vae_core.ui.routes.reading import reading
+from vae_core.ui.studio import Loaded, Studio
+
+MOST_PICTURE_BYTES = 20 * 2**20
+PAD_SIZE = 280
+
+
+def router(studio: Studio) -> APIRouter:
+    """The routes."""
+    routes = APIRouter()
+
+    @routes.post("/runs/{run}/sketch")
+    async def sketch(
+        run: str, request: Request, centre: bool = True, seed: Seed = 0, sampled: bool = False
+    ) -> dict[str, Any]:
+        content = await limited_body(request, MOST_PICTURE_BYTES)
+        return await run_in_threadpool(lambda: read_sketch(studio.load(run), content, centre, seed, sampled))
+
+    @routes.post("/ink.png")
+    async def ink(request: Request) -> Response:
+        content = await limited_body(request, MOST_PICTURE_BYTES)
+        return await run_in_threadpool(lambda: picture(ink_of(content)))
+
+    return routes
+
+
+def read_sketch(loaded: Loaded, content: bytes, centre: bool, seed: int, sampled: bool) -> dict[str, Any]:
+    """A drawing through the model: what it sees, what it makes of it, and by how much it is off."""
+    try:
+        seen = to_mnist_form(read_picture(content), centre)
+    except PictureError as error:
+        return {"empty": True, "message": str(error)}
+    answer = reading(loaded, seen.image, seed, sampled)
+    return answer | {"empty": False, "seen": data_uri(seen.image), "box": seen.box}
+
+
+def ink_of(content: bytes) -> bytes:
+    """A picture file's ink, without its paper, as a PNG of the drawing pad's size.
+
+    Raises:
+        PictureError: it is no picture, or there is nothing on it.
+    """
+    return png_bytes(to_grey(on_square(without_paper(read_picture(content)), PAD_SIZE)))

@@ -1,0 +1,65 @@
+"""Which models there are, and what the page needs to know of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from vae_core.runs import RunInfo
+from vae_core.ui.studio import Loaded, Studio, weights_version
+
+
+def router(studio: Studio) -> APIRouter:
+    """The routes."""
+    routes = APIRouter()
+
+    @routes.get("/models")
+    def models() -> dict[str, Any]:
+        return {"models": [_listed(info) for info in studio.models()]}
+
+    @routes.get("/runs/{run}/card")
+    def card(run: str) -> dict[str, Any]:
+        return model_card(studio.load(run))
+
+    return routes
+
+
+def _listed(info: RunInfo) -> dict[str, Any]:
+    return {
+        "run": info.name,
+        "state": info.state,
+        "latent_dim": info.settings.latent_dim,
+        "version": str(weights_version(info.folder)),
+    }
+
+
+def model_card(loaded: Loaded) -> dict[str, Any]:
+    """What the page needs to know of a model before it can show it."""
+    info, evaluation = loaded.info, loaded.evaluation
+    card = {
+        "run": info.name,
+        "version": str(loaded.version),
+        "latent_dim": loaded.model.latent_dim,
+        "state": info.state,
+        "epoch": info.epoch,
+        "data": info.data.get("source", ""),
+        "is_sample": bool(info.data.get("is_sample")),
+        "kl_per_dimension": None,
+        "class_means": {},
+        "summary": None,
+        "mean_errors": None,
+    }
+    if evaluation is not None:
+        card |= {
+            "kl_per_dimension": evaluation.kl_per_dimension.round(4).tolist(),
+            "class_means": {
+                label: mean.round(4).tolist()
+                for label, mean in enumerate(evaluation.class_means.astype(float))
+                if np.isfinite(mean).all()
+            },
+            "summary": evaluation.summary(),
+            "mean_errors": evaluation.summary(sampled=False),
+        }
+    return card

@@ -1,0 +1,70 @@
+"""Runs: listed, taken along and brought in, renamed, deleted, trained again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from vae_core.archives import MOST_ZIP_BYTES, pack, unpack
+from vae_core.errors import RequestError
+from vae_core.runs import delete_run, rename_run
+from vae_core.ui.routes.answers import limited_body
+from vae_core.ui.studio import Studio
+from vae_core.ui.watching import run_card, run_listing
+
+
+def router(studio: Studio) -> APIRouter:
+    """The routes."""
+    routes = APIRouter()
+
+    @routes.get("/runs")
+    def runs() -> dict[str, Any]:
+        return {"runs": run_listing(studio)}
+
+    @routes.get("/runs/{run}/record.json")
+    def record(run: str) -> dict[str, Any]:
+        return run_card(studio.run(run).info())
+
+    @routes.get("/runs/{run}/archive.zip")
+    def archive(run: str) -> Response:
+        found = studio.run(run)
+        headers = {"Content-Disposition": f'attachment; filename="{found.name}.zip"'}
+        return Response(pack(found), media_type="application/zip", headers=headers)
+
+    routes.include_router(_changing(studio))
+    return routes
+
+
+def _changing(studio: Studio) -> APIRouter:
+    """The routes that change something. They want a header that no form of another site can send."""
+    routes = APIRouter(dependencies=[Depends(_from_our_page)])
+
+    @routes.post("/runs/{run}/name")
+    def rename(run: str, to: str) -> dict[str, str]:
+        return {"run": rename_run(studio.run(run), to).name}
+
+    @routes.delete("/runs/{run}")
+    def delete(run: str) -> dict[str, str]:
+        delete_run(studio.run(run))
+        return {"deleted": run}
+
+    @routes.post("/runs/{run}/again")
+    def again(run: str) -> dict[str, str]:
+        return {"run": studio.desk.start(studio.run(run).info().settings)}
+
+    @routes.post("/archive")
+    async def bring_in(request: Request) -> dict[str, str]:
+        content = await limited_body(request, MOST_ZIP_BYTES)
+        return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
+
+    return routes
+
+
+def _from_our_page(request: Request) -> None:
+    if request.headers.get("x-vae-studio") is None:
+        raise RequestError(
+            "this request did not come from the studio's page: expected the header X-VAE-Studio"
+        )
