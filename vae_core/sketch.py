@@ -139,7 +139,7 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     for _ in range(3):
         is_paper = np.abs(border - at @ plane) < PAPER_TOLERANCE
         plane = np.linalg.lstsq(at[is_paper], border[is_paper], rcond=None)[0]
-    noise = float(np.median(np.abs(border[is_paper] - at[is_paper] @ plane))) / 0.6745  # as a deviation
+    noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
     paper = plane[0] * rows + plane[1] * columns + plane[2]
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
     strongest = float(clean.max())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -132,12 +131,12 @@ def generate_images(model: VAE, count: int, seed: int) -> np.ndarray:
     return decode_latents(model, sample_latents(model.latent_dim, count, seed))
 
 
-class Neighbour(NamedTuple):
-    """The image of a set that is most like another."""
+@dataclass(frozen=True)
+class Neighbour:
+    """The image of a set that is most like another, by the mean squared error over the 784 pixels."""
 
     index: int
     error: float
-    """Mean squared error over the 784 pixels."""
 
 
 def nearest_image(image: np.ndarray, images: np.ndarray) -> Neighbour:

@@ -1,21 +1,32 @@
-"""Explore: turn the latent knobs, and the digit follows."""
+"""Explore: turn the latent knobs, and the digit follows; start anywhere, go anywhere."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from vae_core.ui.parts import call, part
+from vae_core.ui.parts import call, part, words
 
 
 def build() -> None:
-    """Lays the tab out; static/explore.js does the rest."""
+    """Lays the tab out; the scripts of its parts do the rest."""
     with gr.Row(elem_classes="explore"):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(scale=3, min_width=280, elem_classes="explore-digit"):
             part("digit", elem_id="decoded-digit")
             with gr.Row():
-                shuffle = gr.Button("Random digit", variant="primary", size="md", min_width=150)
-                reset = gr.Button("Reset", size="md", min_width=100)
-        with gr.Column(scale=3, min_width=300):
+                shuffle = gr.Button("Random digit", variant="primary", size="md", min_width=130)
+                reset = gr.Button("Reset", size="md", min_width=80)
+            part("starts")
+            part("compare")
+        with gr.Column(scale=4, min_width=300):
             part("sliders", elem_id="latent-sliders")
+        with gr.Column(scale=4, min_width=300):
+            part("map")
+    part("traversal")
+    with gr.Row(elem_classes="explore-more"):
+        with gr.Column(scale=1, min_width=300):
+            part("morph")
+        with gr.Column(scale=1, min_width=300):
+            part("loss", elem_id="loss-panel")
+    words("help")
     shuffle.click(None, None, None, js=call("sliders", "randomise"), queue=False, api_visibility="private")
     reset.click(None, None, None, js=call("sliders", "reset"), queue=False, api_visibility="private")

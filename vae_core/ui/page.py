@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from vae_core import __version__
 from vae_core.ui import api, draw, errors, explore, generate, train
-from vae_core.ui.parts import STATIC, call, part
+from vae_core.ui.parts import STATIC, ask_first, call, part
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
 from vae_core.ui.theme import studio_theme
@@ -65,18 +65,29 @@ def build_page(studio: Studio) -> gr.Blocks:
                 min_width=280,
             )
         news = part("models", elem_id="models-news")
-        with gr.Tabs():
-            with gr.Tab("Explore", id="explore"):
+        link = part("link", elem_id="link")
+        with gr.Tabs() as tabs:
+            with gr.Tab("Explore", id="explore") as explore_tab:
                 explore.build()
-            with gr.Tab("Draw", id="draw"):
+            with gr.Tab("Draw", id="draw") as draw_tab:
                 draw.build()
             with gr.Tab("Train", id="train") as train_tab:
                 train.build(studio)
-            with gr.Tab("Test errors", id="errors"):
+            with gr.Tab("Test errors", id="errors") as errors_tab:
                 errors.build()
-            with gr.Tab("Generate", id="generate"):
+            with gr.Tab("Generate", id="generate") as generate_tab:
                 generate.build()
         api.build(studio)
+
+        for tab in (explore_tab, draw_tab, train_tab, errors_tab, generate_tab):
+            shown = call("link", "tabShown", str(tab.id))
+            tab.select(None, None, None, js=shown, queue=False, api_visibility="private")
+        link.change(
+            None, None, tabs, js=ask_first("link", "tabToOpen"), queue=False, api_visibility="private"
+        )
+        link.input(
+            None, None, model, js=ask_first("link", "modelToChoose"), queue=False, api_visibility="private"
+        )
 
         model.change(
             None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private"

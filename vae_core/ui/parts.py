@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -20,10 +21,19 @@ def part(name: str, elem_id: str | None = None, elem_classes: str | None = None)
     )
 
 
-def call(name: str, function: str) -> str:
-    """JavaScript for a listener's `js`: calls a function of static/NAME.js with the inputs' values."""
+def words(name: str) -> gr.HTML:
+    """static/NAME.html as a component without a script."""
+    return gr.HTML((STATIC / f"{name}.html").read_text(encoding="utf-8"), apply_default_css=False)
+
+
+def call(name: str, function: str, *values: str) -> str:
+    """JavaScript for a listener's `js`: calls a function of static/NAME.js.
+
+    It is given the values named here, or else those of the listener's inputs.
+    """
+    given = ", ".join(map(json.dumps, values)) or "...inputs"
     return (
-        f"(...values) => {{ {_module(name)}.then((module) => module.{function}(...values)); return values; }}"
+        f"(...inputs) => {{ {_module(name)}.then((module) => module.{function}({given})); return inputs; }}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the routes have in common: how pictures are sent, how bodies are read, what a vector in an address is."""
+"""What the routes have in common: parameters of an address, pictures as answers, bodies of limited size."""
 
 from __future__ import annotations
 

@@ -1,16 +1,56 @@
-// The decoded digit: follows the vector as fast as the server answers, and never queues.
+// The decoded digit: follows the vector as fast as the server answers, and never queues. Beside it, if one
+// is chosen, what a second model makes of the same vector, or of the same picture.
 
-import { onVector } from "./latent.js";
-import { Latest, modelAddress, named, tellProblem } from "./studio.js";
+import { onOther, other } from "./compare.js";
+import { onVector, source, vector } from "./latent.js";
+import { EMPTY, Latest, ask, modelAddress, named, tellProblem, written } from "./studio.js";
+
+const listeners = [];
+let shown = null;
+
+/** Calls the listener with the <img> of the decoded digit whenever another one is painted. */
+export function onDigit(listener) {
+  listeners.push(listener);
+  if (shown) listener(shown);
+}
 
 export function mount(element) {
-  const { picture } = named(element);
+  const parts = named(element);
   const show = new Latest(async (z) => {
-    picture.src = modelAddress("decode.png", { z: z.map((value) => +value.toFixed(3)).join() });
-    await picture.decode().then(
-      () => tellProblem(null),
-      () => tellProblem("The digit could not be decoded: the app does not answer, or the model is gone."),
-    );
+    parts.picture.src = modelAddress("decode.png", { z: written(z) });
+    try {
+      await parts.picture.decode();
+    } catch {
+      tellProblem("The digit could not be decoded: the app does not answer, or the model is gone.");
+      return;
+    }
+    shown = parts.picture;
+    for (const listener of listeners) listener(shown);
   });
-  onVector((z) => show.submit(z));
+  const showOther = new Latest(() => compare(parts));
+  onVector((z) => {
+    show.submit(z);
+    showOther.submit();
+  });
+  onOther(() => showOther.submit());
+}
+
+async function compare({ second, otherPicture, otherWords }) {
+  const card = other();
+  second.hidden = card === null;
+  if (card === null) return;
+  const say = (picture, words) => {
+    otherPicture.src = picture;
+    otherWords.textContent = otherPicture.alt = words;
+  };
+  if (card.latent_dim === vector().length) {
+    say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);
+    await otherPicture.decode().catch(() => {});
+  } else if (source()) {
+    const body = await (await fetch(source().picture)).blob();
+    const answer = await ask(modelAddress("sketch", { centre: false }, card), { method: "POST", body });
+    say(answer.reconstruction, `${card.run}, same picture`);
+  } else {
+    say(EMPTY, `${card.run} has ${card.latent_dim} latents, so it cannot share a vector: explore from a picture.`);
+  }
 }

@@ -1,28 +1,76 @@
-// The one latent vector of the whole app. Whoever changes it calls setVector; whoever shows it listens.
+// The one latent vector of the whole app. Whoever changes it calls setVector or explore; whoever shows it
+// listens. Beside the vector stands its origin: the picture it was encoded from, if there is one.
 
-import { onModel } from "./studio.js";
+import { ask, modelAddress, onModel, tellProblem } from "./studio.js";
 
+export const LIMIT = 3;
 const listeners = [];
 let z = [];
+let origin = null;
+let openExplore = () => {};
 
-onModel((card) => {
-  if (card.latent_dim !== z.length) setVector(new Array(card.latent_dim).fill(0));
-  else setVector(z);
+onModel(async (card) => {
+  const fitting = z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0);
+  if (!origin) return setVector(fitting);
+  try {
+    await readAgain(card);
+  } catch (error) {
+    setVector(fitting, null);
+    tellProblem(error.message);
+  }
 });
 
 export const vector = () => z;
 
-export function setVector(values) {
-  z = [...values];
-  for (const listener of listeners) listener(z);
+/** {words, picture, mean, deviation} of the picture that was encoded, or null. */
+export const source = () => origin;
+
+/** Sets the vector; the origin stays what it is unless another, or null, is given. */
+export function setVector(values, from = origin) {
+  z = values.map((value) => Math.round(value * 1e4) / 1e4);
+  origin = from;
+  for (const listener of listeners) listener(z, origin);
 }
 
+/** "Explore from here": the vector, the picture it came from if any, and the tab that shows both. */
+export function explore(values, from = null) {
+  setVector(values, from);
+  openExplore();
+}
+
+/** Calls the listener with vector and origin, now and whenever one of them changes. */
 export function onVector(listener) {
   listeners.push(listener);
-  if (z.length) listener(z);
+  if (z.length) listener(z, origin);
+}
+
+/** Tells this module how the tab Explore is opened. */
+export function exploreOpensWith(open) {
+  openExplore = open;
 }
 
 /** A number from N(0, 1), by Box and Muller. */
 export function normal() {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}
+
+/** On the arc from one vector to another, as latent_space.slerp; on the line where there is no arc. */
+export function slerp(start, end, at) {
+  const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0);
+  const lengths = Math.sqrt(dot(start, start) * dot(end, end));
+  const cosine = lengths > 0 ? Math.max(-1, Math.min(1, dot(start, end) / lengths)) : 1;
+  const angle = Math.acos(cosine);
+  const [a, b] =
+    Math.abs(cosine) > 0.9995
+      ? [1 - at, at]
+      : [Math.sin((1 - at) * angle) / Math.sin(angle), Math.sin(at * angle) / Math.sin(angle)];
+  return start.map((value, index) => a * value + b * end[index]);
+}
+
+/** The picture the vector came from means another vector to another model. */
+async function readAgain(card) {
+  const picture = await (await fetch(origin.picture)).blob();
+  const answer = await ask(modelAddress("sketch", { centre: false }), { method: "POST", body: picture });
+  if (answer.empty) throw new Error(answer.message);
+  setVector(answer.mean, { ...origin, mean: answer.mean, deviation: answer.deviation });
 }

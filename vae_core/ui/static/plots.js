@@ -18,10 +18,10 @@ export function plotly() {
 }
 
 /** Draws a figure into an element, or anew with other content, and keeps it in the page's colours. */
-export async function draw(element, data, layout) {
+export async function draw(element, data, layout, options = {}) {
   const Plotly = await plotly();
   element.style.height = `${layout.height}px`;
-  const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], ...options };
   await Plotly.react(element, data, merged(layout, colours()), config);
   if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);

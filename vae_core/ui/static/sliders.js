@@ -1,30 +1,63 @@
-// One slider for each latent.
+// One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
-import { normal, onVector, setVector, vector } from "./latent.js";
+import { LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
 import { named, onModel } from "./studio.js";
 
-const LIMIT = 3;
 const UNUSED_NATS = 0.05;
+const FINE = 0.05;
+const FINEST = 0.01;
+const COARSE = 0.5;
+const listeners = [];
+let order = [];
+let chosen = 0;
+
+/** The latents, counted from 0, the one of the highest KL first. */
+export const latentsByUse = () => order;
+
+/** Calls the listener with the latent that was touched last, now and whenever it is another. */
+export function onLatent(listener) {
+  listeners.push(listener);
+  if (order.length) listener(chosen);
+}
 
 export function mount(element) {
   const parts = named(element);
   let inputs = [];
   onModel((card) => {
     inputs = Array.from({ length: card.latent_dim }, (_, index) => makeSlider(index, card));
-    parts.sliders.replaceChildren(...inputs.map((input) => input.closest(".latent")));
-    show(inputs, vector());
+    const kl = card.kl_per_dimension ?? inputs.map(() => 0);
+    order = inputs.map((_, index) => index).sort((a, b) => kl[b] - kl[a]);
+    parts.sliders.replaceChildren(...order.map((index) => inputs[index].closest(".latent")));
+    choose(order[0]);
+    show(inputs, vector(), source());
   });
-  onVector((z) => show(inputs, z));
+  onVector((z, origin) => show(inputs, z, origin));
 }
 
 /** Button "Random digit": a vector from the prior, within the sliders' reach. */
 export function randomise() {
-  setVector(vector().map(() => Math.max(-LIMIT, Math.min(LIMIT, normal()))));
+  setVector(vector().map(() => clamped(normal())), null);
 }
 
 /** Button "Reset": the middle of the latent space. */
 export function reset() {
-  setVector(vector().map(() => 0));
+  setVector(vector().map(() => 0), null);
+}
+
+/** Moves one latent. */
+export function change(index, value) {
+  const z = [...vector()];
+  z[index] = clamped(value);
+  setVector(z);
+  choose(index);
+}
+
+const clamped = (value) => Math.max(-LIMIT, Math.min(LIMIT, value));
+
+function choose(index) {
+  if (chosen === index && listeners.length === 0) return;
+  chosen = index;
+  for (const listener of listeners) listener(index);
 }
 
 function makeSlider(index, card) {
@@ -34,28 +67,46 @@ function makeSlider(index, card) {
   box.innerHTML = `
     <label for="latent-${index + 1}">z${index + 1} <small></small></label>
     <output for="latent-${index + 1}"></output>
-    <input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01">`;
+    <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
   if (kl !== undefined) {
     box.querySelector("small").textContent = kl < UNUSED_NATS ? "unused" : `${kl.toFixed(2)} nats`;
     box.classList.toggle("unused", kl < UNUSED_NATS);
   }
   const input = box.querySelector("input");
+  input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
   input.addEventListener("input", () => change(index, Number(input.value)));
   input.addEventListener("dblclick", () => change(index, 0));
+  input.addEventListener("focus", () => choose(index));
+  input.addEventListener("keydown", (event) => {
+    const step = stepOf(event);
+    if (step === 0) return;
+    event.preventDefault();
+    change(index, Number(input.value) + step);
+  });
   return input;
 }
 
-function change(index, value) {
-  const z = [...vector()];
-  z[index] = value;
-  setVector(z);
+function stepOf({ key, shiftKey }) {
+  const fine = shiftKey ? FINEST : FINE;
+  const steps = { ArrowRight: fine, ArrowUp: fine, ArrowLeft: -fine, ArrowDown: -fine, PageUp: COARSE, PageDown: -COARSE };
+  return steps[key] ?? 0;
 }
 
-function show(inputs, z) {
+function show(inputs, z, origin) {
+  const percent = (value) => `${((clamped(value) + LIMIT) / (2 * LIMIT)) * 100}%`;
   inputs.forEach((input, index) => {
     const value = z[index] ?? 0;
     if (Number(input.value) !== value) input.value = value;
-    input.style.setProperty("--at", `${((Number(input.value) + LIMIT) / (2 * LIMIT)) * 100}%`);
-    input.previousElementSibling.value = value.toFixed(2);
+    input.style.setProperty("--at", percent(value));
+    const box = input.closest(".latent");
+    box.querySelector("output").value = value.toFixed(2);
+    const mark = box.querySelector("i");
+    mark.hidden = origin?.mean?.[index] === undefined;
+    if (mark.hidden) return;
+    const [mean, deviation] = [origin.mean[index], origin.deviation[index]];
+    mark.style.setProperty("--from", percent(mean - deviation));
+    mark.style.setProperty("--to", percent(mean + deviation));
+    mark.style.setProperty("--mean", percent(mean));
+    mark.title = `${origin.words}: mean ${mean.toFixed(2)}, spread ${deviation.toFixed(2)}`;
   });
 }

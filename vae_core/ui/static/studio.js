@@ -1,5 +1,8 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
+/** A picture of nothing, for an <img> that has none yet. */
+export const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
+
 const listeners = [];
 const problemListeners = [];
 let card = null;
@@ -11,10 +14,16 @@ export function address(path, parameters = {}) {
   return url.href;
 }
 
-/** The address of something of the chosen model; it changes when the model is trained further. */
-export function modelAddress(path, parameters = {}) {
-  return address(`runs/${card.run}/${path}`, { ...parameters, v: card.version });
+/** The address of something of a model, by default the chosen one; it changes when that is trained further. */
+export function modelAddress(path, parameters = {}, of = card) {
+  return address(`runs/${of.run}/${path}`, { ...parameters, v: of.version });
 }
+
+/** A latent vector as it stands in addresses. */
+export const written = (z) => z.map((value) => +value.toFixed(3)).join();
+
+/** What the page needs to know of a run's model. */
+export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card`));
 
 /** Asks and reads the answer; throws an Error with the server's own words. */
 export async function ask(url, options) {
@@ -29,7 +38,7 @@ export async function chooseModel(run) {
   if (!run) return;
   let chosen;
   try {
-    chosen = await ask(address(`runs/${encodeURIComponent(run)}/card`));
+    chosen = await cardOf(run);
   } catch (error) {
     tellProblem(error.message);
     return;
@@ -88,6 +97,30 @@ export function named(element) {
   const found = {};
   for (const child of element.querySelectorAll("[data-is]")) found[child.dataset.is] = child;
   return found;
+}
+
+/** Calls the function with the newest value once there has been none for so many milliseconds. */
+export function afterwards(perform, milliseconds) {
+  let timer = null;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => perform(...values), milliseconds);
+  };
+}
+
+/** Runs the function when the part is seen, at once or as soon as its tab is opened. */
+export function whenShown(element, perform) {
+  let due = false;
+  const look = () => {
+    if (!due || !isShown(element)) return;
+    due = false;
+    perform();
+  };
+  new IntersectionObserver(look).observe(element);
+  return () => {
+    due = true;
+    look();
+  };
 }
 
 /** Whether a part is on the screen, not in a hidden tab. */

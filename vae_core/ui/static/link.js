@@ -1,0 +1,94 @@
+// The page's address: model, tab, vector and the model compared with. A link shares them, and the browser's
+// back button works. It is written when things have come to rest, not for every step of a slider.
+
+import { compareWith, onOther, other } from "./compare.js";
+import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
+import { afterwards, model, onModel, tellProblem, written } from "./studio.js";
+
+const RESTED_MILLISECONDS = 400;
+const TABS = ["explore", "draw", "train", "errors", "generate"];
+let tab = "explore";
+let wantedTab = null;
+let wantedModel = null;
+let turn = () => {};
+let isApplying = true; // until the address that the page was opened with has been followed
+
+export function mount(element, trigger) {
+  turn = trigger;
+  exploreOpensWith(() => openTab("explore"));
+  const write = afterwards(remember, RESTED_MILLISECONDS);
+  onVector(write);
+  onOther(write);
+  let isFirst = true;
+  onModel((card) => {
+    if (isFirst) follow(location.search, history.state);
+    else write();
+    isFirst = false;
+  });
+  window.addEventListener("popstate", (event) => {
+    follow(location.search, event.state);
+  });
+}
+
+/** Opens one of the five tabs. */
+export function openTab(name) {
+  if (name === tab) return;
+  wantedTab = name;
+  turn("change");
+  window.scrollTo({ top: 0 });
+}
+
+/** For Gradio: the tab to open, as an update of gr.Tabs. */
+export const tabToOpen = () => [{ selected: wantedTab, __type__: "update" }];
+
+/** For Gradio: the model to choose, as the drop-down's value. */
+export const modelToChoose = () => [wantedModel];
+
+/** A tab has been opened, by whomever. */
+export function tabShown(name) {
+  tab = name;
+  if (!isApplying) remember();
+}
+
+function remember() {
+  if (isApplying || !model()) return;
+  const search = search_();
+  if (search === location.search) return;
+  history.pushState({ source: source() }, "", search || location.pathname);
+}
+
+function search_() {
+  const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, stay
+  const put = (name, value) => (value ? parameters.set(name, value) : parameters.delete(name));
+  put("model", model().run);
+  put("tab", tab === "explore" ? "" : tab);
+  put("z", vector().some((value) => value !== 0) ? written(vector()) : "");
+  put("with", other()?.run);
+  return `?${parameters.toString().replaceAll("%2C", ",")}`;
+}
+
+/** Makes the app what an address says. What cannot be followed is said, and the rest is followed. */
+async function follow(search, state) {
+  isApplying = true;
+  const parameters = new URLSearchParams(search);
+  const run = parameters.get("model");
+  if (run && run !== model().run) await chosen(run);
+  const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
+  if (z.length === model().latent_dim && z.every(Number.isFinite)) setVector(z, state?.source ?? null);
+  else tellProblem(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`);
+  await compareWith(parameters.get("with") ?? "");
+  const asked = parameters.get("tab") ?? "explore";
+  if (TABS.includes(asked)) openTab(asked);
+  setTimeout(() => {
+    isApplying = false;
+  }, RESTED_MILLISECONDS + 100);
+}
+
+/** Chooses a model through the drop-down, as a person would; gives up after a while. */
+async function chosen(run) {
+  wantedModel = run;
+  turn("input");
+  const deadline = performance.now() + 5000;
+  while (model().run !== run && performance.now() < deadline) await new Promise((done) => setTimeout(done, 30));
+  if (model().run !== run) tellProblem(`There is no model "${run}" here; this is ${model().run}.`);
+}

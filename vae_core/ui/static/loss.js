@@ -1,0 +1,86 @@
+// The two terms of the loss of one digit, as the sliders move away from what the encoder chose for it.
+
+import { onDigit } from "./digit.js";
+import { onVector } from "./latent.js";
+import { exploreTestImage } from "./starts.js";
+import { latentsByUse } from "./sliders.js";
+import { named, tellProblem } from "./studio.js";
+
+const PIXELS = 784;
+const MEAN_INSTEAD_OF_HALF_SUM = PIXELS / 2;
+
+/** KL of N(mean, deviation^2) to N(0, 1) for each latent, nats (Kingma and Welling 2013, appendix B). */
+export const klTerms = (mean, deviation) =>
+  mean.map((value, index) => 0.5 * (value ** 2 + deviation[index] ** 2 - 1 - 2 * Math.log(deviation[index])));
+
+/** Half the squared error, summed over the pixels, of two <img> of 28x28. */
+export function halfSquaredError(first, second) {
+  const [a, b] = [pixelsOf(first), pixelsOf(second)];
+  return 0.5 * a.reduce((sum, value, index) => sum + (value - b[index]) ** 2, 0);
+}
+
+export function mount(element) {
+  const parts = named(element);
+  const state = { z: [], origin: null, decoded: null };
+  const show = () => update(parts, state);
+  onVector((z, origin) => {
+    if (origin?.picture !== state.origin?.picture && origin) {
+      parts.digit.src = origin.picture;
+      parts.digit.alt = origin.words;
+      parts.digit.decode().then(show, () => {});
+    }
+    Object.assign(state, { z, origin });
+    show();
+  });
+  onDigit((picture) => {
+    state.decoded = picture;
+    parts.reconstruction.src = picture.src;
+    show();
+  });
+  parts.take.addEventListener("click", () => exploreTestImage().catch((error) => tellProblem(error.message)));
+}
+
+function update(parts, { z, origin, decoded }) {
+  const isReady = origin?.deviation?.length === z.length && decoded && parts.digit.complete && parts.digit.naturalWidth;
+  parts.shown.hidden = parts.bars.hidden = !isReady;
+  if (!isReady) {
+    parts.words.textContent = "Take a digit, then move the sliders: see what each move costs, in nats.";
+    return;
+  }
+  const squared = halfSquaredError(parts.digit, decoded);
+  const terms = klTerms(z, origin.deviation);
+  const kl = terms.reduce((sum, term) => sum + term, 0);
+  const most = Math.max(squared, kl, 20);
+  parts.squared.textContent = `${squared.toFixed(2)} nats`;
+  parts.kl.textContent = `${kl.toFixed(2)} nats`;
+  parts.sum.textContent = `${(squared + kl).toFixed(2)} nats`;
+  parts.squaredBar.style.width = `${(100 * squared) / most}%`;
+  parts.klBar.style.width = `${(100 * kl) / most}%`;
+  showBars(parts.bars, terms);
+  const mean = squared / MEAN_INSTEAD_OF_HALF_SUM;
+  parts.words.textContent =
+    `The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be ` +
+    `${mean.toFixed(3)}, 392 times less: the KL would outweigh it ${Math.round(kl / Math.max(mean, 1e-6))} to 1, and the model ` +
+    "would learn to say nothing (collapse).";
+}
+
+function showBars(bars, terms) {
+  const order = latentsByUse();
+  const highest = Math.max(2, ...terms);
+  while (bars.children.length > order.length) bars.lastChild.remove();
+  while (bars.children.length < order.length) bars.append(document.createElement("i"));
+  order.forEach((latent, at) => {
+    bars.children[at].style.height = `${Math.max(2, (100 * terms[latent]) / highest)}%`;
+    bars.children[at].title = `z${latent + 1}: ${terms[latent].toFixed(2)} nats`;
+  });
+}
+
+const canvas = document.createElement("canvas");
+canvas.width = canvas.height = 28;
+const context = canvas.getContext("2d", { willReadFrequently: true });
+
+function pixelsOf(picture) {
+  context.drawImage(picture, 0, 0, 28, 28);
+  const { data } = context.getImageData(0, 0, 28, 28);
+  return Array.from({ length: PIXELS }, (_, index) => data[4 * index] / 255);
+}

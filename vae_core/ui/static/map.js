@@ -1,0 +1,282 @@
+// The latent space as a map: where the test images lie, where the current vector is, what is decoded at
+// the place under the pointer. The points are Plotly's; what moves lies above them, so that they need no
+// redrawing while a slider or the pointer moves.
+
+import { onVector, setVector, vector } from "./latent.js";
+import { draw } from "./plots.js";
+import { Latest, ask, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+
+const COLOURS = ["#cc6677", "#5b5bd6", "#ddaa33", "#117733", "#56b4e9", "#882255", "#44aa99", "#999933", "#aa4499", "#8d99ae"];
+const STEP = 0.1;
+const ZOOM = 1.6;
+const TILES = 18;
+const SVG = "http://www.w3.org/2000/svg";
+
+export const colourOf = (label) => COLOURS[label % COLOURS.length];
+
+let parts = null;
+let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
+let place = [0, 0]; // of the current vector
+let origin = null;
+let range = null; // {x: [left, right], y: [bottom, top]} as wanted; Plotly may widen it to keep the proportions
+const hidden = new Set();
+
+export function mount(element) {
+  parts = named(element);
+  const show = whenShown(element, () => load().catch((error) => say(error.message)));
+  onModel(() => {
+    map = null;
+    show();
+  });
+  onVector((z, from) => {
+    origin = from;
+    if (map) mark(z);
+  });
+  listenToPointer(parts.surface);
+  listenToKeys(parts.surface);
+  parts.closer.addEventListener("click", () => zoom(1 / ZOOM));
+  parts.farther.addEventListener("click", () => zoom(ZOOM));
+  parts.all.addEventListener("click", () => look(whole()));
+  parts.behind.addEventListener("change", () => look(range));
+}
+
+async function load() {
+  const loaded = await ask(modelAddress("map.json"));
+  map = loaded;
+  hidden.clear();
+  parts.behind.checked = loaded.axes[0].length <= 2;
+  parts.classes.replaceChildren(...[...new Set(map.labels)].sort((a, b) => a - b).map(classButton));
+  const percent = (share) => `${Math.round(share * 100)} %`;
+  const [first, second] = map.shares;
+  say(
+    map.axes[0].length <= 2
+      ? "The latent plane itself: each dot is a test image. Move over it to decode a place, press to go there."
+      : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ` +
+          "Move over it to decode a place of this plane, press to go there.",
+  );
+  await look(whole());
+}
+
+function say(text) {
+  parts.about.textContent = text;
+}
+
+function whole() {
+  const reach = (values) => {
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    return Math.min(largest * 1.05, 6);
+  };
+  const [x, y] = [reach(map.x), reach(map.y)];
+  return { x: [-x, x], y: [-y, y] };
+}
+
+function zoom(factor) {
+  const around = (at, [low, high]) => {
+    const half = ((high - low) / 2) * factor;
+    return [at - half, at + half];
+  };
+  look({ x: around(place[0], range.x), y: around(place[1], range.y) });
+}
+
+/** Draws the points in a range of the plane, and the rest above them. */
+async function look(wanted) {
+  range = wanted;
+  const size = parts.plot.parentElement.clientWidth;
+  const height = Math.round(Math.min(size, 460));
+  const axis = { showgrid: false, showticklabels: false, ticks: "", zeroline: true };
+  await draw(parts.plot, traces(), {
+    height,
+    dragmode: false,
+    hovermode: false,
+    showlegend: false,
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    xaxis: { ...axis, range: [...range.x], scaleanchor: "y" },
+    yaxis: { ...axis, range: [...range.y] },
+    images: [],
+  }, { staticPlot: true });
+  const shown = shownRange();
+  if (parts.behind.checked) {
+    const images = [
+      {
+        source: manifold(shown), xref: "x", yref: "y", x: shown.x[0], y: shown.y[1], layer: "below",
+        sizex: shown.x[1] - shown.x[0], sizey: shown.y[1] - shown.y[0], sizing: "stretch", opacity: 0.55,
+      },
+    ];
+    await window.Plotly.relayout(parts.plot, { images });
+  }
+  drawLabels();
+  mark(vector());
+}
+
+function manifold({ x, y }) {
+  const [width, height] = [parts.plot.clientWidth, parts.plot.clientHeight];
+  const columns = TILES;
+  const rows = Math.max(1, Math.min(40, Math.round((TILES * height) / width)));
+  return modelAddress("manifold.png", { left: x[0], right: x[1], bottom: y[0], top: y[1], columns, rows });
+}
+
+function traces() {
+  const groups = new Map();
+  map.labels.forEach((label, index) => {
+    if (!groups.has(label)) groups.set(label, { x: [], y: [] });
+    groups.get(label).x.push(map.x[index]);
+    groups.get(label).y.push(map.y[index]);
+  });
+  const isThin = parts.behind.checked;
+  return [...groups].map(([label, { x, y }]) => ({
+    x, y, name: `${label}`, mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
+    type: hasWebGL() ? "scattergl" : "scatter",
+    marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.7 },
+  }));
+}
+
+/** Without WebGL Plotly would draw nothing; SVG draws the same, only slower. */
+function hasWebGL() {
+  const canvas = document.createElement("canvas");
+  return Boolean(canvas.getContext("webgl2") ?? canvas.getContext("webgl"));
+}
+
+function shownRange() {
+  const { xaxis, yaxis } = parts.plot._fullLayout;
+  return { x: [...xaxis.range], y: [...yaxis.range] };
+}
+
+const toScreen = ([x, y]) => {
+  const shown = shownRange();
+  const [width, height] = [parts.plot.clientWidth, parts.plot.clientHeight];
+  return [
+    ((x - shown.x[0]) / (shown.x[1] - shown.x[0])) * width,
+    ((shown.y[1] - y) / (shown.y[1] - shown.y[0])) * height,
+  ];
+};
+
+function fromScreen(event) {
+  const shown = shownRange();
+  const box = parts.surface.getBoundingClientRect();
+  return [
+    shown.x[0] + ((event.clientX - box.left) / box.width) * (shown.x[1] - shown.x[0]),
+    shown.y[1] - ((event.clientY - box.top) / box.height) * (shown.y[1] - shown.y[0]),
+  ];
+}
+
+const onPlane = (z) => map.axes.map((axis) => axis.reduce((sum, part, index) => sum + part * (z[index] - map.centre[index]), 0));
+
+const toVector = ([x, y]) => map.centre.map((value, index) => value + x * map.axes[0][index] + y * map.axes[1][index]);
+
+/** The current vector, and one deviation around the mean of the picture it came from. */
+function mark(z) {
+  if (z.length !== map.centre.length || !parts.plot._fullLayout) return;
+  place = onPlane(z);
+  const marks = [];
+  if (origin?.mean?.length === z.length) marks.push(spread(origin));
+  const [x, y] = toScreen(place);
+  marks.push(shape("circle", { cx: x, cy: y, r: 8, class: "map-here" }));
+  for (const old of parts.overlay.querySelectorAll(".map-here, .map-spread")) old.remove();
+  parts.overlay.append(...marks);
+}
+
+/** The ellipse of one deviation of N(mean, diag(deviation^2)), projected onto the plane. */
+function spread({ mean, deviation }) {
+  const [a, b] = map.axes;
+  const sum = (first, second) => first.reduce((total, part, index) => total + part * second[index] * deviation[index] ** 2, 0);
+  const [xx, xy, yy] = [sum(a, a), sum(a, b), sum(b, b)];
+  const middle = (xx + yy) / 2;
+  const half = Math.hypot((xx - yy) / 2, xy);
+  const angle = Math.atan2(xy, xx - middle + half || 1e-12);
+  const [x, y] = toScreen(onPlane(mean));
+  const scale = toScreen([1, 0])[0] - toScreen([0, 0])[0];
+  return shape("ellipse", {
+    cx: x, cy: y, rx: Math.sqrt(middle + half) * scale, ry: Math.sqrt(Math.max(middle - half, 0)) * scale,
+    transform: `rotate(${(-angle * 180) / Math.PI} ${x} ${y})`, class: "map-spread",
+  });
+}
+
+/** Each class's number at its middle: colours alone do not tell ten classes apart. */
+function drawLabels() {
+  const sums = new Map();
+  map.labels.forEach((label, index) => {
+    const sum = sums.get(label) ?? [0, 0, 0];
+    sums.set(label, [sum[0] + map.x[index], sum[1] + map.y[index], sum[2] + 1]);
+  });
+  parts.overlay.replaceChildren();
+  for (const [label, [x, y, count]] of sums) {
+    if (hidden.has(label)) continue;
+    const [left, top] = toScreen([x / count, y / count]);
+    const text = shape("text", { x: left, y: top, class: "map-label", fill: colourOf(label) });
+    text.textContent = label;
+    parts.overlay.append(text);
+  }
+}
+
+function shape(kind, attributes) {
+  const made = document.createElementNS(SVG, kind);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+function classButton(label) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = label;
+  button.style.setProperty("--colour", colourOf(label));
+  button.title = `Show or hide the ${label}s`;
+  button.setAttribute("aria-pressed", true);
+  button.addEventListener("click", () => {
+    if (!hidden.delete(label)) hidden.add(label);
+    button.setAttribute("aria-pressed", !hidden.has(label));
+    look(range);
+  });
+  return button;
+}
+
+function listenToPointer(surface) {
+  let isDown = false;
+  const preview = new Latest(async ([event, at]) => {
+    const { previewPicture } = parts;
+    previewPicture.src = modelAddress("decode.png", { z: written(toVector(at)) });
+    await previewPicture.decode().catch(() => {});
+    if (!parts.preview.hidden) put(parts.preview, event, surface);
+  });
+  const go = (event) => setVector(toVector(fromScreen(event)), null);
+  surface.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !map) return;
+    surface.setPointerCapture(event.pointerId);
+    isDown = true;
+    parts.preview.hidden = true;
+    go(event);
+  });
+  surface.addEventListener("pointermove", (event) => {
+    if (!map) return;
+    if (isDown) return go(event);
+    if (event.pointerType === "touch") return;
+    parts.preview.hidden = false;
+    put(parts.preview, event, surface);
+    preview.submit([event, fromScreen(event)]);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    surface.addEventListener(end, () => {
+      isDown = false;
+    });
+  }
+  surface.addEventListener("pointerleave", () => {
+    parts.preview.hidden = true;
+  });
+}
+
+/** Beside the pointer, on the side where there is room. */
+function put(preview, event, surface) {
+  const box = surface.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  preview.style.left = `${x < box.width / 2 ? x + 16 : x - 16 - preview.offsetWidth}px`;
+  preview.style.top = `${y < box.height / 2 ? y + 16 : y - 16 - preview.offsetHeight}px`;
+}
+
+function listenToKeys(surface) {
+  const steps = { ArrowRight: [STEP, 0], ArrowLeft: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
+  surface.addEventListener("keydown", (event) => {
+    const step = steps[event.key];
+    if (!step || !map) return;
+    event.preventDefault();
+    setVector(vector().map((value, index) => value + step[0] * map.axes[0][index] + step[1] * map.axes[1][index]));
+  });
+}

@@ -1,0 +1,64 @@
+// From one pinned digit to another along the arc between them.
+
+import { setVector, slerp, vector } from "./latent.js";
+import { EMPTY, isShown, modelAddress, named, onModel, written } from "./studio.js";
+
+const PERIOD_MILLISECONDS = 4000;
+
+export function mount(element) {
+  const parts = named(element);
+  const pins = { A: null, B: null };
+  let isPlaying = false;
+
+  const go = (at) => {
+    parts.at.value = at;
+    setVector(slerp(pins.A, pins.B, at), null);
+  };
+  const stop = () => {
+    isPlaying = false;
+    parts.play.textContent = "Play";
+  };
+  const play = () => {
+    isPlaying = true;
+    parts.play.textContent = "Pause";
+    const start = performance.now() - (Math.acos(1 - 2 * parts.at.value) / (2 * Math.PI)) * PERIOD_MILLISECONDS;
+    const step = (now) => {
+      if (!isPlaying || !isShown(element)) return stop();
+      go((1 - Math.cos((2 * Math.PI * (now - start)) / PERIOD_MILLISECONDS)) / 2); // slow at both ends
+      requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  };
+  const show = () => {
+    for (const name of ["A", "B"]) {
+      const picture = parts[`picture${name}`];
+      picture.src = pins[name] ? modelAddress("decode.png", { z: written(pins[name]) }) : EMPTY;
+      picture.alt = pins[name] ? `Digit ${name}` : "";
+    }
+    const isReady = Boolean(pins.A && pins.B);
+    parts.download.hidden = !isReady;
+    parts.at.disabled = parts.play.disabled = !isReady;
+    parts.about.hidden = isReady;
+    if (!isReady) return;
+    parts.download.href = modelAddress("morph.gif", { a: written(pins.A), b: written(pins.B) });
+    parts.download.download = "morph.gif";
+  };
+  for (const name of ["A", "B"]) {
+    parts[`pin${name}`].addEventListener("click", () => {
+      stop();
+      pins[name] = [...vector()];
+      parts.at.value = name === "A" ? 0 : 1;
+      show();
+    });
+  }
+  parts.at.addEventListener("input", () => {
+    stop();
+    go(Number(parts.at.value));
+  });
+  parts.play.addEventListener("click", () => (isPlaying ? stop() : play()));
+  onModel((card) => {
+    for (const name of ["A", "B"]) if (pins[name]?.length !== card.latent_dim) pins[name] = null;
+    stop();
+    show();
+  });
+}
