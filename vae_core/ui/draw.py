@@ -13,7 +13,9 @@ def build() -> None:
         with gr.Column(scale=2, min_width=280):
             gr.HTML("<h2>Your drawing</h2>", elem_classes="heading")
             part("sketch", elem_id="sketch")
+            part("pen")
             clear = gr.Button("Clear", size="md")
-        with gr.Column(scale=3, min_width=300):
+            part("compare")
+        with gr.Column(scale=5, min_width=300):
             part("flow", elem_id="flow")
     clear.click(None, None, None, js=call("sketch", "clear"), queue=False, api_visibility="private")

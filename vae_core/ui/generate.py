@@ -1,26 +1,49 @@
-"""Generate: digits that nobody wrote, decoded from N(0, I)."""
+"""Generate: digits that nobody wrote, and the question whether the model remembers or invents."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from vae_core.ui.parts import call, part
+from vae_core.ui.parts import ask_first, call, part
 
 
 def build() -> None:
-    """Lays the tab out; static/generated.js asks for the picture."""
+    """Lays the tab out; static/generated.js asks for the pictures."""
     with gr.Row(elem_classes="generate"):
-        with gr.Column(scale=1, min_width=240):
+        with gr.Column(scale=2, min_width=240):
             gr.HTML(
-                "<h2>Generated Images</h2><p class='muted'>Latent vectors drawn from N(0, I), decoded by "
-                "the model. The same seed gives the same picture.</p>",
+                "<h2>Generated Images</h2><p class='muted'>Latent vectors drawn at random, decoded by the "
+                "model. The same seed gives the same picture.</p>",
                 elem_classes="heading",
             )
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=64)
+            temperature = gr.Slider(
+                label="Temperature",
+                info="1 draws from N(0, I) itself; less stays near the middle.",
+                minimum=0,
+                maximum=2,
+                step=0.05,
+                value=1,
+            )
+            label = gr.Dropdown(
+                label="Class",
+                info="One class: from its mean and covariance in latent space.",
+                choices=[("all", "")],
+                value="",
+                elem_id="generate-class",
+            )
             button = gr.Button("Generate", variant="primary", size="md")
-        with gr.Column(scale=3, min_width=300):
+            classes = part("classes", elem_id="classes-news")
+        with gr.Column(scale=4, min_width=300):
             part("generated", elem_id="generated-panel")
+        with gr.Column(scale=2, min_width=240):
+            part("invention", elem_id="invention")
+            part("walk", elem_id="walk")
     button.click(
-        None, [seed, count], None, js=call("generated", "generate"), queue=False, api_visibility="private"
+        None, [seed, count, temperature, label], None,
+        js=call("generated", "generate"), queue=False, api_visibility="private",
+    )  # fmt: skip
+    classes.change(
+        None, label, label, js=ask_first("classes", "choices"), queue=False, api_visibility="private"
     )

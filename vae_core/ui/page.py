@@ -92,9 +92,12 @@ def build_page(studio: Studio) -> gr.Blocks:
         model.change(
             None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private"
         )
+
+        def opening(request: gr.Request) -> gr.Dropdown:
+            return _refreshed(studio, request.query_params.get("model"))
+
         page.load(
-            lambda: gr.Dropdown(choices=_choices(studio), value=studio.first_model()),
-            None, model, js=None, queue=False, show_progress="hidden", api_visibility="private",
+            opening, None, model, queue=False, show_progress="hidden", api_visibility="private"
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
             lambda chosen: _refreshed(studio, chosen),

@@ -25,6 +25,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
     result = reconstruct_image(loaded.model, image, seed if sampled else None)
     samples = posterior_samples(loaded.model, result, SAMPLES, seed)
     answer = {
+        "run": loaded.info.name,
         "reconstruction": data_uri(result.image),
         "difference": data_uri(np.abs(result.image - image)),
         "mean": result.mean.round(4).tolist(),

@@ -1,6 +1,6 @@
 // A second model beside the first: which one it is. Whoever shows what it makes of things listens.
 
-import { address, ask, cardOf, named, onModel, tellProblem, whenShown } from "./studio.js";
+import { address, ask, cardOf, model, named, onModel, tellProblem, whenShown } from "./studio.js";
 
 const listeners = [];
 let card = null;
@@ -25,13 +25,18 @@ export async function compareWith(run) {
   for (const listener of listeners) listener(card);
 }
 
+onModel((chosen) => {
+  if (chosen.run === card?.run) compareWith("");
+});
+
 export function mount(element) {
   const { choice } = named(element);
   const fill = async () => {
     const { models } = await ask(address("models"));
-    const runs = models.map(({ run }) => run);
+    const runs = models.map(({ run }) => run).filter((run) => run !== model()?.run);
     choice.replaceChildren(new Option("no other model", ""), ...runs.map((run) => new Option(run, run)));
     choice.value = card?.run ?? "";
+    element.hidden = runs.length === 0;
   };
   const fillWhenShown = whenShown(element, () => fill().catch(() => {}));
   onModel(fillWhenShown);

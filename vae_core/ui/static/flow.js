@@ -1,57 +1,100 @@
-// What becomes of a drawing: what the model sees, its latents, the reconstruction, the difference.
+// What becomes of a drawing: what the model sees, its latents, the reconstruction, the difference, the verdict.
 
-import { onReconstruction } from "./sketch.js";
-import { named } from "./studio.js";
+import { explore } from "./latent.js";
+import { onReconstruction, set } from "./sketch.js";
+import { latentsByUse } from "./sliders.js";
+import { Tiles } from "./tiles.js";
+import { EMPTY, model, named } from "./studio.js";
 
-const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 const REACH = 3.5;
+const UNUSUAL = 0.95;
+const PICTURES = ["seen", "reconstruction", "difference"];
 
 export function mount(element) {
   const parts = named(element);
-  showNothing(parts);
-  onReconstruction((answer) => {
-    if (answer === null) showNothing(parts);
-    else if (answer.problem) parts.verdict.textContent = answer.problem;
-    else show(parts, answer);
+  let answer = null;
+  let seed = 0;
+  const origin = () => ({ words: "your drawing", picture: answer.seen, mean: answer.mean, deviation: answer.deviation });
+  const samples = new Tiles(parts.samples, {
+    words: (index) => `Explore sample ${index + 1}`,
+    choose: (index) => explore(answer.samples.z[index], origin()),
   });
+  showNothing(parts);
+  onReconstruction((news) => {
+    if (news?.problem) {
+      parts.verdict.textContent = news.problem;
+      return;
+    }
+    answer = news;
+    if (answer === null) showNothing(parts);
+    else show(parts, answer, samples);
+  });
+  parts.explore.addEventListener("click", () => explore(answer.z, origin()));
+  parts.resample.addEventListener("click", () => set({ seed: (seed += 1) }));
+  parts.byMean.addEventListener("change", () => set({ sampled: false }));
+  parts.bySample.addEventListener("change", () => set({ sampled: true }));
 }
 
 function showNothing(parts) {
-  for (const name of ["seen", "reconstruction", "difference"]) parts[name].src = EMPTY;
-  parts.verdict.textContent = "Draw a digit on the left. The model answers while you draw.";
+  for (const name of PICTURES) parts[name].src = EMPTY;
+  parts.verdict.textContent = "Draw a digit, or paste a photo of one. The model answers while you draw.";
+  parts.seenWords.textContent = "28×28 pixels, nothing else";
   parts.bars.replaceChildren();
+  parts.resampled.hidden = parts.explore.hidden = parts.second.hidden = true;
 }
 
-function show(parts, answer) {
-  for (const name of ["seen", "reconstruction", "difference"]) parts[name].src = answer[name];
+function show(parts, answer, samples) {
+  for (const name of PICTURES) parts[name].src = answer[name];
   parts.verdict.textContent = verdict(answer);
+  parts.resampled.hidden = parts.explore.hidden = false;
+  parts.samplePictures.src = answer.samples.picture;
+  samples.lay(answer.samples.z.length, answer.samples.z.length);
+  showSecond(parts, answer.second);
   showBars(parts.bars, answer);
 }
 
-function verdict({ error, rank }) {
-  const measured = `Error ${error.toFixed(4)} per pixel`;
-  if (rank === null) return `${measured}.`;
-  const share = Math.round(rank * 100);
-  if (share >= 95) return `${measured}, more than ${share} % of the test digits: the model has not seen many like this.`;
-  return `${measured}, more than ${share} % of the test digits have.`;
+function showSecond({ second, otherPicture, otherWords }, answer) {
+  second.hidden = !answer || answer.empty;
+  if (second.hidden) return;
+  otherPicture.src = answer.reconstruction;
+  otherPicture.alt = `What ${answer.run} makes of it`;
+  otherWords.textContent = `${answer.run}: error ${answer.error.toFixed(4)}`;
 }
 
-function showBars(bars, { mean, deviation, kl }) {
+function verdict({ error, rank, nearest }) {
+  const measured = `Error ${error.toFixed(4)} per pixel`;
+  if (rank === null) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
+  const [first, second] = nearest;
+  const share = Math.round(rank * 100);
+  const unusual = rank >= UNUSUAL ? ": the model has not seen many like this" : "";
+  const nearestWords =
+    first.probability >= 0.9
+      ? `It lies among the ${first.label}s`
+      : `It lies between the ${first.label}s (${percent(first)}) and the ${second.label}s (${percent(second)})`;
+  return `${nearestWords}. ${measured}, higher than ${share} % of the test images have${unusual}.`;
+}
+
+const percent = ({ probability }) => `${Math.round(100 * probability)} %`;
+
+function showBars(bars, { mean, deviation, kl, z }) {
+  const order = latentsByUse();
   while (bars.children.length > mean.length) bars.lastChild.remove();
-  while (bars.children.length < mean.length) bars.append(makeBar(bars.children.length));
-  mean.forEach((value, index) => {
-    const bar = bars.children[index];
+  while (bars.children.length < mean.length) bars.append(makeBar());
+  order.forEach((latent, row) => {
+    const bar = bars.children[row];
     const at = (x) => `${((Math.max(-REACH, Math.min(REACH, x)) + REACH) / (2 * REACH)) * 100}%`;
-    bar.style.setProperty("--from", at(value - deviation[index]));
-    bar.style.setProperty("--to", at(value + deviation[index]));
-    bar.style.setProperty("--mean", at(value));
-    bar.title = `z${index + 1}: mean ${value.toFixed(2)}, spread ${deviation[index].toFixed(2)}, KL ${kl[index].toFixed(2)} nats`;
+    bar.firstChild.textContent = `z${latent + 1}`;
+    bar.style.setProperty("--from", at(mean[latent] - deviation[latent]));
+    bar.style.setProperty("--to", at(mean[latent] + deviation[latent]));
+    bar.style.setProperty("--mean", at(mean[latent]));
+    bar.style.setProperty("--z", at(z[latent]));
+    bar.title = `z${latent + 1}: mean ${mean[latent].toFixed(2)}, spread ${deviation[latent].toFixed(2)}, KL ${kl[latent].toFixed(2)} nats`;
   });
 }
 
-function makeBar(index) {
+function makeBar() {
   const bar = document.createElement("div");
   bar.className = "bar";
-  bar.innerHTML = `<span>z${index + 1}</span><i></i>`;
+  bar.innerHTML = "<span></span><i><b></b></i>";
   return bar;
 }

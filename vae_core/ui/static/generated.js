@@ -1,30 +1,71 @@
-// Digits decoded from N(0, I), as one picture.
+// Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
+import { Tiles } from "./tiles.js";
 import { modelAddress, named, onModel } from "./studio.js";
 
+const listeners = [];
 let parts = null;
-let wanted = { seed: 0, count: 64 };
+let tiles = null;
+let wanted = { seed: 0, count: 64, temperature: 1, label: "" };
+let chosen = null;
+
+/** Calls the listener with {index, wanted} when a tile is chosen, and with index null when none is any more. */
+export function onTile(listener) {
+  listeners.push(listener);
+  listener({ index: chosen, wanted: parameters() });
+}
 
 export function mount(element) {
   parts = named(element);
-  onModel(show);
+  tiles = new Tiles(parts.tiles, { words: (index) => `Generated image ${index + 1}`, choose });
+  parts.scale.addEventListener("change", offerDownload);
+  onModel(() => {
+    wanted = { ...wanted, label: "" };
+    show();
+  });
 }
 
 /** Button "Generate". */
-export function generate(seed, count) {
-  wanted = { seed: Math.max(0, Math.round(seed ?? 0)), count: Math.max(1, Math.min(400, Math.round(count ?? 64))) };
+export function generate(seed, count, temperature, label) {
+  const within = (value, low, high) => Math.max(low, Math.min(high, value));
+  wanted = {
+    seed: Math.max(0, Math.round(seed ?? 0)),
+    count: within(Math.round(count ?? 64), 1, 400),
+    temperature: within(temperature ?? 1, 0, 2),
+    label: label ?? "",
+  };
   return show();
+}
+
+/** What is wanted, as it stands in an address: without a label that is not there. */
+function parameters() {
+  const { label, ...others } = wanted;
+  return label === "" ? others : { ...others, label };
+}
+
+function choose(index) {
+  chosen = index;
+  tiles?.mark(index);
+  for (const listener of listeners) listener({ index, wanted: parameters() });
 }
 
 async function show() {
   if (parts === null) return;
-  const { picture, download, about } = parts;
-  picture.src = modelAddress("generated.png", wanted);
-  download.href = modelAddress("generated.png", { ...wanted, scale: 4 });
-  download.download = `generated-${wanted.count}-seed-${wanted.seed}.png`;
-  picture.alt = `${wanted.count} generated digits, seed ${wanted.seed}`;
+  const { picture, about } = parts;
+  const { count, seed, temperature, label } = wanted;
+  picture.src = modelAddress("generated.png", parameters());
+  picture.alt = `${count} generated images, seed ${seed}`;
+  tiles.lay(count, Math.ceil(Math.sqrt(count)));
+  choose(null);
+  offerDownload();
+  const ofClass = label === "" ? "" : `, all from class ${label}`;
   await picture.decode().then(
-    () => (about.textContent = `${wanted.count} digits, seed ${wanted.seed}`),
+    () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${ofClass}`),
     () => (about.textContent = "The picture could not be made."),
   );
+}
+
+function offerDownload() {
+  parts.download.href = modelAddress("generated.png", { ...parameters(), scale: parts.scale.value });
+  parts.download.download = `generated-${wanted.count}-seed-${wanted.seed}.png`;
 }

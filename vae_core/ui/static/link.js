@@ -3,9 +3,10 @@
 
 import { compareWith, onOther, other } from "./compare.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
-import { afterwards, model, onModel, tellProblem, written } from "./studio.js";
+import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
 const RESTED_MILLISECONDS = 400;
+const MOST_WAITING_MILLISECONDS = 10_000;
 const TABS = ["explore", "draw", "train", "errors", "generate"];
 let tab = "explore";
 let wantedTab = null;
@@ -52,12 +53,12 @@ export function tabShown(name) {
 
 function remember() {
   if (isApplying || !model()) return;
-  const search = search_();
+  const search = searchOfNow();
   if (search === location.search) return;
   history.pushState({ source: source() }, "", search || location.pathname);
 }
 
-function search_() {
+function searchOfNow() {
   const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, stay
   const put = (name, value) => (value ? parameters.set(name, value) : parameters.delete(name));
   put("model", model().run);
@@ -71,12 +72,9 @@ function search_() {
 async function follow(search, state) {
   isApplying = true;
   const parameters = new URLSearchParams(search);
-  const run = parameters.get("model");
-  if (run && run !== model().run) await chosen(run);
-  const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
-  if (z.length === model().latent_dim && z.every(Number.isFinite)) setVector(z, state?.source ?? null);
-  else tellProblem(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`);
-  await compareWith(parameters.get("with") ?? "");
+  const run = parameters.get("model") ?? model().run;
+  if (!(await isThere(run))) tellProblem(`There is no model "${run}" here; this is ${model().run}.`);
+  else await followWithin(run, parameters, state);
   const asked = parameters.get("tab") ?? "explore";
   if (TABS.includes(asked)) openTab(asked);
   setTimeout(() => {
@@ -84,11 +82,24 @@ async function follow(search, state) {
   }, RESTED_MILLISECONDS + 100);
 }
 
-/** Chooses a model through the drop-down, as a person would; gives up after a while. */
+async function followWithin(run, parameters, state) {
+  if (run !== model().run) await chosen(run);
+  const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
+  if (z.length === model().latent_dim && z.every(Number.isFinite)) setVector(z, state?.source ?? null);
+  else tellProblem(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`);
+  await compareWith(parameters.get("with") ?? "");
+}
+
+async function isThere(run) {
+  if (run === model().run) return true;
+  const { models } = await ask(address("models"));
+  return models.some((listed) => listed.run === run);
+}
+
+/** Chooses a model through the drop-down, as a person would. */
 async function chosen(run) {
   wantedModel = run;
   turn("input");
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + MOST_WAITING_MILLISECONDS;
   while (model().run !== run && performance.now() < deadline) await new Promise((done) => setTimeout(done, 30));
-  if (model().run !== run) tellProblem(`There is no model "${run}" here; this is ${model().run}.`);
 }

@@ -1,33 +1,85 @@
-// The drawing pad: draws at the first touch, with mouse, pen and finger, and asks the model as it goes.
+// The drawing pad: draws at the first touch, with mouse, pen, finger and keys, and asks the model as it goes.
+// The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
-import { Latest, ask, modelAddress, onModel } from "./studio.js";
+import { onOther, other } from "./compare.js";
+import { Latest, address, ask, isShown, modelAddress, named, onModel } from "./studio.js";
 
-const PEN_WIDTH = 22;
+const MOST_UNDOS = 40;
+const KEY_STEP = 7;
 const listeners = [];
+const settings = { width: 24, isErasing: false, centre: true, sampled: false, seed: 0 };
+const undone = [];
 let canvas = null;
 let context = null;
+let marks = null;
 let isEmpty = true;
 const reconstruct = new Latest(send);
 
 export function mount(element) {
   canvas = element.querySelector("canvas");
   context = canvas.getContext("2d", { willReadFrequently: true });
-  clear();
+  marks = named(element);
+  fill();
   listenToPointer();
-  onModel(() => !isEmpty && reconstruct.submit());
+  listenToKeys();
+  listenToFiles(element);
+  const again = () => !isEmpty && reconstruct.submit();
+  onModel(again);
+  onOther(again);
 }
 
-/** Calls the listener with what the model makes of each drawing, or null for an empty one. */
+/** Calls the listener with what the model makes of each drawing, {problem} if it cannot, null for an empty one. */
 export function onReconstruction(listener) {
   listeners.push(listener);
 }
 
+/** Changes how the pen draws and how the drawing is read: width, isErasing, centre, sampled, seed. */
+export function set(changes) {
+  Object.assign(settings, changes);
+  if (!isEmpty) reconstruct.submit();
+}
+
 /** Button "Clear". */
 export function clear() {
+  if (!isEmpty) keep();
+  fill();
+}
+
+/** Takes back the last stroke, picture or clearing. */
+export function undo() {
+  const last = undone.pop();
+  if (!last) return;
+  context.putImageData(last.ink, 0, 0);
+  isEmpty = last.isEmpty;
+  if (isEmpty) tell(null);
+  else reconstruct.submit();
+}
+
+/** Puts the ink of a picture file on the pad, whatever its size and whichever way round its colours are. */
+export async function bringIn(file) {
+  try {
+    const response = await fetch(address("ink.png"), { method: "POST", body: file });
+    if (!response.ok) throw new Error((await response.json()).error);
+    const ink = await createImageBitmap(await response.blob());
+    keep();
+    context.drawImage(ink, 0, 0, canvas.width, canvas.height);
+    isEmpty = false;
+    reconstruct.submit();
+  } catch (error) {
+    tell({ problem: error.message });
+  }
+}
+
+function fill() {
   isEmpty = true;
   context.fillStyle = "#000";
   context.fillRect(0, 0, canvas.width, canvas.height);
   tell(null);
+}
+
+function keep() {
+  undone.push({ ink: context.getImageData(0, 0, canvas.width, canvas.height), isEmpty });
+  if (undone.length > MOST_UNDOS) undone.shift();
 }
 
 function listenToPointer() {
@@ -35,7 +87,9 @@ function listenToPointer() {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
+    canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
+    keep();
     last = place(event);
     stroke(last, last);
   });
@@ -64,9 +118,10 @@ function place(event) {
 }
 
 function stroke(from, to) {
+  if (isEmpty && settings.isErasing) return;
   isEmpty = false;
-  context.strokeStyle = "#fff";
-  context.lineWidth = PEN_WIDTH;
+  context.strokeStyle = settings.isErasing ? "#000" : "#fff";
+  context.lineWidth = settings.width;
   context.lineCap = "round";
   context.beginPath();
   context.moveTo(from.x, from.y);
@@ -75,16 +130,87 @@ function stroke(from, to) {
   reconstruct.submit();
 }
 
+/** A pen for those who have no pointer: it is moved by arrows, and draws while it is down. */
+function listenToKeys() {
+  const steps = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  let at = { x: canvas.width / 2, y: canvas.height / 2 };
+  let isDown = false;
+  const showNib = () => {
+    marks.nib.hidden = false;
+    marks.nib.classList.toggle("down", isDown);
+    marks.nib.style.left = `${(100 * at.x) / canvas.width}%`;
+    marks.nib.style.top = `${(100 * at.y) / canvas.height}%`;
+  };
+  canvas.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "z") {
+      event.preventDefault();
+      undo();
+      return;
+    }
+    const step = steps[event.key];
+    if (!step && event.key !== " ") return;
+    event.preventDefault();
+    if (event.key === " ") {
+      isDown = !isDown;
+      if (isDown) {
+        keep();
+        stroke(at, at);
+      }
+    } else {
+      const within = (value, most) => Math.max(0, Math.min(most, value));
+      const next = {
+        x: within(at.x + step[0] * KEY_STEP, canvas.width),
+        y: within(at.y + step[1] * KEY_STEP, canvas.height),
+      };
+      if (isDown) stroke(at, next);
+      at = next;
+    }
+    showNib();
+  });
+  canvas.addEventListener("blur", () => {
+    isDown = false;
+    marks.nib.hidden = true;
+  });
+}
+
+function listenToFiles(element) {
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+    if (!file || !isShown(element)) return;
+    event.preventDefault();
+    bringIn(file);
+  });
+  element.addEventListener("dragover", (event) => event.preventDefault());
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) bringIn(file);
+  });
+}
+
 async function send() {
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const body = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const { centre, sampled, seed } = settings;
+  const ofModel = (card) => ask(modelAddress("sketch", { centre, sampled, seed }, card), { method: "POST", body });
   try {
-    const answer = await ask(modelAddress("sketch"), { method: "POST", body: blob });
-    if (!isEmpty) tell(answer.empty ? null : answer);
+    const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);
+    if (isEmpty) return;
+    showBox(answer.empty || !centre ? null : answer.box);
+    tell(answer.empty ? null : { ...answer, second });
   } catch (error) {
     tell({ problem: error.message });
   }
 }
 
+/** Where on the drawing the model found the digit. */
+function showBox(box) {
+  marks.fitted.hidden = !box;
+  if (!box) return;
+  const [left, top, right, bottom] = box.map((share) => 100 * share);
+  Object.assign(marks.fitted.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
+}
+
 function tell(answer) {
+  if (answer === null && marks) marks.fitted.hidden = true;
   for (const listener of listeners) listener(answer);
 }

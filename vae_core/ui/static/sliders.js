@@ -11,7 +11,7 @@ const listeners = [];
 let order = [];
 let chosen = 0;
 
-/** The latents, counted from 0, the one of the highest KL first. */
+/** The latents of the chosen model, counted from 0, the one of the highest KL first. */
 export const latentsByUse = () => order;
 
 /** Calls the listener with the latent that was touched last, now and whenever it is another. */

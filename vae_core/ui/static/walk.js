@@ -1,0 +1,28 @@
+// An animated walk through the latent space, to look at and to take along.
+
+import { onTile } from "./generated.js";
+import { modelAddress, named, onModel } from "./studio.js";
+
+export function mount(element) {
+  const parts = named(element);
+  let steps = 0;
+  let wanted = {};
+  onTile((news) => {
+    wanted = news.wanted;
+  });
+  onModel(() => {
+    parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = true;
+  });
+  parts.go.addEventListener("click", () => {
+    const { seed, temperature, label } = wanted;
+    const way = { seed: seed + steps, temperature, ...(label === undefined ? {} : { label }) };
+    steps += 1;
+    parts.picture.src = modelAddress("walk.webp", way);
+    for (const kind of ["gif", "webp"]) {
+      parts[kind].href = modelAddress(`walk.${kind}`, way);
+      parts[kind].download = `walk-seed-${way.seed}.${kind}`;
+    }
+    parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
+    parts.go.textContent = "Another walk";
+  });
+}
