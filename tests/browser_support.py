@@ -11,8 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vae_core.runs import Run, list_runs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 REPOSITORY = Path(__file__).parent.parent
 START_SECONDS = 90
@@ -79,3 +83,37 @@ def chromium_path() -> str | None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def source_of(page: Page, selector: str) -> str:
+    return page.locator(selector).get_attribute("src") or ""
+
+
+def wait_for_new_source(page: Page, selector: str, old: str) -> None:
+    page.wait_for_function(
+        "([selector, old]) => { const picture = document.querySelector(selector);"
+        " return picture.src !== old && picture.complete && picture.naturalWidth > 1; }",
+        arg=[selector, old],
+    )
+
+
+def set_field(page: Page, label: str, value: str) -> None:
+    """Fills a field under Advanced as a person does: it is there, then it is written to."""
+    field = page.get_by_label(label)
+    if not field.is_visible():
+        page.get_by_role("button", name="Advanced").click()
+        field.wait_for()
+        page.wait_for_timeout(300)
+    field.fill(value)
+    field.press("Tab")
+
+
+def wait_for_state(page: Page, *words: str) -> None:
+    page.wait_for_function(
+        "words => words.includes(document.querySelector('#training-status .state strong').innerText)",
+        arg=list(words),
+    )

@@ -7,16 +7,22 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import App
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 REAL_MNIST = os.environ.pop("MNIST_DIR", None)
 """Where the real MNIST lies, if the one who runs the tests has it; no test uses it unasked."""
+
+BROWSER_IS_REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 
 # These machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -95,3 +101,40 @@ def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator
     server = App(tmp_path_factory.mktemp("app") / "runs", os.environ | {"MNIST_DIR": str(small_mnist)})
     yield server
     server.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium_path()
+    if path is None:
+        reason = "no Chromium on this machine (looked for chromium, google-chrome; set CHROMIUM to its path)"
+        if BROWSER_IS_REQUIRED:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, app: App) -> Iterator[Page]:
+    """A fresh visitor's page; a request to any other host or an error on the page fails the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(60_000)  # these machines are shared
+    outside: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(app.url)
+    page.wait_for_selector("#decoded-digit img[src]")
+    yield page
+    page.close()
+    assert outside == []
+    assert problems == []
+
+
+def _is_ours(url: str, app: App) -> bool:
+    return url.startswith((app.url, "data:", "blob:"))

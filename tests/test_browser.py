@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path
+from browser_support import App, open_tab, set_field, source_of, wait_for_new_source, wait_for_state
 
 from vae_core.recording import perform, prepare
 from vae_core.runs import Run
@@ -20,90 +20,7 @@ from vae_core.settings import Settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium_path()
-    if path is None:
-        reason = "no Chromium on this machine (looked for chromium, google-chrome; set CHROMIUM to its path)"
-        if REQUIRED:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, app: App) -> Iterator[Page]:
-    """A fresh visitor's page; a request to any other host or an error on the page fails the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
-    page.set_default_timeout(60_000)  # these machines are shared
-    outside: list[str] = []
-    problems: list[str] = []
-    page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(app.url)
-    page.wait_for_selector("#decoded-digit img[src]")
-    yield page
-    page.close()
-    assert outside == []
-    assert problems == []
-
-
-def _is_ours(url: str, app: App) -> bool:
-    return url.startswith((app.url, "data:", "blob:"))
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
-
-
-def source_of(page: Page, selector: str) -> str:
-    return page.locator(selector).get_attribute("src") or ""
-
-
-def wait_for_new_source(page: Page, selector: str, old: str) -> None:
-    page.wait_for_function(
-        "([selector, old]) => { const picture = document.querySelector(selector);"
-        " return picture.src !== old && picture.complete && picture.naturalWidth > 1; }",
-        arg=[selector, old],
-    )
-
-
-def set_field(page: Page, label: str, value: str) -> None:
-    """Fills a field under Advanced as a person does: it is there, then it is written to."""
-    field = page.get_by_label(label)
-    if not field.is_visible():
-        page.get_by_role("button", name="Advanced").click()
-        field.wait_for()
-        page.wait_for_timeout(300)
-    field.fill(value)
-    field.press("Tab")
-
-
-def wait_for_state(page: Page, *words: str) -> None:
-    page.wait_for_function(
-        "words => words.includes(document.querySelector('#training-status .state strong').innerText)",
-        arg=list(words),
-    )
-
-
-def draw_seven(page: Page) -> None:
-    box = page.locator("#sketch").bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 60, y - 70)
-    page.mouse.down()
-    for dx, dy in ((60, -70), (10, 20), (-20, 90)):
-        page.mouse.move(x + dx, y + dy, steps=6)
-    page.mouse.up()
 
 
 def test_the_tabs_are_in_their_order(page: Page) -> None:
@@ -116,55 +33,6 @@ def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
     assert page.get_by_role("slider").count() == 16
     labels = [label.inner_text().split()[0] for label in page.locator(".latent label").all()]
     assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
-
-
-def test_moving_a_slider_changes_the_digit(page: Page) -> None:
-    before = source_of(page, "#decoded-digit img")
-    slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
-    slider.focus()
-    for _ in range(5):
-        slider.press("PageUp")
-    wait_for_new_source(page, "#decoded-digit img", before)
-    assert slider.input_value() == "3"
-
-
-def test_random_digit_and_reset(page: Page) -> None:
-    at_zero = source_of(page, "#decoded-digit img")
-    page.get_by_role("button", name="Random digit").click()
-    wait_for_new_source(page, "#decoded-digit img", at_zero)
-    values = [float(slider.input_value()) for slider in page.get_by_role("slider").all()]
-    assert len(set(values)) > 8
-    assert max(map(abs, values)) <= 3
-    page.get_by_role("button", name="Reset").click()
-    page.wait_for_function(
-        "source => document.querySelector('#decoded-digit img').src === source", arg=at_zero
-    )
-
-
-def test_a_drawing_is_reconstructed_and_cleared(page: Page) -> None:
-    open_tab(page, "Draw")
-    page.wait_for_selector("#sketch canvas")
-    draw_seven(page)
-    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/png')")
-    error = page.evaluate(
-        """async () => {
-          const grey = async (selector) => {
-            const picture = document.querySelector(selector);
-            await picture.decode();
-            const canvas = new OffscreenCanvas(28, 28);
-            const context = canvas.getContext('2d');
-            context.drawImage(picture, 0, 0);
-            return Array.from(context.getImageData(0, 0, 28, 28).data).filter((_, i) => i % 4 === 0);
-          };
-          const [seen, made] = [await grey('[data-is=seen]'), await grey('#reconstruction img')];
-          return seen.reduce((sum, value, i) => sum + ((value - made[i]) / 255) ** 2, 0) / 784;
-        }"""
-    )
-    assert 0 < error < 0.06
-    assert re.search(r"Error 0\.\d{4}", page.locator(".verdict").inner_text())
-    page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/gif')")
-    assert "Draw a digit" in page.locator(".verdict").inner_text()
 
 
 def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
@@ -212,22 +80,6 @@ def test_the_histogram_shows_the_test_errors(page: Page) -> None:
     for word in ("Test Data", "Error", "Frequency"):
         assert word in text
     assert "10,000 test images" in page.locator("#test-errors").inner_text()
-
-
-def test_generate_makes_a_grid_that_can_be_downloaded(page: Page) -> None:
-    open_tab(page, "Generate")
-    page.wait_for_selector("#generated-grid img[src]")
-    before = source_of(page, "#generated-grid img")
-    page.get_by_label("Seed").fill("7")
-    page.get_by_label("Seed").press("Tab")
-    page.get_by_role("button", name="Generate").click()
-    wait_for_new_source(page, "#generated-grid img", before)
-    size = page.evaluate("document.querySelector('#generated-grid img').naturalWidth")
-    assert size == 8 * 30 - 2
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Download PNG").click()
-    assert download.value.suggested_filename == "generated-64-seed-7.png"
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_chosen_model_is_the_model_of_every_tab(

@@ -11,7 +11,7 @@ def build() -> None:
     """Lays the tab out; the scripts of its parts do the rest."""
     with gr.Row(elem_classes="explore"):
         with gr.Column(scale=3, min_width=280, elem_classes="explore-digit"):
-            part("digit", elem_id="decoded-digit")
+            part("digit", elem_id="digits")
             with gr.Row():
                 shuffle = gr.Button("Random digit", variant="primary", size="md", min_width=130)
                 reset = gr.Button("Reset", size="md", min_width=80)

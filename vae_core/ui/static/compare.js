@@ -1,6 +1,7 @@
 // A second model beside the first: which one it is. Whoever shows what it makes of things listens.
 
-import { address, ask, cardOf, model, named, onModel, tellProblem, whenShown } from "./studio.js";
+import { onRuns } from "./models.js";
+import { cardOf, model, named, onModel, tellProblem } from "./studio.js";
 
 const listeners = [];
 let card = null;
@@ -31,16 +32,18 @@ onModel((chosen) => {
 
 export function mount(element) {
   const { choice } = named(element);
-  const fill = async () => {
-    const { models } = await ask(address("models"));
-    const runs = models.map(({ run }) => run).filter((run) => run !== model()?.run);
-    choice.replaceChildren(new Option("no other model", ""), ...runs.map((run) => new Option(run, run)));
+  let known = [];
+  const fill = () => {
+    const others = known.filter((run) => run !== model()?.run);
+    choice.replaceChildren(new Option("nothing", ""), ...others.map((run) => new Option(run, run)));
     choice.value = card?.run ?? "";
-    element.hidden = runs.length === 0;
+    element.hidden = others.length === 0;
   };
-  const fillWhenShown = whenShown(element, () => fill().catch(() => {}));
-  onModel(fillWhenShown);
-  onOther(fillWhenShown);
-  choice.addEventListener("focus", fillWhenShown);
+  onRuns((runs) => {
+    known = runs;
+    fill();
+  });
+  onModel(fill);
+  onOther(fill);
   choice.addEventListener("change", () => compareWith(choice.value));
 }

@@ -3,10 +3,20 @@
 import { address, ask, chooseModel, model } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
+const listeners = [];
 let known = null;
+let runs = [];
+
+/** Calls the listener with the names of the runs that have a model, now and whenever they are others. */
+export function onRuns(listener) {
+  listeners.push(listener);
+  listener(runs);
+}
 
 export function mount(element, trigger) {
-  setInterval(() => look(trigger).catch(() => {}), EVERY_MILLISECONDS);
+  const lookAgain = () => look(trigger).catch(() => {});
+  setInterval(lookAgain, EVERY_MILLISECONDS);
+  lookAgain();
 }
 
 async function look(trigger) {
@@ -17,6 +27,10 @@ async function look(trigger) {
   const now = current && models.find(({ run }) => run === current.run);
   const isGone = current && !now;
   if (isGone || (known !== null && listing !== known)) trigger("change");
+  if (listing !== known) {
+    runs = models.map(({ run }) => run);
+    for (const listener of listeners) listener(runs);
+  }
   known = listing;
   if (now && now.version !== current.version) await chooseModel(now.run);
 }

@@ -36,8 +36,7 @@ export function mount(element) {
       picture.alt = pins[name] ? `Digit ${name}` : "";
     }
     const isReady = Boolean(pins.A && pins.B);
-    parts.download.hidden = !isReady;
-    parts.at.disabled = parts.play.disabled = !isReady;
+    parts.way.hidden = !isReady;
     parts.about.hidden = isReady;
     if (!isReady) return;
     parts.download.href = modelAddress("morph.gif", { a: written(pins.A), b: written(pins.B) });

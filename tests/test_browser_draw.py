@@ -1,0 +1,284 @@
+"""Draw as a person would use it: pen, eraser, undo, photo, paste, keys, and what the model makes of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from browser_support import App, open_tab
+from digit_strokes import STROKES
+from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PAD = 280
+
+
+@pytest.fixture
+def pad(page: Page) -> Page:
+    """The page with the drawing pad open."""
+    open_tab(page, "Draw")
+    page.wait_for_selector("#sketch canvas")
+    return page
+
+
+def draw(page: Page, digit: int, size: float = 170, middle: tuple[float, float] = (140, 140)) -> None:
+    """Draws a digit with the mouse; size and middle in the pad's own 280 pixels."""
+    box = page.locator("#sketch canvas").bounding_box()
+    assert box
+    scale = box["width"] / PAD
+    for stroke in STROKES[digit]:
+        points = [
+            (
+                box["x"] + scale * (middle[0] + (x - 0.5) * 0.8 * size),
+                box["y"] + scale * (middle[1] + (y - 0.5) * size),
+            )
+            for x, y in stroke
+        ]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
+
+
+def wait_for_answer(page: Page) -> None:
+    """Waits until the model has answered and the pad has been quiet for a while."""
+    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/png')")
+    before = None
+    while (now := page.locator("#reconstruction img").get_attribute("src")) != before:
+        before = now
+        page.wait_for_timeout(400)
+
+
+def ink_of(page: Page) -> np.ndarray:
+    """The pad's pixels: float (280, 280) in [0, 1]."""
+    content = page.evaluate("document.querySelector('#sketch canvas').toDataURL('image/png').split(',')[1]")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("L")) / 255
+
+
+def shown(page: Page, selector: str) -> np.ndarray:
+    """What a picture that is its own address shows: float in [0, 1]."""
+    source = page.locator(selector).get_attribute("src") or ""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))) / 255
+
+
+def verdict(page: Page) -> str:
+    return page.locator(".verdict").inner_text()
+
+
+def png(ink: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(ink.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def photo_of_seven() -> bytes:
+    """Dark ink on light, unevenly lit paper."""
+    paper = Image.fromarray((225 - np.mgrid[0:300, 0:400][1] * 0.1).astype(np.uint8))
+    points = [(120 + x * 150, 60 + y * 180) for x, y in STROKES[7][0]]
+    ImageDraw.Draw(paper).line(points, fill=70, width=20, joint="curve")
+    return png(np.asarray(paper))
+
+
+def test_a_drawing_is_reconstructed_and_cleared(pad: Page) -> None:
+    draw(pad, 7)
+    wait_for_answer(pad)
+    seen, made = shown(pad, "[data-is=seen]"), shown(pad, "#reconstruction img")
+    error = np.square(seen - made).mean()
+    assert 0 < error < 0.03
+    said = re.search(r"Error (0\.\d{4})", verdict(pad))
+    assert said
+    assert float(said[1]) == pytest.approx(error, abs=2e-4)
+    assert np.abs(shown(pad, "[data-is=difference]") - np.abs(seen - made)).max() < 0.01
+    pad.get_by_role("button", name="Clear").click()
+    pad.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/gif')")
+    assert "Draw a digit" in verdict(pad)
+
+
+DRAWINGS = [
+    *[(digit, 170, (140, 140), 24) for digit in range(10)],
+    (2, 40, (56, 70), 8),  # tiny
+    (3, 245, (140, 140), 34),  # huge
+    (7, 90, (224, 210), 14),  # in a corner
+    (0, 170, (140, 140), 8),  # thin
+    (8, 250, (140, 140), 20),
+    (6, 130, (98, 112), 40),  # thick
+    (1, 60, (28, 140), 8),  # at the edge
+]
+
+
+def test_digits_of_any_size_place_and_pen_come_back_as_themselves(pad: Page) -> None:
+    for digit, size, middle, width in DRAWINGS:
+        pad.get_by_label("Width").fill(str(width))
+        pad.get_by_role("button", name="Clear").click()
+        draw(pad, digit, size, middle)
+        wait_for_answer(pad)
+        assert verdict(pad).startswith(f"It lies among the {digit}s."), (digit, size, middle, width)
+        rank = re.search(r"higher than (\d+) %", verdict(pad))
+        assert rank
+        assert int(rank[1]) < 80
+
+
+def test_the_default_pen_is_as_thick_as_mnists(pad: Page) -> None:
+    pad.evaluate("document.querySelector('#sketch canvas').focus()")
+    draw(pad, 1, 200)
+    wait_for_answer(pad)
+    widths = (shown(pad, "[data-is=seen]")[8:20].sum(axis=1)).mean()
+    assert 1.8 < widths < 3.4  # the median of the test digits is 2.2, nine in ten are within 1.6 and 3.4
+
+
+def test_a_fast_stroke_has_no_gaps(pad: Page) -> None:
+    box = pad.locator("#sketch canvas").bounding_box()
+    assert box
+    pad.mouse.move(box["x"] + 30, box["y"] + 50)
+    pad.mouse.down()
+    pad.mouse.move(box["x"] + box["width"] - 30, box["y"] + box["height"] - 50)  # in one step
+    pad.mouse.up()
+    ink = ink_of(pad)
+    along = [ink[round(y), round(x)] for x, y in np.linspace((40, 55), (240, 225), 60)]
+    assert min(along) > 0.9
+
+
+def test_eraser_undo_and_clear(pad: Page) -> None:
+    draw(pad, 1)
+    one = ink_of(pad)
+    assert one.sum() > 1000
+    pad.get_by_role("radio", name="Eraser").check()
+    draw(pad, 7)
+    assert ink_of(pad).sum() < one.sum()
+    pad.get_by_role("button", name="Undo").click()
+    assert np.array_equal(ink_of(pad), one)
+    pad.get_by_role("button", name="Clear").click()
+    assert ink_of(pad).sum() == 0
+    pad.get_by_role("button", name="Undo").click()
+    assert np.array_equal(ink_of(pad), one)
+    pad.get_by_role("button", name="Undo").click()
+    assert ink_of(pad).sum() == 0
+    assert "Draw a digit" in verdict(pad)
+
+
+def test_the_keyboard_draws(pad: Page) -> None:
+    canvas = pad.locator("#sketch canvas")
+    canvas.focus()
+    for key in ["ArrowUp"] * 12 + ["Space"] + ["ArrowDown"] * 24 + ["Space"]:
+        canvas.press(key)
+    wait_for_answer(pad)
+    assert "among the 1s" in verdict(pad)
+    canvas.press("Control+z")
+    assert ink_of(pad).sum() == 0
+
+
+@pytest.mark.parametrize("way", ["file", "paste"])
+def test_a_photo_is_read_dark_on_light(pad: Page, way: str) -> None:
+    if way == "file":
+        picture: Any = {"name": "seven.png", "mimeType": "image/png", "buffer": photo_of_seven()}
+        pad.get_by_label("Open a photo").set_input_files(picture)
+    else:
+        pad.evaluate(
+            """(content) => {
+              const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+              const clipboardData = new DataTransfer();
+              clipboardData.items.add(new File([bytes], 'seven.png', { type: 'image/png' }));
+              document.dispatchEvent(new ClipboardEvent('paste', { clipboardData }));
+            }""",
+            base64.b64encode(photo_of_seven()).decode(),
+        )
+    wait_for_answer(pad)
+    assert "among the 7s" in verdict(pad)
+    assert ink_of(pad)[:20].max() == 0  # the paper is gone
+    pad.get_by_role("button", name="Undo").click()
+    assert ink_of(pad).sum() == 0
+
+
+def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> None:
+    draw(pad, 1)
+    wait_for_answer(pad)
+    before = ink_of(pad)
+    broken: Any = {"name": "seven.png", "mimeType": "image/png", "buffer": b"not a picture"}
+    pad.get_by_label("Open a photo").set_input_files(broken)
+    pad.wait_for_function("document.querySelector('.verdict').innerText.includes('expected PNG or JPEG')")
+    assert np.array_equal(ink_of(pad), before)
+
+
+def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None:
+    draw(pad, 5)
+    wait_for_answer(pad)
+    first = shown(pad, "[data-is=samplePictures]")
+    assert first.shape == (28, 6 * 30 - 2)
+    tiles = [first[:, 30 * index : 30 * index + 28] for index in range(6)]
+    assert all(np.abs(tiles[0] - tile).max() > 0.1 for tile in tiles[1:])
+    pad.get_by_role("button", name="Resample").click()
+    pad.wait_for_timeout(600)
+    assert np.abs(shown(pad, "[data-is=samplePictures]") - first).max() > 0.1
+    pad.get_by_role("button", name="Explore sample 3").click()
+    pad.get_by_role("tab", name="Explore", selected=True).wait_for()
+    assert "from your drawing" in pad.locator(".starts").inner_text()
+
+
+def test_a_sample_is_decoded_instead_of_the_mean(pad: Page) -> None:
+    draw(pad, 5)
+    wait_for_answer(pad)
+    by_mean = pad.locator("#reconstruction img").get_attribute("src")
+    pad.get_by_role("radio", name="a sample").check()
+    pad.wait_for_function("old => document.querySelector('#reconstruction img').src !== old", arg=by_mean)
+
+
+def test_explore_from_here_sets_the_sliders_to_the_mean(pad: Page) -> None:
+    draw(pad, 6)
+    wait_for_answer(pad)
+    titles = [pad.locator(".bar").nth(row).get_attribute("title") or "" for row in range(16)]
+    pad.get_by_role("button", name="Explore from here").click()
+    pad.get_by_role("tab", name="Explore", selected=True).wait_for()
+    for title in titles:
+        found = re.match(r"z(\d+): mean (-?[\d.]+), spread ([\d.]+)", title)
+        assert found
+        value = float(pad.locator(f"#latent-{found[1]}").input_value())
+        assert value == pytest.approx(float(found[2]), abs=0.02)
+    assert pad.locator(".latent .track i:visible").count() == 16
+
+
+def test_without_centring_the_model_sees_the_digit_where_it_is(pad: Page) -> None:
+    draw(pad, 1, 60, (50, 60))
+    wait_for_answer(pad)
+    assert pad.locator(".fitted").is_visible()
+    assert shown(pad, "[data-is=seen]")[:, 10:18].sum() > 20
+    pad.get_by_label("Centre like MNIST").uncheck()
+    pad.wait_for_function("document.querySelector('.fitted').hidden")
+    wait_for_answer(pad)
+    assert shown(pad, "[data-is=seen]")[:, 10:].sum() == 0
+    assert "has not seen many like this" in verdict(pad)
+
+
+def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
+    draw(pad, 3)
+    pad.locator("#sketch").locator("xpath=..").get_by_label("Compare with").select_option("twin")
+    pad.wait_for_function("document.querySelector('.flow').innerText.includes('twin: error 0.')")
+    assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
+
+
+def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
+    assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
+    touch = pad.context.browser.new_page(has_touch=True, viewport={"width": 390, "height": 844})
+    touch.goto(f"{app.url}/?tab=draw")
+    box = touch.locator("#sketch canvas").bounding_box()
+    assert box
+    touch.evaluate("window.scrollTo(0, 0)")
+    session = touch.context.new_cdp_session(touch)
+    path = [(box["x"] + 100, box["y"] + 60 + step * 12) for step in range(14)]
+    for kind, points in [("touchStart", path[:1]), *[("touchMove", [p]) for p in path[1:]], ("touchEnd", [])]:
+        session.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
+    wait_for_answer(touch)
+    assert touch.evaluate("window.scrollY") == 0
+    assert "among the 1s" in verdict(touch)
+    touch.close()

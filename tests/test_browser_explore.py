@@ -1,0 +1,384 @@
+"""Explore as a person would use it: sliders, starts, strips, map, morph, loss, address."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from browser_support import App, open_tab, source_of, wait_for_new_source
+from PIL import Image
+
+from vae_core import load_run
+from vae_core.data import Dataset
+from vae_core.latent_space import LatentMap, slerp
+from vae_core.recording import perform, prepare
+from vae_core.settings import Settings
+from vae_core.usage import decode_latents, reconstruct_image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+DIGIT = "#decoded-digit img"
+PLANE = Settings(epochs=1, limit=64, batch_size=64, latent_dim=2)
+
+
+@pytest.fixture(scope="module")
+def plane(app: App, small_mnist: Path) -> str:
+    """The name of a model of two latents."""
+    for _ in perform(prepare(PLANE, app.runs_dir, "flat", str(small_mnist), alone=False)):
+        pass
+    return "flat"
+
+
+@pytest.fixture
+def reference() -> Any:
+    return load_run("reference")
+
+
+def vector(page: Page) -> np.ndarray:
+    """The sliders' values, z1 first."""
+    count = page.locator(".latent input").count()
+    return np.array(
+        [float(page.locator(f"#latent-{number}").input_value()) for number in range(1, count + 1)]
+    )
+
+
+def wait_for_vector(page: Page, expected: np.ndarray, tolerance: float = 0.011) -> None:
+    page.wait_for_function(
+        "([wanted, tolerance]) => wanted.every((value, index) => Math.abs(Math.max(-3, Math.min(3, value))"
+        " - document.querySelector(`#latent-${index + 1}`)?.value) <= tolerance)",
+        arg=[np.asarray(expected, float).tolist(), tolerance],
+    )
+
+
+def wait_for_address(page: Page, part: str) -> None:
+    page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
+
+
+def shown_pixels(page: Page, selector: str) -> np.ndarray:
+    """What an <img> of 28x28 shows: float (28, 28) in [0, 1]."""
+    values = page.evaluate(
+        """async (selector) => {
+          const picture = document.querySelector(selector);
+          await picture.decode();
+          const context = new OffscreenCanvas(28, 28).getContext('2d');
+          context.drawImage(picture, 0, 0);
+          return Array.from(context.getImageData(0, 0, 28, 28).data).filter((_, i) => i % 4 === 0);
+        }""",
+        selector,
+    )
+    return np.array(values).reshape(28, 28) / 255
+
+
+def test_moving_a_slider_changes_the_digit(page: Page) -> None:
+    before = source_of(page, DIGIT)
+    slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
+    slider.focus()
+    for _ in range(6):
+        slider.press("PageUp")
+    wait_for_new_source(page, DIGIT, before)
+    assert slider.input_value() == "3"
+
+
+def test_random_digit_and_reset(page: Page) -> None:
+    at_zero = source_of(page, DIGIT)
+    page.get_by_role("button", name="Random digit").click()
+    wait_for_new_source(page, DIGIT, at_zero)
+    values = vector(page)
+    assert len(set(values)) > 8
+    assert np.abs(values).max() <= 3
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("([selector, source]) => document.querySelector(selector).src === source",
+                           arg=[DIGIT, at_zero])  # fmt: skip
+
+
+def test_the_sliders_are_in_the_order_of_their_kl(page: Page, reference: Any) -> None:
+    kl = reference.evaluation.kl_per_dimension
+    labels = page.locator(".latent label").all_inner_texts()
+    order = np.argsort(-kl.round(4), kind="stable")
+    assert [label.split()[0] for label in labels] == [f"z{latent + 1}" for latent in order]
+    for label, nats in zip(labels, kl[order], strict=True):
+        if nats < 0.05:
+            assert "unused" in label
+        else:
+            assert float(label.split()[1]) == pytest.approx(nats, abs=0.006)
+
+
+def test_keys_move_finely_and_coarsely_and_a_double_click_resets(page: Page) -> None:
+    slider = page.locator("#latent-6")
+    slider.focus()
+    for key, value in [("ArrowRight", 0.05), ("Shift+ArrowRight", 0.06), ("PageUp", 0.56), ("PageDown", 0.06),
+                       ("ArrowDown", 0.01), ("Home", -3), ("End", 3), ("ArrowRight", 3)]:  # fmt: skip
+        slider.press(key)
+        assert float(slider.input_value()) == pytest.approx(value)
+    assert page.locator("output[for=latent-6]").inner_text() == "3.00"
+    slider.dblclick()
+    assert float(slider.input_value()) == 0
+
+
+def test_digit_buttons_go_to_the_class_means(page: Page, reference: Any) -> None:
+    for digit in (0, 7):
+        page.get_by_role("button", name=f"Mean of class {digit}").click()
+        wait_for_vector(page, reference.evaluation.class_means[digit])
+    page.wait_for_function("selector => document.querySelector(selector).complete", arg=DIGIT)
+    expected = decode_latents(reference.model, reference.evaluation.class_means[7][None].astype(np.float32))[
+        0
+    ]
+    assert np.abs(shown_pixels(page, DIGIT) - expected).max() < 0.02
+
+
+def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
+    page: Page, reference: Any, dataset: Dataset
+) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_function("document.querySelector('.starts').innerText.includes('from test image')")
+    found = re.search(r"test image (\d+), a (\d)", page.locator(".starts").inner_text())
+    assert found
+    index, label = map(int, found.groups())
+    assert dataset.test.labels[index] == label
+    posterior = reconstruct_image(reference.model, dataset.test.images[index] / np.float32(255))
+    wait_for_vector(page, posterior.mean)
+    for latent in (0, 5, 15):
+        mark = page.locator(f"#latent-{latent + 1}").locator("xpath=../i")
+        mean, spread = posterior.mean[latent], np.exp(0.5 * posterior.log_variance[latent])
+        words = mark.get_attribute("title") or ""
+        assert f"mean {mean:.2f}, spread {spread:.2f}" in words.replace("-0.00", "0.00")
+        assert mark.is_visible()
+    page.get_by_role("button", name="Reset").click()
+    assert page.locator(".latent .track i:visible").count() == 0
+
+
+def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
+    page.locator("#latent-12").focus()
+    page.wait_for_function("document.querySelector('#film-strip img').src.includes('rows=12')")
+    size = page.evaluate(
+        "[...document.querySelectorAll('#film-strip img')].map(p => [p.naturalWidth, p.naturalHeight])"
+    )
+    assert size == [[11 * 30 - 2, 28]]
+    page.locator("#film-strip").get_by_role("button", name="z12 at 1.8").click()
+    assert float(page.locator("#latent-12").input_value()) == pytest.approx(1.8)
+    assert page.locator("#film-strip button[aria-pressed=true]").get_attribute("aria-label") == "z12 at 1.8"
+
+
+def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, reference: Any) -> None:
+    page.get_by_role("button", name="Whole map").click()
+    page.wait_for_function("document.querySelector('#whole-map img').naturalWidth > 1")
+    tiles = page.locator("#whole-map button")
+    assert tiles.count() == 16 * 11
+    most_used, second = (-reference.evaluation.kl_per_dimension).argsort()[:2] + 1
+    tiles.first.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    assert float(page.locator(f"#latent-{second}").input_value()) == pytest.approx(-1.8)
+    assert float(page.locator(f"#latent-{most_used}").input_value()) == 0
+
+
+def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: Any) -> None:
+    ends = reference.evaluation.class_means[[3, 8]].astype(float)
+    for name, digit in (("A", 3), ("B", 8)):
+        page.get_by_role("button", name=f"Mean of class {digit}").click()
+        page.get_by_role("button", name=f"Pin {name}").click()
+    page.get_by_role("slider", name="From A to B").fill("0.3")
+    wait_for_vector(page, slerp(ends[0], ends[1], np.array([0.3]))[0])
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('#morph-at').value > 0.6")
+    page.get_by_role("button", name="Pause").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download GIF").click()
+    with Image.open(download.value.path()) as animation:
+        assert animation.format == "GIF"
+        assert animation.n_frames == 46
+        assert animation.size == (224, 224)
+
+
+def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, reference: Any) -> None:
+    page.wait_for_selector("#latent-map .map-here", state="attached")
+    points = page.evaluate(
+        "document.querySelector('#latent-map .js-plotly-plot').data.map(t => [t.name, t.x.length, t.type])"
+    )
+    labels = reference.evaluation.labels
+    assert {int(name): count for name, count, _ in points} == {
+        digit: int((labels == digit).sum()) for digit in range(10)
+    }
+    plane = LatentMap.fit(reference.evaluation.means)
+    percents = [f"{share:.0%}".replace("%", " %") for share in plane.shares]
+    assert all(percent in page.locator(".map-panel").inner_text() for percent in percents)
+
+    here = "['cx', 'cy'].map(name => +document.querySelector('.map-here').getAttribute(name))"
+    before = page.evaluate(here)
+    page.get_by_role("button", name="Mean of class 0").click()
+    page.wait_for_function(f"JSON.stringify({here}) !== '{before}'.replaceAll(' ', '')")
+    x, y = page.evaluate(here)
+    place = plane.to_plane(reference.evaluation.class_means[:1])[0]
+    shown = page.evaluate(
+        "(() => { const plot = document.querySelector('#latent-map .js-plotly-plot'), l = plot._fullLayout;"
+        " return [...l.xaxis.range, ...l.yaxis.range, plot.clientWidth, plot.clientHeight]; })()"
+    )
+    left, right, bottom, top, width, height = shown
+    assert left + x / width * (right - left) == pytest.approx(place[0], abs=0.02)
+    assert top - y / height * (top - bottom) == pytest.approx(place[1], abs=0.02)
+
+
+def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, reference: Any) -> None:
+    page.wait_for_selector("#latent-map .map-here", state="attached")
+    surface = page.locator(".map-surface")
+    surface.scroll_into_view_if_needed()
+    box = surface.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.3)
+    page.wait_for_function("document.querySelector('.map-preview img').naturalWidth === 28")
+    z = parse_qs(urlsplit(source_of(page, ".map-preview img")).query)["z"][0]
+    page.mouse.down()
+    page.mouse.up()
+    wait_for_vector(page, np.array([float(value) for value in z.split(",")]))
+    plane = LatentMap.fit(reference.evaluation.means)
+    place = plane.to_plane(np.array([[float(value) for value in z.split(",")]]))
+    assert plane.from_plane(place)[0] == pytest.approx([float(value) for value in z.split(",")], abs=2e-3)
+    surface.focus()
+    before = vector(page)
+    page.keyboard.press("ArrowUp")
+    wait_for_vector(page, before + 0.1 * plane.axes[1], tolerance=0.02)
+
+
+def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
+    page.wait_for_selector("#latent-map .map-here", state="attached")
+    page.locator(".map-classes button", has_text="4").click()
+    plot = "document.querySelector('#latent-map .js-plotly-plot')"
+    page.wait_for_function(f"{plot}.data.find(trace => trace.name === '4').visible === false")
+    span = f"(([left, right]) => right - left)({plot}._fullLayout.xaxis.range)"
+    wide = page.evaluate(span)
+    page.get_by_role("button", name="Zoom in on the current vector").click()
+    page.wait_for_function(f"{span} < {wide} * 0.7")
+    page.get_by_role("button", name="All", exact=True).click()
+    page.wait_for_function(f"Math.abs({span} - {wide}) < 0.01")
+
+
+def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App, plane: str) -> None:
+    page.goto(f"{app.url}/?model={plane}&z=0.5,-1")
+    page.wait_for_selector("#latent-map .imagelayer image", state="attached")
+    behind = page.evaluate("document.querySelector('#latent-map .js-plotly-plot').layout.images[0].source")
+    assert f"/runs/{plane}/manifold.png" in behind
+    assert "The latent plane itself" in page.locator(".map-panel").inner_text()
+    assert vector(page).tolist() == [0.5, -1]
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".map-spread", state="attached")
+
+
+def test_a_second_model_stands_beside_the_first(page: Page, app: App, plane: str, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
+    choice = page.locator(".explore-digit").get_by_label("Compare with")
+    choice.select_option("twin")
+    second = ".digits figure:nth-child(2) img"
+    page.wait_for_function(
+        "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
+    )
+    page.get_by_role("button", name="Mean of class 2").click()
+    page.wait_for_function(
+        "second => new URL(document.querySelector(second).src).searchParams.get('z')"
+        " === new URL(document.querySelector('#decoded-digit img').src).searchParams.get('z')",
+        arg=second,
+    )
+    choice.select_option(plane)
+    page.wait_for_function("document.querySelector('.digits').innerText.includes('has 2 latents')")
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_function("document.querySelector('.digits').innerText.includes('same picture')")
+    wait_for_address(page, f"with={plane}")
+
+
+def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:
+    page.get_by_role("button", name="Take a test digit").click()
+    panel = page.locator("#loss-panel")
+    page.wait_for_function("document.querySelector('#loss-panel').innerText.includes('ELBO')")
+    page.wait_for_timeout(500)
+
+    def numbers() -> tuple[float, ...]:
+        return tuple(float(text.split()[0]) for text in panel.locator("dd").all_inner_texts())
+
+    found = re.search(r"test image (\d+)", page.locator(".starts").inner_text())
+    assert found
+    image = dataset.test.images[int(found[1])] / 255
+    model = load_run("reference").model
+    posterior = reconstruct_image(model, image.astype(np.float32))
+    for _ in range(2):
+        z = vector(page)
+        decoded = decode_latents(model, z[None].astype(np.float32))[0]
+        deviation = np.exp(0.5 * posterior.log_variance)
+        squared = 0.5 * np.square(decoded - image).sum()
+        kl = 0.5 * (z**2 + deviation**2 - 1 - 2 * np.log(deviation)).sum()
+        assert numbers() == pytest.approx((squared, kl, squared + kl), abs=0.12)
+        assert f"{squared / 392:.3f}"[:4] in panel.inner_text()
+        page.locator("#latent-6").fill("2.5")
+        page.wait_for_timeout(700)
+
+
+def test_the_address_shares_the_vector_and_the_back_button_works(
+    page: Page, app: App, browser: Browser
+) -> None:
+    page.get_by_role("button", name="Mean of class 1").click()
+    wait_for_address(page, "z=")
+    first, at = vector(page), page.url
+    page.get_by_role("button", name="Mean of class 5").click()
+    page.wait_for_function("old => location.href !== old", arg=at)
+    open_tab(page, "Generate")
+    wait_for_address(page, "tab=generate")
+    page.go_back()
+    page.get_by_role("tab", name="Explore", selected=True).wait_for()
+    page.go_back()
+    wait_for_vector(page, first)
+
+    other = browser.new_page()
+    other.goto(at)
+    other.wait_for_selector(DIGIT + "[src]")
+    wait_for_vector(other, first)
+    other.close()
+
+
+def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    wait_for_address(page, "z=")
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("!location.search.includes('z=')")
+    page.go_back()
+    page.wait_for_selector(".latent .track i:visible")
+    assert "from test image" in page.locator(".starts").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("search", "problem"),
+    [
+        ("?model=nope", 'no model "nope" here'),
+        ("?z=1,2", "expected 16 numbers"),
+        ("?z=a,b", "expected 16 numbers"),
+    ],
+)
+def test_an_address_that_cannot_be_followed_is_said(page: Page, app: App, search: str, problem: str) -> None:
+    page.goto(f"{app.url}/{search}")
+    alert = page.locator("#studio-title [role=alert]")
+    alert.wait_for()
+    assert problem in alert.inner_text()
+    assert "reference" in page.get_by_label("Model").input_value()
+
+
+def test_help_is_folded_away_and_needs_no_other_host(page: Page) -> None:
+    assert not page.locator(".help math").first.is_visible()
+    page.get_by_text("What does KL cost?").click()
+    assert page.locator(".help details[open] math").first.is_visible()
+    assert "Kingma and M. Welling" in page.locator(".help").inner_text()
+
+
+def test_on_a_phone_the_digit_stays_in_sight_and_all_tabs_fit(browser: Browser, app: App) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(app.url)
+    page.wait_for_selector(DIGIT + "[src]")
+    assert sum(tab.is_visible() for tab in page.get_by_role("tab").all()) == 5
+    page.locator("#latent-15").scroll_into_view_if_needed()
+    box = page.locator(DIGIT).first.bounding_box()
+    assert box
+    assert -5 <= box["y"] < 300
+    page.close()

@@ -1,0 +1,114 @@
+"""Generate as a person would use it: the grid, its classes, its neighbours, its downloads, its walks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from browser_support import open_tab, source_of, wait_for_new_source
+from PIL import Image
+
+from vae_core import load_run
+from vae_core.data import Dataset
+from vae_core.latent_space import ClassGaussians
+from vae_core.usage import decode_latents, nearest_image, sample_latents
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+GRID = "#generated-grid img"
+
+
+@pytest.fixture
+def grid(page: Page) -> Page:
+    """The page with the generated images open."""
+    open_tab(page, "Generate")
+    page.wait_for_function("selector => document.querySelector(selector)?.naturalWidth > 1", arg=GRID)
+    return page
+
+
+def generate(page: Page) -> None:
+    before = source_of(page, GRID)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait_for_new_source(page, GRID, before)
+
+
+def set_number(page: Page, label: str, value: str) -> None:
+    field = page.get_by_label(label).first
+    field.fill(value)
+    field.press("Tab")
+
+
+def test_a_grid_is_made_and_downloaded_at_its_size(grid: Page) -> None:
+    set_number(grid, "Seed", "7")
+    generate(grid)
+    assert grid.evaluate("document.querySelector('#generated-grid img').naturalWidth") == 8 * 30 - 2
+    grid.get_by_label("Size of the download").select_option("3")
+    with grid.expect_download() as download:
+        grid.get_by_role("link", name="Download PNG").click()
+    assert download.value.suggested_filename == "generated-64-seed-7.png"
+    with Image.open(Path(download.value.path())) as picture:
+        assert picture.size == (3 * 238, 3 * 238)
+
+
+def test_count_and_temperature(grid: Page) -> None:
+    set_number(grid, "number input for Count", "5")
+    set_number(grid, "number input for Temperature", "0")
+    generate(grid)
+    assert grid.locator("#generated-grid button").count() == 5
+    with grid.expect_download() as download:
+        grid.get_by_role("link", name="Download PNG").click()
+    with Image.open(Path(download.value.path())) as picture:
+        tiles = np.asarray(picture.convert("L").resize((88, 58), Image.Resampling.NEAREST))
+    assert np.array_equal(tiles[:28, :28], tiles[:28, 30:58])  # without noise all are the same
+
+
+def test_one_class_alone(grid: Page) -> None:
+    grid.get_by_label("Class", exact=True).click()
+    grid.locator("li[role=option]", has_text="3").click()
+    generate(grid)
+    assert "label=3" in source_of(grid, GRID)
+    assert "all from class 3" in grid.locator("#generated-panel").inner_text()
+    reference = load_run("reference")
+    evaluation = reference.evaluation
+    assert evaluation is not None
+    classes = ClassGaussians.fit(evaluation.means, evaluation.labels)
+    z = sample_latents(16, 64, 0, classes=classes, label=3)
+    grid.get_by_role("button", name="Generated image 10", exact=True).click()
+    grid.get_by_role("button", name="Explore from here").click()
+    grid.get_by_role("tab", name="Explore", selected=True).wait_for()
+    values = [float(grid.locator(f"#latent-{number}").input_value()) for number in range(1, 17)]
+    assert values == pytest.approx(np.clip(z[9], -3, 3).tolist(), abs=0.011)
+
+
+def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, dataset: Dataset) -> None:
+    grid.get_by_role("button", name="Generated image 12", exact=True).click()
+    grid.wait_for_function("document.querySelector('#invention').innerText.includes('nearest')")
+    grid.locator("#invention img").first.wait_for()
+    model = load_run("reference").model
+    image = decode_latents(model, sample_latents(16, 64, 0)[11:12])[0]
+    nearest = nearest_image(image, dataset.train.images)
+    words = grid.locator("#invention").inner_text()
+    said = re.search(r"a (\d), is nearest: they differ by (0\.\d+)", words)
+    assert said
+    assert int(said[1]) == dataset.train.labels[nearest.index]
+    assert float(said[2]) == pytest.approx(nearest.error, abs=1e-4)
+    assert "Of 700 training images" in words
+    assert grid.locator("#generated-grid button[aria-pressed=true]").count() == 1
+
+
+def test_a_walk_is_shown_and_taken_along(grid: Page) -> None:
+    grid.get_by_role("button", name="Start a walk").click()
+    grid.wait_for_function("document.querySelector('#walk img').naturalWidth === 224")
+    for kind in ("GIF", "WebP"):
+        with grid.expect_download() as download:
+            grid.get_by_role("link", name=kind, exact=True).click()
+        with Image.open(download.value.path()) as animation:
+            assert animation.format == kind.upper()
+            assert animation.n_frames > 60
+    before = source_of(grid, "#walk img")
+    grid.get_by_role("button", name="Another walk").click()
+    wait_for_new_source(grid, "#walk img", before)
