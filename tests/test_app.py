@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 from browser_support import REPOSITORY, App
-from PIL import Image
+from PIL import Image, ImageOps, ImageSequence
+
+from vae_core import load_run
+from vae_core.data import Dataset
+from vae_core.latent_space import LatentMap
+from vae_core.pictures import to_grey
+from vae_core.usage import decode_latents, reconstruct_image
+
+ZEROS = ",".join(["0"] * 16)
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +53,17 @@ def drawn_one() -> Image.Image:
     return Image.fromarray(ink)
 
 
-def test_decode_route_answers_the_models_own_picture(app: App) -> None:
-    from vae_core import load_run
-    from vae_core.pictures import to_grey
-    from vae_core.usage import decode_latents
+def decoded(z: np.ndarray, run: str = "reference") -> np.ndarray:
+    """What a shipped model decodes: int (28, 28), 0 to 255."""
+    images = decode_latents(load_run(run).model, z[None].astype(np.float32))
+    return to_grey(images)[0].astype(int)
 
+
+def test_decode_route_answers_the_models_own_picture(app: App) -> None:
     z = np.linspace(-1, 1, 16).astype(np.float32).round(3)
     status, content = get(app, "runs/reference/decode.png?z=" + ",".join(map(str, z)))
     assert status == 200
-    expected = to_grey(decode_latents(load_run(REPOSITORY / "checkpoints/reference").model, z[None]))[0]
-    assert np.abs(picture(content).astype(int) - expected).max() <= 1
+    assert np.abs(picture(content) - decoded(z)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -108,7 +118,122 @@ def test_generated_route_depends_on_the_seed_alone(app: App) -> None:
     other = get(app, "runs/reference/generated.png?count=10&seed=4")[1]
     assert first == again != other
     assert picture(first).shape == (3 * 30 - 2, 4 * 30 - 2)
-    assert get(app, "runs/reference/generated.png?count=401")[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("generated.png?count=401", "count: .*less than or equal to 400"),
+        ("generated.png?count=x", "count: .*integer"),
+        ("generated.png?seed=-1", "seed: .*greater than or equal to 0"),
+        ("generated.png?temperature=nan", "temperature: "),
+        ("generated.png?label=12", "knows no class 12; it knows 0, 1, 2"),
+        ("generated/64?count=64", "no image 64 of 64; expected 0 to 63"),
+        ("walk.avi", "kind: "),
+        (f"morph.gif?a={ZEROS}&b=1,2", "expected 16 numbers"),
+        (f"traversal.png?z={ZEROS}&rows=17", "expected latents from 1 to 16"),
+        (f"traversal.png?z={ZEROS}&rows=0", "expected latents from 1 to 16"),
+        (f"traversal.png?z={ZEROS}&rows=one", "expected latents from 1 to 16"),
+        (f"traversal.png?z={ZEROS}", "rows: Field required"),
+        ("manifold.png?left=-3&right=3&bottom=-3&top=3&columns=41", "columns: "),
+        ("manifold.png?left=-3&right=inf&bottom=-3&top=3", "right: "),
+        ("test-images/205", "no test image 205; expected 0 to 204"),
+        ("test-images/-1", "no test image -1"),
+    ],
+)
+def test_a_mistake_in_an_address_is_said(app: App, path: str, expected: str) -> None:
+    status, content = get(app, f"runs/reference/{path}")
+    assert status == 400
+    assert re.search(expected, json.loads(content)["error"])
+
+
+def test_traversals_are_the_decoded_vectors_row_by_row(app: App) -> None:
+    z = np.linspace(-1, 1, 16).round(3)
+    shown = picture(get(app, f"runs/reference/traversal.png?z={','.join(map(str, z))}&rows=6,2")[1])
+    assert shown.shape == (2 * 30 - 2, 11 * 30 - 2)
+    for row, latent in enumerate((5, 1)):
+        for column in (0, 7):
+            moved = z.copy()
+            moved[latent] = -3 + 0.6 * column
+            tile = shown[30 * row : 30 * row + 28, 30 * column : 30 * column + 28]
+            assert np.abs(tile - decoded(moved)).max() <= 1
+
+
+def test_a_morph_goes_there_and_back(app: App) -> None:
+    a, b = np.eye(16)[0] * 2, np.eye(16)[5] * 2
+    path = f"runs/reference/morph.gif?a={','.join(map(str, a))}&b={','.join(map(str, b))}&scale=1"
+    with Image.open(io.BytesIO(get(app, path)[1])) as animation:
+        frames = [np.asarray(frame.convert("L")).astype(int) for frame in ImageSequence.Iterator(animation)]
+    assert len(frames) == 46
+    assert np.abs(frames[0] - decoded(a)).max() <= 1
+    assert np.abs(frames[23] - decoded(b)).max() <= 1
+    assert np.abs(frames[1] - frames[45]).max() == 0
+
+
+def test_the_map_has_every_test_image_in_its_place(app: App) -> None:
+    evaluation = load_run("reference").evaluation
+    assert evaluation is not None
+    answer = json.loads(get(app, "runs/reference/map.json")[1])
+    places = LatentMap.fit(evaluation.means).to_plane(evaluation.means)
+    assert np.abs(np.array([answer["x"], answer["y"]]).T - places).max() < 1e-3
+    assert answer["labels"] == evaluation.labels.tolist()
+    z = np.array(answer["centre"]) + np.array([1.5, -0.5]) @ np.array(answer["axes"])
+    area = "left=1.4&right=1.6&bottom=-0.6&top=-0.4&columns=1&rows=1"
+    assert np.abs(picture(get(app, f"runs/reference/manifold.png?{area}")[1]) - decoded(z)).max() <= 1
+
+
+def test_the_manifold_lies_as_the_map_does(app: App) -> None:
+    shown = picture(get(app, "runs/plane/manifold.png?left=-2&right=2&bottom=-3&top=3&columns=2&rows=3")[1])
+    assert shown.shape == (3 * 28, 2 * 28)
+    for row, y in enumerate((2, 0, -2)):
+        for column, x in enumerate((-1, 1)):
+            tile = shown[28 * row : 28 * row + 28, 28 * column : 28 * column + 28]
+            assert np.abs(tile - decoded(np.array([x, y]), "plane")).max() <= 1
+
+
+def test_a_test_image_is_answered_with_what_the_model_makes_of_it(app: App, dataset: Dataset) -> None:
+    answer = json.loads(get(app, "runs/reference/test-images/3?seed=1")[1])
+    image = dataset.test.images[3] / np.float32(255)
+    result = reconstruct_image(load_run("reference").model, image)
+    assert answer["label"] == dataset.test.labels[3]
+    assert answer["mean"] == pytest.approx(result.mean.tolist(), abs=1e-3)
+    assert answer["error"] == pytest.approx(result.error, rel=1e-3)
+    assert answer["nearest"][0]["label"] == answer["label"]
+    assert np.array(answer["samples"]["z"]).shape == (6, 16)
+    by_sample = json.loads(get(app, "runs/reference/test-images/3?seed=1&sampled=true")[1])
+    assert by_sample["z"] != by_sample["mean"] == answer["mean"]
+    assert json.loads(get(app, "test-images")[1])["count"] == 205
+
+
+def test_without_centring_a_picture_is_read_as_it_lies(app: App, dataset: Dataset) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(dataset.test.images[3]).save(buffer, "PNG")
+    answer = json.loads(get(app, "runs/reference/sketch?centre=false", buffer.getvalue())[1])
+    same = json.loads(get(app, "runs/reference/test-images/3")[1])
+    assert answer["mean"] == same["mean"]
+    assert answer["reconstruction"] == same["reconstruction"]
+
+
+def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:
+    buffer = io.BytesIO()
+    ImageOps.invert(drawn_one()).save(buffer, "PNG")  # dark on light, higher than wide
+    status, content = get(app, "ink.png", buffer.getvalue())
+    ink = picture(content)
+    assert status == 200
+    assert ink.shape == (280, 280)
+    assert ink[60:220, 132:148].min() > 200
+    assert ink[:, :120].max() == 0
+    status, content = get(app, "ink.png", b"not a picture")
+    assert status == 400
+    assert "expected PNG or JPEG" in json.loads(content)["error"]
+
+
+def test_one_generated_image_is_the_tile_of_the_grid(app: App, dataset: Dataset) -> None:
+    grid = picture(get(app, "runs/plane/generated.png?count=5&seed=2&temperature=0.5")[1])
+    answer = json.loads(get(app, "runs/plane/generated/4?count=5&seed=2&temperature=0.5")[1])
+    assert np.abs(grid[30:58, 30:58] - decoded(np.array(answer["z"]), "plane")).max() <= 1
+    assert answer["images"] == len(dataset.train)
+    assert answer["nearest"]["label"] == dataset.train.labels[answer["nearest"]["index"]]
 
 
 def test_histogram_counts_every_test_image(app: App) -> None:

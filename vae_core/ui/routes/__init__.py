@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -35,3 +36,8 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     @app.exception_handler(VAEStudioError)
     def explain(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 404 if isinstance(error, RunError) else 400)
+
+    @app.exception_handler(RequestValidationError)
+    def explain_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
