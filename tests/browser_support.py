@@ -117,3 +117,10 @@ def wait_for_state(page: Page, *words: str) -> None:
         "words => words.includes(document.querySelector('#training-status .state strong').innerText)",
         arg=list(words),
     )
+
+
+def compare_with(page: Page, run: str) -> None:
+    """Chooses the second model in the tab that is open, as soon as it is offered there."""
+    choice = page.locator(".compare-choice:visible")
+    choice.locator("summary").click()
+    choice.get_by_role("button", name=run, exact=True).click()

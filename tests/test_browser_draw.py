@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser_support import App, open_tab
+from browser_support import App, compare_with, open_tab
 from digit_strokes import STROKES
 from PIL import Image, ImageDraw
 
@@ -260,7 +260,7 @@ def test_without_centring_the_model_sees_the_digit_where_it_is(pad: Page) -> Non
 def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
     draw(pad, 3)
-    pad.locator("#sketch").locator("xpath=..").get_by_label("Compare with").select_option("twin")
+    compare_with(pad, "twin")
     pad.wait_for_function("document.querySelector('.flow').innerText.includes('twin: error 0.')")
     assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
 

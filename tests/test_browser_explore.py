@@ -10,29 +10,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_support import App, open_tab, source_of, wait_for_new_source
+from browser_support import App, compare_with, open_tab, source_of, wait_for_new_source
 from PIL import Image
 
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.latent_space import LatentMap, slerp
-from vae_core.recording import perform, prepare
-from vae_core.settings import Settings
 from vae_core.usage import decode_latents, reconstruct_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 DIGIT = "#decoded-digit img"
-PLANE = Settings(epochs=1, limit=64, batch_size=64, latent_dim=2)
-
-
-@pytest.fixture(scope="module")
-def plane(app: App, small_mnist: Path) -> str:
-    """The name of a model of two latents."""
-    for _ in perform(prepare(PLANE, app.runs_dir, "flat", str(small_mnist), alone=False)):
-        pass
-    return "flat"
 
 
 @pytest.fixture
@@ -258,21 +247,20 @@ def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
     page.wait_for_function(f"Math.abs({span} - {wide}) < 0.01")
 
 
-def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App, plane: str) -> None:
-    page.goto(f"{app.url}/?model={plane}&z=0.5,-1")
+def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App) -> None:
+    page.goto(f"{app.url}/?model=plane&z=0.5,-1")
     page.wait_for_selector("#latent-map .imagelayer image", state="attached")
     behind = page.evaluate("document.querySelector('#latent-map .js-plotly-plot').layout.images[0].source")
-    assert f"/runs/{plane}/manifold.png" in behind
+    assert "/runs/plane/manifold.png" in behind
     assert "The latent plane itself" in page.locator(".map-panel").inner_text()
     assert vector(page).tolist() == [0.5, -1]
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_selector(".map-spread", state="attached")
 
 
-def test_a_second_model_stands_beside_the_first(page: Page, app: App, plane: str, tiny_run: Path) -> None:
+def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
-    choice = page.locator(".explore-digit").get_by_label("Compare with")
-    choice.select_option("twin")
+    compare_with(page, "twin")
     second = ".digits figure:nth-child(2) img"
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
@@ -283,11 +271,24 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, plane: str
         " === new URL(document.querySelector('#decoded-digit img').src).searchParams.get('z')",
         arg=second,
     )
-    choice.select_option(plane)
+    compare_with(page, "plane")
     page.wait_for_function("document.querySelector('.digits').innerText.includes('has 2 latents')")
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_function("document.querySelector('.digits').innerText.includes('same picture')")
-    wait_for_address(page, f"with={plane}")
+    wait_for_address(page, "with=plane")
+
+
+def test_another_model_reads_the_same_picture_again(page: Page, dataset: Dataset) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    found = re.search(r"test image (\d+)", page.locator(".starts").inner_text())
+    assert found
+    image = dataset.test.images[int(found[1])] / np.float32(255)
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name=re.compile("plane")).click()
+    page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    wait_for_vector(page, reconstruct_image(load_run("plane").model, image).mean)
+    assert page.locator(".latent .track i:visible").count() == 2
 
 
 def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:

@@ -31,12 +31,12 @@ onModel((chosen) => {
 });
 
 export function mount(element) {
-  const { choice } = named(element);
+  const { chosen, choices } = named(element);
   let known = [];
   const fill = () => {
     const others = known.filter((run) => run !== model()?.run);
-    choice.replaceChildren(new Option("nothing", ""), ...others.map((run) => new Option(run, run)));
-    choice.value = card?.run ?? "";
+    chosen.textContent = card?.run ?? "nothing";
+    choices.replaceChildren(...["", ...others].map(choiceOf));
     element.hidden = others.length === 0;
   };
   onRuns((runs) => {
@@ -45,5 +45,19 @@ export function mount(element) {
   });
   onModel(fill);
   onOther(fill);
-  choice.addEventListener("change", () => compareWith(choice.value));
+}
+
+function choiceOf(run) {
+  const choice = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "text-button";
+  button.textContent = run || "nothing";
+  button.setAttribute("aria-pressed", run === (card?.run ?? ""));
+  button.addEventListener("click", () => {
+    button.closest("details").open = false;
+    compareWith(run);
+  });
+  choice.append(button);
+  return choice;
 }

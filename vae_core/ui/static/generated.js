@@ -3,6 +3,7 @@
 import { Tiles } from "./tiles.js";
 import { modelAddress, named, onModel } from "./studio.js";
 
+const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
 let parts = null;
 let tiles = null;
@@ -27,7 +28,6 @@ export function mount(element) {
 
 /** Button "Generate". */
 export function generate(seed, count, temperature, label) {
-  const within = (value, low, high) => Math.max(low, Math.min(high, value));
   wanted = {
     seed: Math.max(0, Math.round(seed ?? 0)),
     count: within(Math.round(count ?? 64), 1, 400),
@@ -66,6 +66,8 @@ async function show() {
 }
 
 function offerDownload() {
-  parts.download.href = modelAddress("generated.png", { ...parameters(), scale: parts.scale.value });
+  const scale = within(Math.round(Number(parts.scale.value)) || 1, 1, 8);
+  parts.scale.value = scale;
+  parts.download.href = modelAddress("generated.png", { ...parameters(), scale });
   parts.download.download = `generated-${wanted.count}-seed-${wanted.seed}.png`;
 }
