@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -103,11 +104,14 @@ def wait_for_new_source(page: Page, selector: str, old: str) -> None:
 
 def set_field(page: Page, label: str, value: str) -> None:
     """Fills a field under Advanced as a person does: it is there, then it is written to."""
+    from playwright.sync_api import TimeoutError
+
     field = page.get_by_label(label)
-    if not field.is_visible():
+    while not field.is_visible():
         page.get_by_role("button", name="Advanced").click()
-        field.wait_for()
-        page.wait_for_timeout(300)
+        with contextlib.suppress(TimeoutError):  # a click on a page that is still coming to life is lost
+            field.wait_for(timeout=5000)
+            page.wait_for_timeout(300)
     field.fill(value)
     field.press("Tab")
 

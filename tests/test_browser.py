@@ -257,13 +257,18 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
 ) -> None:
     environment = os.environ | {"MNIST_DIR": str(small_mnist)}
     first = App(tmp_path / "runs", environment)
-    page = browser.new_page()
-    page.goto(first.url)
-    open_tab(page, "Train")
-    set_field(page, "Batch size", "8")
-    page.get_by_role("button", name="Start training").click()
-    wait_for_state(page, "Training")
-    page.close()
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(first.url)
+        open_tab(page, "Train")
+        set_field(page, "Batch size", "8")
+        page.get_by_role("button", name="Start training").click()
+        wait_for_state(page, "Training")
+        page.close()
+    except BaseException:
+        first.end()
+        raise
     first.process.kill()
     first.process.wait()
 
@@ -271,6 +276,7 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
     try:
         pages = [browser.new_page() for _ in range(2)]
         for page in pages:
+            page.set_default_timeout(60_000)
             page.goto(second.url)
             open_tab(page, "Train")
             wait_for_state(page, "Training")
