@@ -25,12 +25,12 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/runs/{run}/decode.png")
-    def decode(run: str, z: Vector, scale: Scale = 1) -> Response:
+    def decode(run: str, z: Vector) -> Response:
         from vae_core.usage import decode_latents
 
         loaded = studio.load(run)
         images = decode_latents(loaded.model, latents(loaded, z)[None])
-        return picture(png_bytes(to_grey(images)[0], scale))
+        return picture(png_bytes(to_grey(images)[0]))
 
     @routes.get("/runs/{run}/traversal.png")
     def traversal(

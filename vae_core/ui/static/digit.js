@@ -7,6 +7,7 @@ import { EMPTY, Latest, ask, modelAddress, named, tellProblem, written } from ".
 
 const listeners = [];
 let shown = null;
+let hasFailed = false;
 
 /** Calls the listener with the <img> of the decoded digit whenever another one is painted. */
 export function onDigit(listener) {
@@ -21,13 +22,16 @@ export function mount(element) {
     try {
       await parts.picture.decode();
     } catch {
+      hasFailed = true;
       tellProblem("The digit could not be decoded: the app does not answer, or the model is gone.");
       return;
     }
+    if (hasFailed) tellProblem(null);
+    hasFailed = false;
     shown = parts.picture;
     for (const listener of listeners) listener(shown);
   });
-  const showOther = new Latest(() => compare(parts));
+  const showOther = new Latest(() => compare(parts).catch((error) => tellProblem(error.message)));
   onVector((z) => {
     show.submit(z);
     showOther.submit();

@@ -20,8 +20,8 @@ export function mount(element) {
   parts = named(element);
   tiles = new Tiles(parts.tiles, { words: (index) => `Generated image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);
-  onModel(() => {
-    wanted = { ...wanted, label: "" };
+  onModel((card) => {
+    if (!(wanted.label in card.class_means)) wanted = { ...wanted, label: "" };
     show();
   });
 }

@@ -10,14 +10,8 @@ let origin = null;
 let openExplore = () => {};
 
 onModel(async (card) => {
-  const fitting = z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0);
-  if (!origin) return setVector(fitting);
-  try {
-    await readAgain(card);
-  } catch (error) {
-    setVector(fitting, null);
-    tellProblem(error.message);
-  }
+  setVector(z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0));
+  if (origin) await readAgain(origin).catch((error) => tellProblem(error.message));
 });
 
 export const vector = () => z;
@@ -68,9 +62,10 @@ export function slerp(start, end, at) {
 }
 
 /** The picture the vector came from means another vector to another model. */
-async function readAgain(card) {
-  const picture = await (await fetch(origin.picture)).blob();
-  const answer = await ask(modelAddress("sketch", { centre: false }), { method: "POST", body: picture });
+async function readAgain(from) {
+  const body = await (await fetch(from.picture)).blob();
+  const answer = await ask(modelAddress("sketch", { centre: false }), { method: "POST", body });
+  if (origin !== from) return; // meanwhile the visitor has gone elsewhere
   if (answer.empty) throw new Error(answer.message);
-  setVector(answer.mean, { ...origin, mean: answer.mean, deviation: answer.deviation });
+  setVector(answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
 }

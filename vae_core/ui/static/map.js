@@ -4,12 +4,13 @@
 
 import { onVector, setVector, vector } from "./latent.js";
 import { draw } from "./plots.js";
-import { Latest, ask, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, written } from "./studio.js";
 
 const COLOURS = ["#cc6677", "#5b5bd6", "#ddaa33", "#117733", "#56b4e9", "#882255", "#44aa99", "#999933", "#aa4499", "#8d99ae"];
 const STEP = 0.1;
 const ZOOM = 1.6;
 const TILES = 18;
+const RESTED_MILLISECONDS = 150;
 const SVG = "http://www.w3.org/2000/svg";
 
 export const colourOf = (label) => COLOURS[label % COLOURS.length];
@@ -19,6 +20,7 @@ let map = null; // what the server says of the chosen model: places, labels, cen
 let place = [0, 0]; // of the current vector
 let origin = null;
 let range = null; // {x: [left, right], y: [bottom, top]} as wanted; Plotly may widen it to keep the proportions
+let drawnWidth = 0;
 const hidden = new Set();
 
 export function mount(element) {
@@ -34,6 +36,8 @@ export function mount(element) {
   });
   listenToPointer(parts.surface);
   listenToKeys(parts.surface);
+  const drawAgain = () => map && isShown(element) && parts.plot.clientWidth !== drawnWidth && look(range);
+  new ResizeObserver(afterwards(drawAgain, RESTED_MILLISECONDS)).observe(parts.plot);
   parts.closer.addEventListener("click", () => zoom(1 / ZOOM));
   parts.farther.addEventListener("click", () => zoom(ZOOM));
   parts.all.addEventListener("click", () => look(whole()));
@@ -41,7 +45,9 @@ export function mount(element) {
 }
 
 async function load() {
+  const card = model();
   const loaded = await ask(modelAddress("map.json"));
+  if (model() !== card) return; // another model has been chosen meanwhile
   map = loaded;
   hidden.clear();
   parts.behind.checked = loaded.axes[0].length <= 2;
@@ -82,6 +88,7 @@ function zoom(factor) {
 async function look(wanted) {
   range = wanted;
   const size = parts.plot.parentElement.clientWidth;
+  drawnWidth = size;
   const height = Math.round(Math.min(size, 460));
   const axis = { showgrid: false, showticklabels: false, ticks: "", zeroline: true };
   await draw(parts.plot, traces(), {
@@ -94,6 +101,7 @@ async function look(wanted) {
     yaxis: { ...axis, range: [...range.y] },
     images: [],
   }, { staticPlot: true });
+  if (!map) return;
   const shown = shownRange();
   if (parts.behind.checked) {
     const images = [
@@ -103,6 +111,7 @@ async function look(wanted) {
       },
     ];
     await window.Plotly.relayout(parts.plot, { images });
+    if (!map) return;
   }
   drawLabels();
   mark(vector());

@@ -84,8 +84,10 @@ function keep() {
 
 function listenToPointer() {
   let last = null;
+  let pointer = null; // a second finger does not draw
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || last !== null) return;
+    pointer = event.pointerId;
     event.preventDefault();
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
@@ -94,7 +96,7 @@ function listenToPointer() {
     stroke(last, last);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (last === null) return;
+    if (last === null || event.pointerId !== pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const step of events.length ? events : [event]) {
       const next = place(step);
@@ -103,8 +105,8 @@ function listenToPointer() {
     }
   });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    canvas.addEventListener(end, () => {
-      last = null;
+    canvas.addEventListener(end, (event) => {
+      if (event.pointerId === pointer) last = null;
     });
   }
 }

@@ -9,7 +9,7 @@ const FINEST = 0.01;
 const COARSE = 0.5;
 const listeners = [];
 let order = [];
-let chosen = 0;
+let chosen = null;
 
 /** The latents of the chosen model, counted from 0, the one of the highest KL first. */
 export const latentsByUse = () => order;
@@ -17,7 +17,7 @@ export const latentsByUse = () => order;
 /** Calls the listener with the latent that was touched last, now and whenever it is another. */
 export function onLatent(listener) {
   listeners.push(listener);
-  if (order.length) listener(chosen);
+  if (chosen !== null) listener(chosen);
 }
 
 export function mount(element) {
@@ -28,6 +28,7 @@ export function mount(element) {
     const kl = card.kl_per_dimension ?? inputs.map(() => 0);
     order = inputs.map((_, index) => index).sort((a, b) => kl[b] - kl[a]);
     parts.sliders.replaceChildren(...order.map((index) => inputs[index].closest(".latent")));
+    chosen = null;
     choose(order[0]);
     show(inputs, vector(), source());
   });
@@ -55,7 +56,7 @@ export function change(index, value) {
 const clamped = (value) => Math.max(-LIMIT, Math.min(LIMIT, value));
 
 function choose(index) {
-  if (chosen === index && listeners.length === 0) return;
+  if (chosen === index) return;
   chosen = index;
   for (const listener of listeners) listener(index);
 }

@@ -25,10 +25,7 @@ export function mount(element) {
     if (!parts.whole.hidden) showGrid(parts, grid);
   });
   const showRested = afterwards(show, RESTED_MILLISECONDS);
-  onModel(() => {
-    if (latentsByUse().includes(latent)) grid.name();
-    show();
-  });
+  onModel(show);
   onLatent((index) => {
     latent = index;
     strip.name();
