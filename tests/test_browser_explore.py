@@ -149,9 +149,10 @@ def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
         "[...document.querySelectorAll('#film-strip img')].map(p => [p.naturalWidth, p.naturalHeight])"
     )
     assert size == [[11 * 30 - 2, 28]]
-    page.locator("#film-strip").get_by_role("button", name="z12 at 1.8").click()
+    page.locator("#film-strip").get_by_role("button", name="Latent 12 at 1.8").click()
     assert float(page.locator("#latent-12").input_value()) == pytest.approx(1.8)
-    assert page.locator("#film-strip button[aria-pressed=true]").get_attribute("aria-label") == "z12 at 1.8"
+    marked = page.locator("#film-strip button[aria-pressed=true]")
+    assert marked.get_attribute("aria-label") == "Latent 12 at 1.8"
 
 
 def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, reference: Any) -> None:

@@ -77,7 +77,7 @@ def test_one_class_alone(grid: Page) -> None:
     assert evaluation is not None
     classes = ClassGaussians.fit(evaluation.means, evaluation.labels)
     z = sample_latents(16, 64, 0, classes=classes, label=3)
-    grid.get_by_role("button", name="Generated image 10", exact=True).click()
+    grid.get_by_role("button", name="Image 10", exact=True).click()
     grid.get_by_role("button", name="Explore from here").click()
     grid.get_by_role("tab", name="Explore", selected=True).wait_for()
     values = [float(grid.locator(f"#latent-{number}").input_value()) for number in range(1, 17)]
@@ -85,7 +85,7 @@ def test_one_class_alone(grid: Page) -> None:
 
 
 def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, dataset: Dataset) -> None:
-    grid.get_by_role("button", name="Generated image 12", exact=True).click()
+    grid.get_by_role("button", name="Image 12", exact=True).click()
     grid.wait_for_function("document.querySelector('#invention').innerText.includes('nearest')")
     grid.locator("#invention img").first.wait_for()
     model = load_run("reference").model

@@ -18,7 +18,7 @@ export function onTile(listener) {
 
 export function mount(element) {
   parts = named(element);
-  tiles = new Tiles(parts.tiles, { words: (index) => `Generated image ${index + 1}`, choose });
+  tiles = new Tiles(parts.tiles, { words: (index) => `Image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);
   onModel((card) => {
     if (!(wanted.label in card.class_means)) wanted = { ...wanted, label: "" };

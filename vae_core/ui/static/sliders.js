@@ -100,7 +100,7 @@ function show(inputs, z, origin) {
     if (Number(input.value) !== value) input.value = value;
     input.style.setProperty("--at", percent(value));
     const box = input.closest(".latent");
-    box.querySelector("output").value = value.toFixed(2);
+    box.querySelector("output").value = (Math.round(value * 100) / 100 + 0).toFixed(2); // never -0.00
     const mark = box.querySelector("i");
     mark.hidden = origin?.mean?.[index] === undefined;
     if (mark.hidden) return;

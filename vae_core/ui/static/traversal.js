@@ -8,16 +8,18 @@ import { afterwards, modelAddress, named, onModel, whenShown, written } from "./
 const VALUES = Array.from({ length: 11 }, (_, index) => -3 + 0.6 * index);
 const RESTED_MILLISECONDS = 120;
 
+const nameOf = (latent, value) => `Latent ${latent + 1} at ${value.toFixed(1)}`;
+
 export function mount(element) {
   const parts = named(element);
   let latent = 0;
   const place = (index) => [latentsByUse()[Math.floor(index / VALUES.length)], VALUES[index % VALUES.length]];
   const strip = new Tiles(parts.strip, {
-    words: (index) => `z${latent + 1} at ${VALUES[index].toFixed(1)}`,
+    words: (index) => nameOf(latent, VALUES[index]),
     choose: (index) => change(latent, VALUES[index]),
   });
   const grid = new Tiles(parts.grid, {
-    words: (index) => `z${place(index)[0] + 1} at ${place(index)[1].toFixed(1)}`,
+    words: (index) => nameOf(...place(index)),
     choose: (index) => change(...place(index)),
   });
   const show = whenShown(element, () => {
