@@ -50,12 +50,11 @@ def draw(page: Page, digit: int, size: float = 170, middle: tuple[float, float] 
 
 
 def wait_for_answer(page: Page) -> None:
-    """Waits until the model has answered and the pad has been quiet for a while."""
-    page.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/png')")
-    before = None
-    while (now := page.locator("#reconstruction img").get_attribute("src")) != before:
-        before = now
-        page.wait_for_timeout(400)
+    """Waits until the model has answered to the drawing as it is."""
+    page.wait_for_function(
+        "document.querySelector('#sketch canvas').ariaBusy === 'false'"
+        " && document.querySelector('#reconstruction img').src.startsWith('data:image/png')"
+    )
 
 
 def ink_of(page: Page) -> np.ndarray:

@@ -23,7 +23,7 @@ export function mount(element) {
   listenToPointer();
   listenToKeys();
   listenToFiles(element);
-  const again = () => !isEmpty && reconstruct.submit();
+  const again = () => !isEmpty && request();
   onModel(again);
   onOther(again);
 }
@@ -36,7 +36,7 @@ export function onReconstruction(listener) {
 /** Changes how the pen draws and how the drawing is read: width, isErasing, centre, sampled, seed. */
 export function set(changes) {
   Object.assign(settings, changes);
-  if (!isEmpty) reconstruct.submit();
+  if (!isEmpty) request();
 }
 
 /** Button "Clear". */
@@ -52,7 +52,7 @@ export function undo() {
   context.putImageData(last.ink, 0, 0);
   isEmpty = last.isEmpty;
   if (isEmpty) tell(null);
-  else reconstruct.submit();
+  else request();
 }
 
 /** Puts the ink of a picture file on the pad, whatever its size and whichever way round its colours are. */
@@ -64,7 +64,7 @@ export async function bringIn(file) {
     keep();
     context.drawImage(ink, 0, 0, canvas.width, canvas.height);
     isEmpty = false;
-    reconstruct.submit();
+    request();
   } catch (error) {
     tell({ problem: error.message });
   }
@@ -129,7 +129,7 @@ function stroke(from, to) {
   context.moveTo(from.x, from.y);
   context.lineTo(to.x, to.y);
   context.stroke();
-  reconstruct.submit();
+  request();
 }
 
 /** A pen for those who have no pointer: it is moved by arrows, and draws while it is down. */
@@ -188,6 +188,13 @@ function listenToFiles(element) {
     const [file] = event.dataTransfer.files;
     if (file) bringIn(file);
   });
+}
+
+/** Asks for the drawing as it is now; the pad says that it is busy until the newest answer is there. */
+async function request() {
+  canvas.setAttribute("aria-busy", true);
+  await reconstruct.submit();
+  canvas.setAttribute("aria-busy", reconstruct.isBusy);
 }
 
 async function send() {

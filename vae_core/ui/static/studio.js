@@ -76,6 +76,10 @@ export class Latest {
     this.#perform = perform;
   }
 
+  get isBusy() {
+    return this.#busy;
+  }
+
   async submit(value) {
     this.#waiting = { value };
     if (this.#busy) return;
