@@ -34,6 +34,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         ("beta", -0.1),
         ("likelihood", "poisson"),
         ("schedule", []),
+        ("optimizer", "sgd"),
         ("seed", 2**63),
         ("limit", 0),
         ("device", "cuda:x"),

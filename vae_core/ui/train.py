@@ -21,6 +21,7 @@ SHOWN = (
     "beta",
     "likelihood",
     "schedule",
+    "optimizer",
     "seed",
     "limit",
 )
