@@ -51,14 +51,16 @@ class LatentMixture:
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
+        from threadpoolctl import threadpool_limits
 
         encodings = np.asarray(encodings[:MOST_FITTED], np.float64)
         components = max(1, min(components, len(encodings) // ENCODINGS_PER_COMPONENT))
         fitted = GaussianMixture(
             components, covariance_type="full", max_iter=MOST_ITERATIONS, random_state=seed
         )
-        with warnings.catch_warnings():  # the last of the climb is worth little
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # Its many small products wait for each other's threads: on a busy machine one is ten times faster.
+        with warnings.catch_warnings(), threadpool_limits(1):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little
             fitted.fit(encodings)
         factors = np.linalg.cholesky(fitted.covariances_)
         return cls(*(part.astype(np.float32) for part in (fitted.weights_, fitted.means_, factors)))

@@ -136,7 +136,12 @@ def range_in_words(field: dataclasses.Field) -> str:
 
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),
-    "quick": Settings(epochs=6, learning_rate=4e-3, schedule="one-cycle"),
-    "sharp": Settings(epochs=8, learning_rate=3e-3, schedule="one-cycle", likelihood="calibrated"),
-}
+    "quick": Settings(
+        epochs=6, batch_size=64, learning_rate=4e-3, schedule="one-cycle", optimizer="muon"
+    ),
+    "sharp": Settings(
+        epochs=12, batch_size=64, learning_rate=3e-3, schedule="one-cycle", optimizer="muon",
+        likelihood="calibrated",
+    ),
+}  # fmt: skip
 """Named settings: the MathWorks recipe, one for a short wait, one for crisp pictures."""
