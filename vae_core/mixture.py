@@ -62,8 +62,11 @@ class LatentMixture:
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little
             fitted.fit(encodings)
-        factors = np.linalg.cholesky(fitted.covariances_)
-        return cls(*(part.astype(np.float32) for part in (fitted.weights_, fitted.means_, factors)))
+        weights, means, covariances = (
+            np.asarray(part, np.float64) for part in (fitted.weights_, fitted.means_, fitted.covariances_)
+        )
+        factors = np.linalg.cholesky(covariances)
+        return cls(*(part.astype(np.float32) for part in (weights, means, factors)))
 
     @property
     def latent_dim(self) -> int:
