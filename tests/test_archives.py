@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.archives import pack, unpack
 from vae_core.errors import RunError
+from vae_core.mixture import LatentMixture
 from vae_core.runs import Run, load_run
 
 
@@ -135,3 +137,17 @@ def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:
         with pytest.raises(RunError):
             unpack(packed[:length], tmp_path)
     shutil.rmtree(tmp_path)
+
+
+def test_a_mixture_travels_with_its_run_if_it_fits(tiny_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_run, tmp_path / "from" / "tiny"))
+    random = np.random.default_rng(0)
+    kept = LatentMixture.fit(random.normal(size=(60, 16)))
+    (folder / "mixture.npz").write_bytes(kept.to_bytes())
+    name = unpack(pack(Run(folder)), tmp_path / "to")
+    brought = Run(tmp_path / "to" / name).required_mixture()
+    assert np.array_equal(brought.sample(5, 0), kept.sample(5, 0))
+    (folder / "mixture.npz").write_bytes(LatentMixture.fit(random.normal(size=(60, 3))).to_bytes())
+    with pytest.raises(RunError, match=r"mixture\.npz is of 3 latents; expected 16"):
+        unpack(pack(Run(folder)), tmp_path / "to", "other")
+    assert [path.name for path in (tmp_path / "to").iterdir()] == [name]

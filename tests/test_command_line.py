@@ -112,7 +112,8 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     figures = json.loads(out)
     assert set(figures) == {
         "total", "reconstruction", "kl", "mse_mean", "mse_median", "mse_p95", "active_units", "iwae",
-        "images", "source",
+        "images", "source", "total_unit_variance", "iwae_unit_variance", "frechet_prior", "frechet_mixture",
+        "confident_prior", "confident_mixture", "samples_note",
     }  # fmt: skip
     assert figures["total"] == pytest.approx(figures["reconstruction"] + figures["kl"], rel=1e-6)
     assert figures["images"] == 30
@@ -127,6 +128,17 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
         == 0
     )
     assert Image.open(grid).size == (88, 58)
+
+    assert "knows MNIST's digits alone" in figures["samples_note"]  # the few are another set
+    assert figures["frechet_prior"] is figures["confident_mixture"] is None
+    assert figures["total_unit_variance"] == pytest.approx(figures["total"], rel=1e-6)
+    assert figures["iwae_unit_variance"] == figures["iwae"]
+    other = tmp_path / "other.png"
+    for sampler, picture in (("prior", tmp_path / "same.png"), ("mixture", other)):
+        options = ["--count", 5, "--seed", 1, "--scale", 1, "--sampler", sampler, "--out", picture]
+        assert run_command("generate", "mine", *options, *places)[0] == 0
+    assert (tmp_path / "same.png").read_bytes() == grid.read_bytes()
+    assert other.read_bytes() != grid.read_bytes()
 
     digit = np.zeros((50, 40), np.uint8)
     digit[8:42, 18:23] = 255
@@ -153,6 +165,29 @@ def test_the_mean_reconstructs_better_than_a_sample(
     code, out, _ = run_command("evaluate", "reference", "--mean", "--data-dir", few)
     assert "posterior mean" in out
     assert f"{figures['--mean']['mse_mean']:.4f}" in out
+
+
+def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run: Path) -> None:
+    code, _, err = run_command("generate", tiny_run, "--sampler", "mixture")
+    assert code == 1
+    assert "run tiny has no mixture yet" in err
+    assert "evaluate tiny" in err
+
+
+def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
+    run_command: Any, few: Path, tmp_path: Path
+) -> None:
+    places = ["--runs-dir", tmp_path / "runs", "--data-dir", few]
+    options = ["--likelihood", "calibrated", "--epochs", 1, "--limit", 256, "--name", "sharper"]
+    assert run_command("train", *options, *places)[0] == 0
+    _, out, _ = run_command("evaluate", "sharper", "--json", *places)
+    figures = json.loads(out)
+    assert figures["total_unit_variance"] == pytest.approx(
+        392 * figures["mse_mean"] + figures["kl"], rel=1e-5
+    )
+    assert figures["total_unit_variance"] != pytest.approx(figures["total"], rel=0.1)
+    assert 0 < figures["iwae_unit_variance"] < figures["total_unit_variance"] + 1
+    assert figures["iwae_unit_variance"] != figures["iwae"]
 
 
 def test_resuming_goes_on_to_more_epochs(
@@ -214,6 +249,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
         (["reconstruct", "reference", "nowhere.png"], 1, "nowhere.png: No such file"),
         (["reconstruct", "reference", "pyproject.toml"], 1, "not a picture"),
         (["generate", "reference", "--count", "401"], 2, "equal to 400"),
+        (["generate", "reference", "--sampler", "dice"], 2, "--sampler must be one of prior, mixture"),
         (["generate", "reference", "--seed", "x"], 2, "as an integer"),
         (["data", "--data-dir", "nowhere"], 1, "is not a folder"),
         (["bogus"], 2, "bogus"),

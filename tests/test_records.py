@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import RunError
-from vae_core.records import Evaluation
+from vae_core.records import ADDED, Evaluation
 
 ERRORS = np.array([0.0, 0.1, 0.2, 0.3, 1.0], np.float32)
 RECORD = Evaluation(
@@ -43,9 +43,14 @@ def with_array(name: str, value: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("iwae", [None, 17.5])
-def test_what_is_written_is_read(iwae: float | None) -> None:
-    record = replace(RECORD, iwae=iwae)
+MEASURED = replace(
+    RECORD, iwae=17.5, iwae_unit_variance=17.25, frechet_prior=3.5, frechet_mixture=1.25,
+    confident_prior=0.5, confident_mixture=0.75, samples_note="a note",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [RECORD, MEASURED], ids=["without", "with"])
+def test_what_is_written_is_read(record: Evaluation) -> None:
     again = Evaluation.from_bytes(record.to_bytes())
     for field in fields(Evaluation):
         written, read = getattr(record, field.name), getattr(again, field.name)
@@ -70,13 +75,35 @@ def test_the_summary_has_the_figures_of_sampled_latents_or_of_the_mean() -> None
         "iwae": None,
         "images": 5,
         "source": "a set, drawn by hand",
+        "total_unit_variance": pytest.approx(392 * 0.32 + 7.25),
+        "iwae_unit_variance": None,
+        "frechet_prior": None,
+        "frechet_mixture": None,
+        "confident_prior": None,
+        "confident_mixture": None,
+        "samples_note": "",
     }
     assert (mean["total"], mean["reconstruction"], mean["kl"]) == (15.0, 7.75, 7.25)
     assert mean["mse_mean"] == pytest.approx(0.16)
+    assert mean["total_unit_variance"] == pytest.approx(392 * 0.16 + 7.25)
     assert json.loads(json.dumps(sampled)) == sampled
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Evaluation)])
+def test_a_file_from_before_the_figures_of_samples_is_read() -> None:
+    with np.load(io.BytesIO(CONTENT)) as arrays:
+        old = {name: array for name, array in arrays.items() if name not in ADDED}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **old)
+    again = Evaluation.from_bytes(buffer.getvalue())
+    assert len(old) == len(fields(Evaluation)) - 6
+    assert again.summary() == RECORD.summary()
+
+
+def test_every_file_from_before_says_the_loss_at_unit_variance() -> None:
+    assert Evaluation.from_bytes(CONTENT).total_unit_variance() == pytest.approx(392 * 0.32 + 7.25)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Evaluation) if field.name not in ADDED])
 def test_a_missing_array_is_refused(name: str) -> None:
     with pytest.raises(RunError, match="damaged or incomplete"):
         Evaluation.from_bytes(with_array(name, None))

@@ -34,6 +34,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         ("beta", -0.1),
         ("likelihood", "poisson"),
         ("schedule", []),
+        ("optimizer", "sgd"),
         ("seed", 2**63),
         ("limit", 0),
         ("device", "cuda:x"),
@@ -83,8 +84,13 @@ def test_whole_numbers_are_whole_and_others_are_floats() -> None:
 def test_every_preset_keeps_the_references_network_and_seed() -> None:
     assert list(PRESETS) == ["reference", "quick", "sharp"]
     for preset in PRESETS.values():
-        assert not {"latent_dim", "batch_size", "beta", "seed", "limit", "device"} & set(preset.changes())
+        assert not {"latent_dim", "beta", "seed", "limit", "device"} & set(preset.changes())
 
 
 def test_changes_names_what_differs_from_the_reference() -> None:
     assert Settings(beta=2).changes() == {"beta": 2.0}
+
+
+def test_settings_from_before_there_was_a_choice_of_optimiser_are_read() -> None:
+    old = {name: value for name, value in Settings(seed=3).to_dict().items() if name != "optimizer"}
+    assert Settings.from_dict(old) == Settings(seed=3, optimizer="adam")

@@ -43,8 +43,9 @@ def test_reports_begin_with_the_first_iteration_and_end_each_epoch(dataset: Data
     assert all(len(report.kl_per_dimension) == 16 for report in reports)
 
 
-def test_the_loss_falls(dataset: Dataset) -> None:
-    *_, last = train(replace(TINY, epochs=8, limit=None), dataset.train)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_the_loss_falls(dataset: Dataset, optimizer: str) -> None:
+    *_, last = train(replace(TINY, epochs=8, limit=None, optimizer=optimizer), dataset.train)
     assert evaluate(last.state.model, dataset.test).total < 40
 
 
@@ -72,9 +73,13 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(dataset: Dataset) -> N
     assert not equal(first, other)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
-def test_a_resumed_training_ends_as_an_undisturbed_one(dataset: Dataset, schedule: str) -> None:
-    settings = replace(TINY, schedule=schedule)
+@pytest.mark.parametrize(
+    ("schedule", "optimizer"), [("constant", "adam"), ("one-cycle", "adam"), ("one-cycle", "muon")]
+)
+def test_a_resumed_training_ends_as_an_undisturbed_one(
+    dataset: Dataset, schedule: str, optimizer: str
+) -> None:
+    settings = replace(TINY, schedule=schedule, optimizer=optimizer)
     undisturbed, state = [], None
     for report in train(settings, dataset.train, dataset.test):
         undisturbed.append(report)
@@ -191,6 +196,28 @@ def test_each_step_is_made_with_the_schedules_learning_rate(
     used = [report.state.optimizer.param_groups[0]["lr"] for report in train(settings, dataset.train)]
     assert used == [learning_rate_at(settings, iteration, 3) for iteration in range(9)]
     assert len(set(used)) == 9
+
+
+def test_muon_has_the_inner_weights_and_adam_the_rest() -> None:
+    state = training.new_state(Settings(optimizer="muon"), torch.device("cpu"))
+    assert state.muon is not None
+    inner = {id(weight) for weight in state.muon.param_groups[0]["params"]}
+    rest = {id(parameter) for parameter in state.optimizer.param_groups[0]["params"]}
+    assert not inner & rest
+    assert inner | rest == {id(parameter) for parameter in state.model.parameters()}
+    named = {name for name, parameter in state.model.named_parameters() if id(parameter) in inner}
+    assert named == set(training.INNER_WEIGHTS)
+    assert all(weight.ndim > 1 for weight in state.muon.param_groups[0]["params"])
+
+
+def test_a_muon_state_that_is_not_whole_is_refused(dataset: Dataset) -> None:
+    settings = replace(TINY, optimizer="muon")
+    *_, last = train(replace(settings, epochs=1), dataset.train)
+    state = last.state.tensors()
+    for broken in ({"muon.1.momentum": torch.ones(7)}, {"muon.1.momentum": None}):
+        changed = {name: value for name, value in (state | broken).items() if value is not None}
+        with pytest.raises(TrainingError, match="the training state is incomplete or damaged"):
+            next(train(settings, dataset.train, resume_from=changed))
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:

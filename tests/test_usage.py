@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vae_core import load_run
 from vae_core.errors import LatentError
 from vae_core.latent_space import ClassGaussians
+from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 from vae_core.usage import (
     check_latents,
@@ -98,6 +99,18 @@ def test_samples_of_the_posterior_have_its_mean_and_spread(model: VAE) -> None:
 def test_temperature_scales_the_noise() -> None:
     warm, cool = sample_latents(16, 5, 0), sample_latents(16, 5, 0, temperature=0.5)
     assert cool == pytest.approx(0.5 * warm)
+
+
+def test_vectors_and_images_of_a_mixture(model: VAE) -> None:
+    mixture = LatentMixture.fit(np.random.default_rng(0).normal(2, 0.5, (200, 16)), components=2)
+    z = sample_latents(16, 6, 3, temperature=0.5, mixture=mixture)
+    assert np.array_equal(z, mixture.sample(6, 3, 0.5))
+    images = generate_images(model, 6, 3, mixture)
+    assert np.allclose(images, decode_latents(model, mixture.sample(6, 3)))
+    with pytest.raises(LatentError, match="a mixture of 16 latents; expected 2"):
+        sample_latents(2, 6, 3, mixture=mixture)
+    with pytest.raises(LatentError, match="a class or the mixture"):
+        sample_latents(16, 6, 3, label=1, mixture=mixture)
 
 
 def test_vectors_of_a_class_are_likeliest_in_it() -> None:

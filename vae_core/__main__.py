@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vae_core.data import Dataset
 
 FAILED, WRONG_USAGE = 1, 2
+SAMPLERS = ("prior", "mixture")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -120,6 +121,7 @@ def train(
     beta: Annotated[float | None, _option_of("beta")] = None,
     likelihood: Annotated[str | None, _option_of("likelihood")] = None,
     schedule: Annotated[str | None, _option_of("schedule")] = None,
+    optimizer: Annotated[str | None, _option_of("optimizer")] = None,
     seed: Annotated[int | None, _option_of("seed")] = None,
     limit: Annotated[int | None, _option_of("limit")] = None,
     device: Annotated[str | None, _option_of("device")] = None,
@@ -147,7 +149,7 @@ def train(
     chosen = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "latent_dim": latent_dim, "beta": beta, "likelihood": likelihood, "schedule": schedule,
-        "seed": seed, "limit": limit, "device": device,
+        "optimizer": optimizer, "seed": seed, "limit": limit, "device": device,
     }  # fmt: skip
     chosen = {option: value for option, value in chosen.items() if value is not None}
 
@@ -211,13 +213,15 @@ def evaluate(
     runs_dir: RunsDir = Path("checkpoints"),
     device: Device = "auto",
 ) -> None:
-    """Measure a run on the test set: loss, errors, active units, importance-weighted bound.
+    """Measure a run on the test set: loss, errors, active units, bounds, and how good its samples are.
 
-    What is measured on the run's own test set is stored in its folder.
+    What is measured on the run's own test set is stored in its folder, and so is a Gaussian mixture of
+    its encodings, to generate from.
     """
     from vae_core.evaluation import evaluate as measure
     from vae_core.evaluation import importance_weighted_bound
     from vae_core.runs import find_run, store_evaluation
+    from vae_core.sample_quality import measure_samples, mixture_of
     from vae_core.training import choose_device
 
     found = find_run(run, runs_dir)
@@ -231,12 +235,28 @@ def evaluate(
             progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
         bound_task = bar.add_task("importance-weighted bound", total=100)
-        bound = importance_weighted_bound(
-            model, dataset.test, settings.likelihood, float(evaluation.errors.mean()), seed=settings.seed,
-            progress=lambda done, count: bar.update(bound_task, completed=done, total=count),
+        bounds = {
+            likelihood: importance_weighted_bound(
+                model, dataset.test, likelihood, float(evaluation.errors.mean()), seed=settings.seed,
+                progress=lambda done, count: bar.update(bound_task, completed=done, total=count),
+            )
+            for likelihood in {settings.likelihood, "gaussian"}
+        }  # fmt: skip
+        model = model.cpu()
+        mixture_task = bar.add_task("mixture of the encodings", total=None)
+        mixture = mixture_of(
+            found, model, dataset.train,
+            progress=lambda done, count: bar.update(mixture_task, completed=done, total=count),
         )  # fmt: skip
-    evaluation = dataclasses.replace(evaluation, iwae=bound)
-    store_evaluation(info, evaluation)
+        samples_task = bar.add_task("generated images", total=None)
+        samples = measure_samples(
+            model, dataset.test, mixture,
+            progress=lambda done, count: bar.update(samples_task, completed=done, total=count),
+        )  # fmt: skip
+    evaluation = dataclasses.replace(
+        evaluation, iwae=bounds[settings.likelihood], iwae_unit_variance=bounds["gaussian"], **samples
+    )
+    store_evaluation(info, evaluation, mixture)
     summary = evaluation.summary(sampled)
     if as_json:
         print(json.dumps(summary))
@@ -245,11 +265,18 @@ def evaluate(
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("unit")
-    units = {"total": "nats", "reconstruction": "nats", "kl": "nats", "iwae": "nats"}
+    nats = ("total", "reconstruction", "kl", "iwae", "total_unit_variance", "iwae_unit_variance")
+    units = dict.fromkeys(nats, "nats") | {
+        "frechet_prior": "to the test images", "frechet_mixture": "to the test images",
+        "confident_prior": "of the samples", "confident_mixture": "of the samples",
+    }  # fmt: skip
+    note = summary.pop("samples_note")
     for figure, value in summary.items():
-        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        text = f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
         table.add_row(figure, text, units.get(figure, "per pixel" if figure.startswith("mse") else ""))
     out.print(table)
+    if note:
+        out.print(f"note: {escape(str(note))}")
 
 
 @app.command()
@@ -261,14 +288,26 @@ def generate(
     scale: Annotated[
         int, typer.Option(help="Pixels of the file for each pixel of a digit.", min=1, max=8)
     ] = 2,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="Where latent vectors come from: prior (N(0, I), the reference) or mixture (a Gaussian "
+            "mixture of the training images' encodings, made by evaluate)."
+        ),
+    ] = "prior",
     runs_dir: RunsDir = Path("checkpoints"),
 ) -> None:
-    """Decode latent vectors drawn from N(0, I) into one tiled picture."""
+    """Decode latent vectors drawn from N(0, I), or from the run's mixture, into one tiled picture."""
+    if sampler not in SAMPLERS:
+        raise SettingsError("sampler", f"--sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
+
     from vae_core.pictures import png_bytes, square_tiles
-    from vae_core.runs import load_run
+    from vae_core.runs import find_run
     from vae_core.usage import generate_images
 
-    images = generate_images(load_run(run, runs_dir).model, count, seed)
+    found = find_run(run, runs_dir)
+    mixture = found.required_mixture() if sampler == "mixture" else None
+    images = generate_images(found.model(), count, seed, mixture)
     _write_picture(out_file, png_bytes(square_tiles(images), scale))
     print(f"{count} generated images: {out_file}")
 

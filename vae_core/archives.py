@@ -13,7 +13,10 @@ from pathlib import Path
 from vae_core.errors import RunError
 from vae_core.runs import Run, check_name, free_name
 
-FILES = ("run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz")
+FILES = (
+    "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz",
+    "mixture.npz",
+)  # fmt: skip
 PREVIEW = re.compile(r"previews/[0-9]{6,9}-(reconstructions|samples)\.png")
 MOST_ENTRIES = 20_100
 MOST_UNPACKED_BYTES = 256 * 2**20
@@ -122,6 +125,7 @@ def _check_run(run: Run) -> None:
     if (run.folder / "training_state.safetensors").is_file():
         run.training_state()
     run.evaluation()
+    run.mixture()
 
 
 def _usable(name: str) -> str:

@@ -15,7 +15,14 @@ from vae_core.errors import RunError
 ACTIVE_VARIANCE = 0.01
 """A latent is in use if its mean varies by more than this over the data (Burda et al. 2016)."""
 
-SCALARS = ("total", "reconstruction", "kl", "total_mean", "reconstruction_mean", "iwae")
+PIXELS = 28 * 28
+SCALARS = ("total", "reconstruction", "kl", "total_mean", "reconstruction_mean")
+LATER_SCALARS = (
+    "iwae", "iwae_unit_variance", "frechet_prior", "frechet_mixture", "confident_prior", "confident_mixture",
+)  # fmt: skip
+"""Figures that only `evaluate` computes: None until then."""
+ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
+"""Fields that older files do not have."""
 MOST_UNPACKED_BYTES = 256 * 2**20
 
 
@@ -37,6 +44,13 @@ class Evaluation:
         name: the data set's name.
         source: the data set in words.
         iwae: the importance-weighted bound in the unit of `total`; None until it is computed.
+        iwae_unit_variance: the same bound with every pixel's variance taken as 1, whatever the model's
+            own likelihood: the one by which models of different likelihoods can be compared.
+        frechet_prior, frechet_mixture: the Fréchet distance between the test images and generated ones,
+            drawn from N(0, I) or from the run's mixture; None where it was not or cannot be computed.
+        confident_prior, confident_mixture: the share of those generated images that the digit classifier
+            reads with confidence, 0 to 1.
+        samples_note: why the four are missing or to be read with care; empty where there is no reason to.
     """
 
     total: float
@@ -54,6 +68,21 @@ class Evaluation:
     name: str
     source: str
     iwae: float | None = None
+    iwae_unit_variance: float | None = None
+    frechet_prior: float | None = None
+    frechet_mixture: float | None = None
+    confident_prior: float | None = None
+    confident_mixture: float | None = None
+    samples_note: str = ""
+
+    def total_unit_variance(self, sampled: bool = True) -> float:
+        """The ELBO loss with every pixel's variance taken as 1 and the KL unweighted, nats per image.
+
+        The reference's own loss: half the squared error summed over the pixels, plus the KL. Losses under
+        different likelihoods are different quantities; this one can be compared.
+        """
+        errors = self.errors if sampled else self.errors_mean
+        return 0.5 * PIXELS * float(errors.mean(dtype=np.float64)) + self.kl
 
     @property
     def active_units(self) -> int:
@@ -74,12 +103,20 @@ class Evaluation:
             "iwae": self.iwae,
             "images": len(errors),
             "source": self.source,
+            "total_unit_variance": self.total_unit_variance(sampled),
+            "iwae_unit_variance": self.iwae_unit_variance,
+            "frechet_prior": self.frechet_prior,
+            "frechet_mixture": self.frechet_mixture,
+            "confident_prior": self.confident_prior,
+            "confident_mixture": self.confident_mixture,
+            "samples_note": self.samples_note,
         }
 
     def to_bytes(self) -> bytes:
         """The content of evaluation.npz."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["iwae"] = math.nan if self.iwae is None else self.iwae
+        for name in LATER_SCALARS:
+            values[name] = math.nan if values[name] is None else values[name]
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **values)
         return buffer.getvalue()
@@ -96,17 +133,25 @@ class Evaluation:
                 if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED_BYTES:
                     raise RunError("evaluation.npz unpacks to more than 256 MiB; expected far less")
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                values: dict[str, Any] = {field.name: _array(arrays, field.name) for field in fields(cls)}
-            values["name"], values["source"] = str(values["name"]), str(values["source"])
+                values: dict[str, Any] = {
+                    field.name: _array(arrays, field.name)
+                    for field in fields(cls)
+                    if field.name in arrays or field.name not in ADDED
+                }
+            for name in ("name", "source", "samples_note"):
+                values[name] = str(values.get(name, ""))
         except RunError:
             raise
         except Exception as error:  # NumPy parses headers as Python: a damaged one may raise anything
             raise RunError(f"evaluation.npz is damaged or incomplete: {error}") from error
-        for name in SCALARS:
+        for name in (*SCALARS, *LATER_SCALARS):
+            if name not in values:
+                continue
             if values[name].shape != () or values[name].dtype.kind != "f":
                 raise RunError(f"evaluation.npz: {name} must be one number")
             values[name] = values[name].item()
-        values["iwae"] = None if math.isnan(values["iwae"]) else values["iwae"]
+            if name in LATER_SCALARS and math.isnan(values[name]):
+                values[name] = None
         evaluation = cls(**values)
         evaluation._check_shapes()
         return evaluation

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from vae_core import __version__
 from vae_core.errors import RunError, SettingsError
+from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
 
@@ -200,6 +201,40 @@ class Run:
         except RunError:
             return None
 
+    def mixture(self) -> LatentMixture | None:
+        """mixture.npz, to sample from where the training images lie; None until `evaluate` has made it.
+
+        Raises:
+            RunError: the file is damaged, or does not fit the settings.
+        """
+        try:
+            content = _read_limited(self.folder / "mixture.npz", MOST_WEIGHT_BYTES)
+        except FileNotFoundError:
+            return None
+        try:
+            mixture = LatentMixture.from_bytes(content)
+        except RunError as error:
+            raise RunError(f"run {self.name}: {error}") from error
+        latent_dim = self.info().settings.latent_dim
+        if mixture.latent_dim != latent_dim:
+            raise RunError(
+                f"run {self.name}: mixture.npz is of {mixture.latent_dim} latents; expected {latent_dim}"
+            )
+        return mixture
+
+    def required_mixture(self) -> LatentMixture:
+        """As `mixture`, for whoever cannot do without.
+
+        Raises:
+            RunError: there is none yet, says how to get one; or it is damaged.
+        """
+        mixture = self.mixture()
+        if mixture is None:
+            raise RunError(
+                f"run {self.name} has no mixture yet; make one: python -m vae_core evaluate {self.name}"
+            )
+        return mixture
+
     def model(self) -> VAE:
         """The trained model, on the CPU, ready to evaluate.
 
@@ -327,6 +362,7 @@ class RunWriter(Run):
         """The weights, float32, with the settings as the file's metadata."""
         import safetensors.torch
 
+        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
         _write(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
@@ -341,6 +377,10 @@ class RunWriter(Run):
         """What `evaluation` reads, and its summary in run.json."""
         _write(self.folder / "evaluation.npz", evaluation.to_bytes())
         self.update(results=evaluation.summary() | {"mse_mean_decoded": float(evaluation.errors_mean.mean())})
+
+    def save_mixture(self, mixture: LatentMixture) -> None:
+        """What `mixture` reads."""
+        _write(self.folder / "mixture.npz", mixture.to_bytes())
 
     def save_preview(self, iteration: int, kind: str, png: bytes) -> None:
         """A picture of how the model stood at an iteration; kind is "reconstructions" or "samples"."""
@@ -394,8 +434,9 @@ def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     return LoadedRun(found.info(), found.model(), found.metrics()[0], found.evaluation())
 
 
-def store_evaluation(info: RunInfo, evaluation: Evaluation) -> bool:
-    """Keeps an evaluation with its run if it was made on the run's own test set; returns whether it was.
+def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixture | None = None) -> bool:
+    """Keeps an evaluation, and the mixture it was made with, if it is of the run's own test set; returns
+    whether it is.
 
     A folder that cannot be written, or that a training is writing, keeps what it has.
     """
@@ -410,6 +451,8 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation) -> bool:
         return False
     try:
         run.save_evaluation(evaluation)
+        if mixture is not None:
+            run.save_mixture(mixture)
     finally:
         run.close()
     return True

@@ -30,7 +30,7 @@ class Settings:
         128, "Images per optimiser step; a partial last batch is dropped.", minimum=1, maximum=60_000
     )
     learning_rate: float = _setting(
-        1e-3, "Adam's step size; the peak of it with the one-cycle schedule.", above=0.0, maximum=1e9
+        1e-3, "The optimiser's step size; the peak of it with the one-cycle schedule.", above=0.0, maximum=1e9
     )
     latent_dim: int = _setting(
         16, "Numbers in a latent vector: the knobs of the model.", minimum=1, maximum=256
@@ -47,6 +47,11 @@ class Settings:
         "constant",
         "How the learning rate moves: constant, or one-cycle (a short warm-up, then down to zero).",
         choices=("constant", "one-cycle"),
+    )
+    optimizer: str = _setting(
+        "adam",
+        "What makes the steps: adam is the reference, muon gets further with each image.",
+        choices=("adam", "muon"),
     )
     seed: int = _setting(
         0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**32 - 1
@@ -131,7 +136,12 @@ def range_in_words(field: dataclasses.Field) -> str:
 
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),
-    "quick": Settings(epochs=6, learning_rate=4e-3, schedule="one-cycle"),
-    "sharp": Settings(epochs=8, learning_rate=3e-3, schedule="one-cycle", likelihood="calibrated"),
-}
+    "quick": Settings(
+        epochs=6, batch_size=64, learning_rate=4e-3, schedule="one-cycle", optimizer="muon"
+    ),
+    "sharp": Settings(
+        epochs=12, batch_size=64, learning_rate=3e-3, schedule="one-cycle", optimizer="muon",
+        likelihood="calibrated",
+    ),
+}  # fmt: skip
 """Named settings: the MathWorks recipe, one for a short wait, one for crisp pictures."""

@@ -20,6 +20,7 @@ from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluation import as_batch, evaluate
 from vae_core.loss import ElboLoss, elbo_loss, kl_per_dimension
 from vae_core.model import VAE
+from vae_core.muon import Muon
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
 
@@ -27,6 +28,15 @@ REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
+
+INNER_WEIGHTS = (
+    "encoder.2.weight",
+    "encoder.5.weight",
+    "decoder.0.weight",
+    "decoder.2.weight",
+    "decoder.4.weight",
+)
+"""What Muon is for: all weights but the first and last layer's, which see and make single pixels."""
 
 
 @dataclass
@@ -36,15 +46,24 @@ class TrainingState:
     model: VAE
     optimizer: torch.optim.Adam
     noise: torch.Generator
+    muon: Muon | None = None
+    """Of the inner layers' weights, where the settings ask for it; Adam then has the others."""
     epoch: int = 0
     iteration: int = 0
     elapsed_seconds: float = 0.0
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All that make a step."""
+        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimiser moments, random state and counters, for safetensors."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        if self.muon is not None:
+            for index, weight in enumerate(self.muon.param_groups[0]["params"]):
+                tensors[f"muon.{index}.momentum"] = self.muon.momentum_of(weight)
         tensors["noise"] = self.noise.get_state()
         tensors["counters"] = torch.tensor(
             [self.epoch, self.iteration, self.elapsed_seconds], dtype=torch.float64
@@ -65,7 +84,7 @@ class TrainingState:
     def _load(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict(_under(tensors, "model."))
         moments: dict[int, dict[str, Tensor]] = {}
-        for index, parameter in enumerate(self.model.parameters()):
+        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
             # The fused Adam walks through memory: moments must lie in it as their weights do.
             moments[index] = {
                 name: torch.empty_like(parameter).copy_(tensors[f"optimizer.{index}.{name}"])
@@ -74,6 +93,9 @@ class TrainingState:
             moments[index]["step"] = tensors[f"optimizer.{index}.step"]
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self.muon is not None:
+            for index, weight in enumerate(self.muon.param_groups[0]["params"]):
+                self.muon.momentum_of(weight).copy_(tensors[f"muon.{index}.momentum"])
         self.noise.set_state(tensors["noise"])
         epoch, iteration, self.elapsed_seconds = tensors["counters"].tolist()
         self.epoch, self.iteration = int(epoch), int(iteration)
@@ -137,20 +159,21 @@ def train(
     state = new_state(settings, device)
     if resume_from is not None:
         state.load(resume_from)
-    model, optimizer = state.model, state.optimizer
+    model = state.model
     meter = _Meter(state, settings.batch_size, device)
 
     while state.epoch < settings.epochs:
         model.train()
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
+            for each in state.optimizers():
+                each.param_groups[0]["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
             batch = as_batch(images[indices])  # (N, 1, 28, 28) in [0, 1]
             reconstruction, mean, log_variance = model(batch, state.noise)
             loss = elbo_loss(reconstruction, batch, mean, log_variance, settings.beta, settings.likelihood)
-            optimizer.zero_grad(set_to_none=True)
+            model.zero_grad(set_to_none=True)
             loss.total.backward()
-            optimizer.step()
+            for each in state.optimizers():
+                each.step()
 
             state.iteration += 1
             meter.add(loss, mean, log_variance)
@@ -234,10 +257,14 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
         torch.manual_seed(settings.seed)
         model = VAE(settings.latent_dim)
     model = model.to(device).to(memory_format=torch.channels_last)
+    inner = [model.get_parameter(name) for name in INNER_WEIGHTS] if settings.optimizer == "muon" else []
+    chosen = {id(weight) for weight in inner}
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True
-    )
-    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed))
+        [parameter for parameter in model.parameters() if id(parameter) not in chosen],
+        lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True,
+    )  # fmt: skip
+    muon = Muon(inner, settings.learning_rate) if inner else None
+    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), muon)
 
 
 def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:

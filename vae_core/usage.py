@@ -13,6 +13,7 @@ import torch
 
 from vae_core.errors import LatentError
 from vae_core.latent_space import ClassGaussians
+from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 
 LARGEST_LATENT = 100.0
@@ -104,6 +105,7 @@ def sample_latents(
     temperature: float = 1.0,
     classes: ClassGaussians | None = None,
     label: int | None = None,
+    mixture: LatentMixture | None = None,
 ) -> np.ndarray:
     """Latent vectors to generate images from: float32 (count, K).
 
@@ -112,10 +114,18 @@ def sample_latents(
         seed: the same seed and count give the same vectors.
         temperature: of the noise; 1 is N(0, I) itself, less stays nearer to the middle.
         classes, label: draw from this class's mean and covariance instead.
+        mixture: draw from this mixture instead of N(0, I).
 
     Raises:
-        LatentError: the model knows no such class.
+        LatentError: the model knows no such class, a class and a mixture are both asked for, or the
+            mixture is of another model.
     """
+    if mixture is not None:
+        if label is not None:
+            raise LatentError("a class is drawn from its own distribution; choose a class or the mixture")
+        if mixture.latent_dim != latent_dim:
+            raise LatentError(f"a mixture of {mixture.latent_dim} latents; expected {latent_dim}")
+        return mixture.sample(count, seed, temperature)
     noise = torch.Generator().manual_seed(seed)
     eps = temperature * torch.randn(count, latent_dim, generator=noise)
     if label is None:
@@ -126,9 +136,13 @@ def sample_latents(
     return classes.transform(eps.numpy(), label).astype(np.float32)
 
 
-def generate_images(model: VAE, count: int, seed: int) -> np.ndarray:
-    """Images decoded from latents drawn from N(0, I): float32 (count, 28, 28) in [0, 1]."""
-    return decode_latents(model, sample_latents(model.latent_dim, count, seed))
+def generate_images(model: VAE, count: int, seed: int, mixture: LatentMixture | None = None) -> np.ndarray:
+    """Images decoded from latents drawn from N(0, I), or from a mixture: float32 (count, 28, 28) in [0, 1].
+
+    Raises:
+        LatentError: the mixture is of another model.
+    """
+    return decode_latents(model, sample_latents(model.latent_dim, count, seed, mixture=mixture))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ SHOWN = (
     "beta",
     "likelihood",
     "schedule",
+    "optimizer",
     "seed",
     "limit",
 )
@@ -28,8 +29,8 @@ LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
-    "quick": "Nearly as good in a fifth of the time: 6 epochs with a one-cycle learning rate.",
-    "sharp": "Crisper digits: a calibrated likelihood, 8 epochs with a one-cycle learning rate.",
+    "quick": "Six epochs instead of 30: Muon, smaller batches and a one-cycle learning rate.",
+    "sharp": "Crisper digits: a calibrated likelihood, Muon, 12 epochs with a one-cycle learning rate.",
 }
 
 
