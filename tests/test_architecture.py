@@ -12,10 +12,21 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {"errors"},
-    {"settings", "model", "loss", "data", "sketch", "pictures", "records", "advice", "latent_space"},
+    {
+        "settings",
+        "model",
+        "loss",
+        "data",
+        "sketch",
+        "pictures",
+        "records",
+        "advice",
+        "latent_space",
+        "class_words",
+    },
     {"runs", "usage"},
     {"evaluation", "archives"},
-    {"training"},
+    {"training", "inspection"},
     {"recording"},
     {"jobs"},
     {"worker", "__main__"},
