@@ -80,7 +80,6 @@ def error_histogram(
         yaxis={"title": {"text": "Frequency"}} | (count_axis if log else {"rangemode": "tozero"}),
         bargap=0.06,
         barmode="stack",
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
         template="none",
     )
     return figure
