@@ -6,6 +6,7 @@ import { draw } from "./plots.js";
 import { Latest, ask, named } from "./studio.js";
 import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
+const isTouched = window.matchMedia("(pointer: coarse)").matches;
 const SHADE = "#d9770633";
 let parts = null;
 let facts = null;
@@ -47,7 +48,9 @@ async function histogram() {
   const height = Math.max(300, Math.min(460, window.innerHeight * 0.55));
   const isNarrow = parts.plot.clientWidth < 500;
   const layout = {
-    ...figure.layout, height, shapes: shade, showlegend: false, dragmode: "select", selectdirection: "h", selections: [],
+    ...figure.layout, height, shapes: shade, showlegend: false, selectdirection: "h", selections: [],
+    dragmode: isTouched ? false : "select", // a finger on the plot scrolls the page, and taps bars
+    hovermode: wanted.split ? "closest" : "x", // whole bars answer over all their height: some are a pixel high
     margin: { l: isNarrow ? 48 : 64, r: 12, t: 48, b: 52 },
   };
   await draw(parts.plot, figure.data, layout, { displayModeBar: false });
@@ -92,10 +95,10 @@ function mark(selection) {
 }
 
 function tellAbout() {
-  const { summary, view, name, plural } = facts;
+  const { summary, view, name } = facts;
   const from = view.latents === "sampled" ? "decoded from sampled latents, as in the reference" : "decoded from the posterior's mean";
   parts.about.textContent =
-    `How far each of ${summary.images.toLocaleString("en")} test ${plural} is from its reconstruction, ${from}: ` +
+    `How far each of ${summary.images.toLocaleString("en")} test images is from its reconstruction, ${from}: ` +
     `mean squared error over the 784 pixels. Data: ${summary.source}.`;
   parts.splitWords.textContent = facts.noun === "digit" ? "by digit" : "by class";
   parts.plot.setAttribute(
@@ -111,7 +114,7 @@ async function tellImages() {
   const about = facts;
   const { missing, here } = await images();
   if (about !== facts) return;
-  parts.missing.hidden = !missing && !(here.is_sample && facts.view.on === "here");
+  parts.missing.hidden = !missing && !here.is_sample;
   parts.missing.textContent =
     missing ?? `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`;
   parts.here.hidden = !missing && facts.view.on === "evaluated";

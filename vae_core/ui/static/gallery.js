@@ -85,8 +85,8 @@ function press() {
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].setAttribute("aria-pressed", selection?.order === order && selection.label === undefined);
   }
-  parts.low.value = selection?.low?.toFixed(5) ?? "";
-  parts.high.value = selection?.high?.toFixed(5) ?? "";
+  parts.low.value = selection?.low?.toFixed(4) ?? "";
+  parts.high.value = selection?.high?.toFixed(4) ?? "";
 }
 
 function nameOf(label) {
