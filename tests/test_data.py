@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import shutil
 import struct
 import threading
@@ -33,6 +34,17 @@ def repack(path: Path, change: Callable[[bytearray], object]) -> None:
     content = bytearray(gzip.decompress(path.read_bytes()))
     change(content)
     path.write_bytes(gzip.compress(bytes(content)))
+
+
+def test_a_relative_of_mnist_is_known_by_its_files(
+    small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [hashlib.md5((small_mnist / f"{name}.gz").read_bytes()).hexdigest() for name in data.MNIST_MD5]
+    monkeypatch.setitem(data.RELATIVES_MD5, "Fashion-MNIST", tuple(files))
+    loaded = read_idx_folder(small_mnist)
+    assert loaded.test.name == loaded.train.name == "Fashion-MNIST"
+    monkeypatch.setitem(data.RELATIVES_MD5, "Fashion-MNIST", (*files[1:], files[0]))
+    assert "not the original MNIST" in read_idx_folder(small_mnist).test.name
 
 
 def test_a_folder_is_read_as_it_was_written(small_mnist: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from vae_core import evaluation, load_run
 from vae_core.data import Dataset, ImageSet
@@ -37,6 +39,57 @@ def test_errors_agree_with_a_few_independent_lines(model: VAE, dataset: Dataset)
     assert measured.class_means[3] == pytest.approx(third, abs=1e-4)
     assert measured.variance_of_mean == pytest.approx(mean.var(0, correction=0).numpy(), rel=1e-3)
     assert measured.active_units == int((mean.var(0, correction=0) > 0.01).sum())
+
+
+def errors_from_the_weights(weights: dict[str, torch.Tensor], images: np.ndarray) -> np.ndarray:
+    """The per-image error, decoded from the mean, by the reference's recipe and nothing of ours."""
+    w = {name: tensor.contiguous() for name, tensor in weights.items()}
+    x = torch.tensor(np.array(images)).float().unsqueeze(1) / 255
+    h = torch.relu(F.conv2d(x, w["encoder.0.weight"], w["encoder.0.bias"], stride=2, padding=1))
+    h = torch.relu(F.conv2d(h, w["encoder.2.weight"], w["encoder.2.bias"], stride=2, padding=1))
+    h = h.flatten(1) @ w["encoder.5.weight"].T + w["encoder.5.bias"]
+    h = h[:, : h.shape[1] // 2] @ w["decoder.0.weight"].T + w["decoder.0.bias"]
+    h = h.reshape(-1, 64, 7, 7)
+    for layer, stride in (("decoder.2", 2), ("decoder.4", 2), ("decoder.6", 1)):
+        h = F.conv_transpose2d(h, w[f"{layer}.weight"], w[f"{layer}.bias"], stride, 1, stride - 1)
+        h = torch.sigmoid(h) if layer == "decoder.6" else torch.relu(h)
+    return ((h - x) ** 2).mean((1, 2, 3)).numpy()
+
+
+def test_stored_errors_agree_with_the_weights(tiny_run: Path, dataset: Dataset) -> None:
+    stored = load_run(tiny_run).evaluation
+    assert stored is not None
+    errors = errors_from_the_weights(load_file(tiny_run / "model.safetensors"), dataset.test.images)
+    assert np.abs(stored.errors_mean - errors).max() < 1e-3
+    assert np.abs(np.sort(stored.errors_mean) - np.sort(errors)).max() < 1e-5
+
+
+@pytest.mark.parametrize("run", ["reference", "plane"])
+def test_the_shipped_errors_agree_with_the_shipped_weights(real_mnist: Path, run: str) -> None:
+    from vae_core import load_mnist
+    from vae_core.runs import find_run
+
+    found, images = find_run(run, "checkpoints"), load_mnist("test", real_mnist).images[::20]
+    stored = found.evaluation()
+    assert stored is not None
+    errors = errors_from_the_weights(load_file(found.folder / "model.safetensors"), images)
+    assert np.abs(stored.errors_mean[::20] - errors).max() < 1e-3
+
+
+def test_a_latent_is_active_if_its_mean_varies_by_more_than_a_hundredth(dataset: Dataset) -> None:
+    class OneLevel(VAE):
+        """Each latent's mean is the image's first pixel, 0 or 1, times a number of its own."""
+
+        def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            mean = images[:, :, 0, 0] * torch.tensor([0.1, 0.19, 0.21, 2.0])
+            return mean, torch.zeros_like(mean)
+
+    images = np.zeros((10, 28, 28), np.uint8)
+    images[::2, 0, 0] = 255  # a variance of a quarter
+    measured = evaluate(OneLevel(4).eval(), ImageSet(images, np.zeros(10, np.uint8), "half", "half"))
+    assert measured.variance_of_mean == pytest.approx(np.array([0.01, 0.0361, 0.0441, 4.0]) / 4, rel=1e-5)
+    assert measured.active_units == 2
+    assert measured.kl == pytest.approx(0.25 * (0.01 + 0.0361 + 0.0441 + 4.0), rel=1e-5)  # m²/2, half of them
 
 
 def test_the_noise_is_seeded(model: VAE, dataset: Dataset) -> None:

@@ -45,6 +45,22 @@ MNIST_MD5 = {
 }
 """MD5 of the unpacked content of the original MNIST."""
 
+RELATIVES_MD5 = {
+    "Fashion-MNIST": (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ),
+    "KMNIST": (
+        "bdb82020997e1d708af4cf47b453dcf7",
+        "e144d726b3acfaa3e44228e80efcd344",
+        "5c965bf0a639b31b8f53240b1b52f4d7",
+        "7320c461ea6c1c855c0b718fb2a4b134",
+    ),
+}
+"""MD5 of other sets' `.gz` files, in the order of MNIST_MD5, as torchvision.datasets lists them."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -125,12 +141,14 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
     """
     if not folder.is_dir():
         raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
-    arrays, digests = {}, {}
+    arrays, digests, packed_digests = {}, {}, []
     for name in MNIST_MD5:
-        content = _read_idx_file(_find_file(folder, name))
+        path = _find_file(folder, name)
+        content = _read_idx_file(path)
+        packed_digests.append(_packed_digest(path))
         digests[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
         arrays[name] = _parse_idx(content, name)
-    name = _name_of(folder, digests)
+    name = _name_of(folder, digests, tuple(packed_digests))
     splits = {}
     for split, prefix in SPLITS.items():
         images, labels = arrays[f"{prefix}-images-idx3-ubyte"], arrays[f"{prefix}-labels-idx1-ubyte"]
@@ -207,12 +225,21 @@ def _parse_idx(content: bytes, name: str) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=8)
 
 
-def _name_of(folder: Path, digests: dict[str, str]) -> str:
+def _packed_digest(path: Path) -> str:
+    """MD5 of a file as it lies there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, ...]) -> str:
     """ "MNIST" if all four files are the original's, another name if none is; a mixture is refused."""
     altered = [name for name in MNIST_MD5 if digests[name] != MNIST_MD5[name]]
     if not altered:
         return "MNIST"
     if len(altered) == len(MNIST_MD5):
+        for relative, known in RELATIVES_MD5.items():
+            if packed_digests == known:
+                return relative
         return f"28x28 IDX set “{folder.resolve().name}” (not the original MNIST)"
     name = altered[0]
     raise DataError(

@@ -2,42 +2,129 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 import plotly.graph_objects as go
 
-from vae_core.records import Evaluation
+from vae_core.class_words import ClassWords
+
+if TYPE_CHECKING:
+    from vae_core.inspection import ClassErrors
 
 BINS = 60
 ACCENT = "#6366f1"
 MARK = "#d97706"
+SECOND = "#0d9488"
 
 
-def error_histogram(evaluation: Evaluation) -> go.Figure:
-    """The per-image test error as a histogram: axes "Error" and "Frequency", titled "Test Data"."""
-    errors = evaluation.errors
-    counts, edges = np.histogram(errors, bins=BINS)
-    figure = go.Figure(
-        go.Bar(
-            name="test images",
-            x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
-            y=counts.tolist(),
-            width=float(edges[1] - edges[0]),
-            marker={"color": ACCENT, "line": {"width": 0}},
-            hovertemplate="error %{x:.4f}: %{y} images<extra></extra>",
-        )
-    )
+@dataclass(frozen=True)
+class Overlay:
+    """A second model's errors, float (M,), to lay over the first's.
+
+    Attributes:
+        is_same_set: whether they are of the same images. If not, its counts are drawn to the scale of the
+            first's number of images, so that the shapes can be compared.
+    """
+
+    name: str
+    errors: np.ndarray
+    is_same_set: bool
+
+
+def error_histogram(
+    errors: np.ndarray,
+    labels: np.ndarray | None,
+    words: ClassWords,
+    log: bool = False,
+    overlay: Overlay | None = None,
+) -> go.Figure:
+    """The per-image test error as a histogram: axes "Error" and "Frequency", titled "Test Data".
+
+    Args:
+        errors: float (N,).
+        labels: uint8 (N,), to split the bars by class; None leaves them whole.
+        words: what the classes are called.
+        log: the axis of the counts is logarithmic.
+
+    Each bar carries its range as `customdata`, and, split, its class as the trace's `meta`.
+    """
+    everything = errors if overlay is None else np.concatenate([errors, overlay.errors])
+    edges = np.histogram_bin_edges(everything, bins=BINS)
+    figure = go.Figure()
+    if labels is None:
+        _add_bars(figure, errors, edges, "test images", {"color": ACCENT, "line": {"width": 0}})
+    else:
+        for label in np.unique(labels):
+            _add_bars(figure, errors[labels == label], edges, words.name(int(label)), None, int(label))
+    highest = int(np.histogram(errors, edges)[0].max())
+    if overlay is not None:
+        counts = np.histogram(overlay.errors, edges)[0] * (len(errors) / len(overlay.errors))
+        highest = max(highest, int(np.ceil(counts.max())))
+        figure.add_scatter(
+            x=np.repeat(edges, 2)[1:-1].tolist(), y=np.repeat(counts, 2).round(2).tolist(), mode="lines",
+            name=overlay.name if overlay.is_same_set else f"{overlay.name} (other images)",
+            line={"width": 2, "color": SECOND}, hoverinfo="skip", meta={"overlay": overlay.name},
+        )  # fmt: skip
     marks = {"mean": errors.mean(), "median": np.median(errors), "95th percentile": np.percentile(errors, 95)}
     for (name, value), dash in zip(marks.items(), ("solid", "dot", "dash"), strict=True):
         figure.add_scatter(
-            x=[float(value)] * 2, y=[0, int(counts.max())], mode="lines", name=f"{name} {value:.4f}",
+            x=[float(value)] * 2, y=[0.5 if log else 0, highest], mode="lines", name=f"{name} {value:.4f}",
             line={"width": 2, "dash": dash, "color": MARK}, hoverinfo="skip",
         )  # fmt: skip
+    count_axis = {"type": "log", "dtick": 1, "range": [np.log10(0.5), np.log10(highest) + 0.1]}
     figure.update_layout(
         title={"text": "Test Data"},
         xaxis={"title": {"text": "Error"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": "Frequency"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "Frequency"}} | (count_axis if log else {"rangemode": "tozero"}),
         bargap=0.06,
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        barmode="stack",
         template="none",
     )
     return figure
+
+
+def error_boxes(rows: list[ClassErrors], words: ClassWords) -> go.Figure:
+    """The errors of each class: a box between the quartiles, whiskers at 5th and 95th percentile."""
+    figure = go.Figure(
+        go.Box(
+            x=[words.name(row.label) for row in rows],
+            lowerfence=[row.p5 for row in rows],
+            q1=[row.q1 for row in rows],
+            median=[row.median for row in rows],
+            q3=[row.q3 for row in rows],
+            upperfence=[row.p95 for row in rows],
+            mean=[row.mean for row in rows],
+            name="test images",
+            line={"color": ACCENT, "width": 1.5},
+        )
+    )
+    figure.update_layout(
+        xaxis={"type": "category"},
+        yaxis={"title": {"text": "Error"}, "rangemode": "tozero"},
+        showlegend=False,
+        template="none",
+    )
+    return figure
+
+
+def _add_bars(
+    figure: go.Figure,
+    errors: np.ndarray,
+    edges: np.ndarray,
+    name: str,
+    marker: dict[str, object] | None,
+    label: int | None = None,
+) -> None:
+    counts = np.histogram(errors, edges)[0]
+    figure.add_bar(
+        name=name,
+        x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
+        y=counts.tolist(),
+        width=float(edges[1] - edges[0]),
+        customdata=np.stack([edges[:-1], edges[1:]], axis=1).tolist(),
+        meta={"label": label},
+        marker=marker,
+        hovertemplate=f"{'' if label is None else name + ', '}error %{{x:.4f}}: %{{y}} images<extra></extra>",
+    )

@@ -18,6 +18,7 @@ from vae_core.jobs import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.records import Evaluation
 from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs
+from vae_core.ui.background import Background
 
 if TYPE_CHECKING:
     from vae_core.model import VAE
@@ -28,12 +29,13 @@ MOST_MODELS = 8
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run's model and evaluation as they were when the weights had this version."""
+    """A run's model and evaluation as they were when their files had these versions."""
 
     info: RunInfo
     model: VAE
     evaluation: Evaluation | None
     version: int
+    evaluation_version: int
 
     @cached_property
     def latent_map(self) -> LatentMap:
@@ -56,6 +58,7 @@ class Studio:
         self.data_dir = data_dir
         self.device = device
         self.desk = TrainingDesk(self.runs_dir, data_dir)
+        self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
         self._dataset: Dataset | None = None
@@ -72,19 +75,19 @@ class Studio:
         return find_run(name, self.runs_dir)
 
     def load(self, name: str) -> Loaded:
-        """A run with its model, read anew when its weights have changed.
+        """A run with its model, read anew when its weights or its evaluation have changed.
 
         Raises:
             RunError: there is none of this name, or it has no weights yet.
         """
         run = self.run(name)
-        version = weights_version(run.folder)
+        versions = weights_version(run.folder), evaluation_version(run.folder)
         with self._lock:
             kept = self._loaded.get(run.name)
-            if kept is not None and kept.version == version:
+            if kept is not None and (kept.version, kept.evaluation_version) == versions:
                 self._loaded.move_to_end(run.name)
                 return kept
-            loaded = Loaded(run.info(), run.model(), run.evaluation_or_none(), version)
+            loaded = Loaded(run.info(), run.model(), run.evaluation_or_none(), *versions)
             self._loaded[run.name] = loaded
             if len(self._loaded) > MOST_MODELS:
                 self._loaded.popitem(last=False)
@@ -128,3 +131,11 @@ def weights_version(folder: Path) -> int:
         return (folder / "model.safetensors").stat().st_mtime_ns
     except OSError as error:
         raise RunError(f"run {folder.name} has no model yet: its first epoch is not finished") from error
+
+
+def evaluation_version(folder: Path) -> int:
+    """Changes whenever a run's evaluation does; 0 without one."""
+    try:
+        return (folder / "evaluation.npz").stat().st_mtime_ns
+    except OSError:
+        return 0

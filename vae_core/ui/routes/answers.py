@@ -58,3 +58,15 @@ async def limited_body(request: Request, most_bytes: int) -> bytes:
         if len(content) > most_bytes:
             raise RequestError(f"the file is larger than {most_bytes // 2**20} MiB; expected less")
     return bytes(content)
+
+
+def from_our_page(request: Request) -> None:
+    """For routes that change something: they want a header that no form of another site can send.
+
+    Raises:
+        RequestError: it is not there.
+    """
+    if request.headers.get("x-vae-studio") is None:
+        raise RequestError(
+            "this request did not come from the studio's page: expected the header X-VAE-Studio"
+        )

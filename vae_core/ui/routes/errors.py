@@ -1,12 +1,26 @@
-"""Test errors: the histogram of the error of each test image."""
+"""Test errors: the histogram, the images behind each bar, the classes one by one, what turns into what."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from vae_core.ui.routes.answers import evaluation_of
+from vae_core.errors import RequestError
+from vae_core.pictures import data_uri
+from vae_core.ui.background import Task
+from vae_core.ui.routes.answers import Label, from_our_page
+from vae_core.ui.routes.tested import BOUND_IMAGES, BOUND_SAMPLES, Latents, On, Tested, measuring, tested
 from vae_core.ui.studio import Studio
+
+PAGE = 16
+TOLERANCE = 1e-3
+"""Errors of the shown pictures and those of the evaluation agree to this, if they are of the same."""
+
+ErrorLimit = Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False, description="a per-pixel error")]
 
 
 def router(studio: Studio) -> APIRouter:
@@ -14,10 +28,188 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/runs/{run}/errors")
-    def errors(run: str) -> Response:
-        from vae_core.ui.figures import error_histogram
+    def errors(
+        run: str, on: On = "evaluated", latents: Latents = "sampled", log: bool = False,
+        split: bool = False, other: str | None = None,
+    ) -> Response:  # fmt: skip
+        """The histogram as a Plotly figure; `other` is a second model, on the images of its evaluation."""
+        from vae_core.ui.figures import Overlay, error_histogram
 
-        evaluation = evaluation_of(studio.load(run))
-        return Response(error_histogram(evaluation).to_json(), media_type="application/json")
+        first = tested(studio, run, on, latents)
+        overlay = None
+        if other is not None:
+            second = tested(studio, other, "evaluated", latents)
+            overlay = Overlay(other, second.errors, _same_images(first, second))
+        figure = error_histogram(
+            first.errors, first.evaluation.labels if split else None, first.words, log, overlay
+        )
+        return Response(figure.to_json(), media_type="application/json")
 
+    @routes.get("/runs/{run}/errors/facts")
+    def facts(run: str, on: On = "evaluated", latents: Latents = "sampled") -> dict[str, Any]:
+        """Whose errors these are, in numbers and words, without the images."""
+        return _facts(tested(studio, run, on, latents))
+
+    @routes.get("/runs/{run}/errors/images")
+    def images(run: str, on: On = "evaluated") -> dict[str, Any]:
+        """Whether the images can be shown, and which the app has."""
+        shown, here = tested(studio, run, on, "mean"), studio.dataset().test
+        return {
+            "missing": shown.missing,
+            "here": {"count": len(here), "name": here.name, "is_sample": here.is_sample},
+        }
+
+    @routes.get("/runs/{run}/errors/boxes")
+    def boxes(run: str, on: On = "evaluated", latents: Latents = "sampled") -> Response:
+        from vae_core.inspection import errors_by_class
+        from vae_core.ui.figures import error_boxes
+
+        shown = tested(studio, run, on, latents)
+        figure = error_boxes(errors_by_class(shown.errors, shown.evaluation.labels), shown.words)
+        return Response(figure.to_json(), media_type="application/json")
+
+    @routes.get("/runs/{run}/errors/measured")
+    def measured(run: str) -> dict[str, Any]:
+        """How far the model is measured on the app's images; the first who asks begins it."""
+        return _progress(measuring(studio, studio.load(run)))
+
+    _add_images(routes, studio)
+    _add_bound(routes, studio)
     return routes
+
+
+def _add_images(routes: APIRouter, studio: Studio) -> None:
+    """The routes that show images of the app."""
+
+    @routes.get("/runs/{run}/errors/gallery")
+    def gallery(
+        run: str, on: On = "evaluated", latents: Latents = "sampled", low: ErrorLimit = None,
+        high: ErrorLimit = None, label: Label = None, read_as: Label = None,
+        order: Literal["rising", "falling", "typical"] = "rising",
+        page: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Sixteen of the images with an error in a range: original, reconstruction, difference."""
+        from vae_core.inspection import choose
+
+        shown = tested(studio, run, on, latents)
+        shown.required_images()
+        groups = [(shown.evaluation.labels, label)]
+        if read_as is not None:
+            groups.append((shown.reading().result.result(), read_as))
+        chosen = choose(shown.errors, low, high, tuple(groups), order)
+        pages = -(-len(chosen) // PAGE)
+        if page > 0 and page >= pages:
+            raise RequestError(f"there is no page {page}; expected 0 to {max(pages - 1, 0)}")
+        part = chosen[page * PAGE : (page + 1) * PAGE]
+        if order == "typical":
+            part = part[np.argsort(shown.errors[part], kind="stable")]
+        return {"count": len(chosen), "page": page, "pages": pages, "size": PAGE} | _pictures(shown, part)
+
+    @routes.get("/runs/{run}/errors/turned")
+    def turned(run: str, on: On = "evaluated", latents: Latents = "sampled") -> dict[str, Any]:
+        """Which classes the reconstructions are read as; the first who asks begins the reading."""
+        from vae_core.inspection import confusion
+
+        shown = tested(studio, run, on, latents)
+        task = shown.reading()
+        answer = _progress(task)
+        if not answer["ready"]:
+            return answer
+        labels, read_as = shown.evaluation.labels, task.result.result()
+        classes = int(max(labels.max(), read_as.max())) + 1
+        table = confusion(labels, read_as, classes)
+        return answer | {
+            "names": [shown.words.name(label) for label in range(classes)],
+            "table": table.tolist(),
+            "turned": int((labels != read_as).sum()),
+            "before": int((labels != shown.reader.nearest(shown.evaluation.means)).sum()),
+            "images": len(labels),
+        }
+
+
+def _add_bound(routes: APIRouter, studio: Studio) -> None:
+    """The importance-weighted bound: how it stands, and its beginning."""
+
+    @routes.get("/runs/{run}/errors/bound")
+    def bound(run: str, on: On = "evaluated") -> dict[str, Any]:
+        shown = tested(studio, run, on, "sampled")
+        task = shown.bound()
+        value = shown.evaluation.iwae
+        if task is not None and value is None and task.result.done():
+            value = task.result.result()
+        return {
+            "value": value,
+            "samples": BOUND_SAMPLES,
+            "images": min(BOUND_IMAGES, len(shown.errors)),
+            "begun": task is not None,
+            "possible": shown.images is not None,
+        } | (_progress(task) if task is not None else {})
+
+    @routes.post("/runs/{run}/errors/bound", dependencies=[Depends(from_our_page)])
+    def begin_bound(run: str, on: On = "evaluated") -> dict[str, Any]:
+        return _progress(tested(studio, run, on, "sampled").begin_bound())
+
+
+def _progress(task: Task) -> dict[str, Any]:
+    """How far a computation is. Raises what ended it."""
+    if is_ready := task.result.done():
+        task.result.result()
+    return {"ready": is_ready, "done": task.done, "count": task.count}
+
+
+def _facts(shown: Tested) -> dict[str, Any]:
+    from vae_core.inspection import errors_by_class
+
+    evaluation, words = shown.evaluation, shown.words
+    classes = errors_by_class(shown.errors, evaluation.labels)
+    return {
+        "name": evaluation.name,
+        "source": evaluation.source,
+        "noun": words.noun,
+        "plural": words.plural,
+        "summary": evaluation.summary(shown.latents == "sampled"),
+        "low": float(shown.errors.min()),
+        "high": float(shown.errors.max()),
+        "latent_dim": len(evaluation.kl_per_dimension),
+        "likelihood": shown.loaded.info.settings.likelihood,
+        "beta": shown.loaded.info.settings.beta,
+        "classes": [asdict(row) | {"name": words.name(row.label)} for row in classes],
+    }
+
+
+def _pictures(shown: Tested, chosen: np.ndarray) -> dict[str, Any]:
+    """The images of these numbers, int (M,), with what the model makes of them."""
+    from vae_core.inspection import inspect, read_again
+
+    if len(chosen) == 0:
+        return {"differs": False, "items": []}
+    images = shown.required_images()
+    noise = None if shown.noise is None else shown.noise[chosen]
+    seen = inspect(shown.loaded.model, images.images[chosen], noise)
+    read_as = shown.reader.nearest(read_again(shown.loaded.model, seen.reconstructions))
+    expected = shown.errors[chosen]
+    items = [
+        {
+            "index": int(index),
+            "label": int(images.labels[index]),
+            "name": shown.words.name(int(images.labels[index])),
+            "read_as": int(read_as[row]),
+            "read_as_name": shown.words.name(int(read_as[row])),
+            "error": float(expected[row]),
+            "shown_error": float(seen.errors[row]),
+            "original": data_uri(seen.images[row]),
+            "reconstruction": data_uri(seen.reconstructions[row]),
+            "difference": data_uri(np.abs(seen.reconstructions[row] - seen.images[row])),
+            "z": seen.z[row].round(4).tolist(),
+            "mean": seen.means[row].round(4).tolist(),
+            "deviation": seen.deviations[row].round(4).tolist(),
+        }
+        for row, index in enumerate(chosen)
+    ]
+    return {"differs": bool(np.abs(seen.errors - expected).max() > TOLERANCE), "items": items}
+
+
+def _same_images(first: Tested, second: Tested) -> bool:
+    """Whether two evaluations are of the same images, as far as their names and labels tell."""
+    one, two = first.evaluation, second.evaluation
+    return one.name == two.name and np.array_equal(one.labels, two.labels)

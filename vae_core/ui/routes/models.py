@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
+from vae_core.class_words import class_words
 from vae_core.runs import RunInfo
 from vae_core.ui.studio import Loaded, Studio, weights_version
 
@@ -38,6 +39,7 @@ def _listed(info: RunInfo) -> dict[str, Any]:
 def model_card(loaded: Loaded) -> dict[str, Any]:
     """What the page needs to know of a model before it can show it."""
     info, evaluation = loaded.info, loaded.evaluation
+    words = class_words(info.data.get("name", "") if evaluation is None else evaluation.name)
     card = {
         "run": info.name,
         "version": str(loaded.version),
@@ -46,6 +48,9 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
         "epoch": info.epoch,
         "data": info.data.get("source", ""),
         "is_sample": bool(info.data.get("is_sample")),
+        "noun": words.noun,
+        "plural": words.plural,
+        "class_names": [],
         "kl_per_dimension": None,
         "class_means": {},
         "summary": None,
@@ -59,6 +64,7 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
                 for label, mean in enumerate(evaluation.class_means.astype(float))
                 if np.isfinite(mean).all()
             },
+            "class_names": [words.name(label) for label in range(len(evaluation.class_means))],
             "summary": evaluation.summary(),
             "mean_errors": evaluation.summary(sampled=False),
         }

@@ -9,9 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from vae_core.archives import MOST_ZIP_BYTES, pack, unpack
-from vae_core.errors import RequestError
 from vae_core.runs import delete_run, rename_run
-from vae_core.ui.routes.answers import limited_body
+from vae_core.ui.routes.answers import from_our_page, limited_body
 from vae_core.ui.studio import Studio
 from vae_core.ui.watching import run_card, run_listing
 
@@ -40,7 +39,7 @@ def router(studio: Studio) -> APIRouter:
 
 def _changing(studio: Studio) -> APIRouter:
     """The routes that change something. They want a header that no form of another site can send."""
-    routes = APIRouter(dependencies=[Depends(_from_our_page)])
+    routes = APIRouter(dependencies=[Depends(from_our_page)])
 
     @routes.post("/runs/{run}/name")
     def rename(run: str, to: str) -> dict[str, str]:
@@ -61,10 +60,3 @@ def _changing(studio: Studio) -> APIRouter:
         return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
 
     return routes
-
-
-def _from_our_page(request: Request) -> None:
-    if request.headers.get("x-vae-studio") is None:
-        raise RequestError(
-            "this request did not come from the studio's page: expected the header X-VAE-Studio"
-        )

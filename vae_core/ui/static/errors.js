@@ -1,51 +1,135 @@
-// The histogram of the test errors, and the figures of the evaluation.
+// The histogram of the test errors: a click on a bar, or a drag over several, asks for the images in it.
 
+import { onOther, other } from "./compare.js";
+import { colourOf } from "./map.js";
 import { draw } from "./plots.js";
-import { ask, isShown, modelAddress, named, onModel } from "./studio.js";
+import { Latest, ask, named } from "./studio.js";
+import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
-const FIGURES = [
-  ["total", "Test loss", (value) => `${value.toFixed(2)} nats`],
-  ["reconstruction", "Reconstruction", (value) => `${value.toFixed(2)} nats`],
-  ["kl", "KL", (value) => `${value.toFixed(2)} nats`],
-  ["mse_mean", "Mean error", (value) => value.toFixed(4)],
-  ["mse_median", "Median error", (value) => value.toFixed(4)],
-  ["mse_p95", "95th percentile", (value) => value.toFixed(4)],
-  ["active_units", "Latents in use", (value) => value],
-];
+const isTouched = window.matchMedia("(pointer: coarse)").matches;
+const SHADE = "#d9770633";
+let parts = null;
+let facts = null;
+let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
-  const parts = named(element);
-  let due = false;
-  const showWhenSeen = () => {
-    if (!due || !isShown(element)) return;
-    due = false;
-    show(parts).catch((error) => {
-      parts.about.textContent = error.message;
-    });
-  };
-  onModel(() => {
-    due = true;
-    showWhenSeen();
+  parts = named(element);
+  const show = new Latest(() => histogram().catch(complain));
+  attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
+  onView((news) => {
+    facts = news;
+    tellAbout();
+    tellImages().catch(complain);
+    show.submit();
   });
-  new IntersectionObserver(showWhenSeen).observe(element);
+  onOther(() => facts && show.submit());
+  onSelection((selection) => mark(selection));
+  for (const choice of [parts.sampled, parts.mean]) {
+    choice.addEventListener("change", () => look({ latents: choice.value }));
+  }
+  for (const choice of [parts.log, parts.split]) choice.addEventListener("change", () => show.submit());
+  parts.hereButton.addEventListener("click", () => {
+    look({ on: facts.view.on === "here" ? "evaluated" : "here" });
+  });
 }
 
-async function show(parts) {
-  const [figure, card] = [await ask(modelAddress("errors")), await ask(modelAddress("card"))];
+function complain(error) {
+  parts.about.textContent = error.message;
+}
+
+async function histogram() {
+  const second = other();
+  const wanted = { log: parts.log.checked, split: parts.split.checked, ...(second ? { other: second.run } : {}) };
+  const figure = await ask(testedAddress("", wanted));
+  for (const trace of figure.data) {
+    if (Number.isInteger(trace.meta?.label)) trace.marker = { color: colourOf(trace.meta.label) };
+    if (trace.type === "bar") trace.unselected = { marker: { opacity: 1 } }; // the shade marks the range
+  }
   const height = Math.max(300, Math.min(460, window.innerHeight * 0.55));
-  const layout = { ...figure.layout, height, margin: { l: 64, r: 16, t: 48, b: 52 } };
-  await draw(parts.plot, figure.data, layout);
-  const sample = card.is_sample ? " This is a sample of the real test set." : "";
+  const isNarrow = parts.plot.clientWidth < 500;
+  const layout = {
+    ...figure.layout, height, shapes: shade, showlegend: false, selectdirection: "h", selections: [],
+    dragmode: isTouched ? false : "select", // a finger on the plot scrolls the page, and taps bars
+    hovermode: wanted.split ? "closest" : "x", // whole bars answer over all their height: some are a pixel high
+    margin: { l: isNarrow ? 48 : 64, r: 12, t: 48, b: 52 },
+  };
+  await draw(parts.plot, figure.data, layout, { displayModeBar: false });
+  parts.legend.replaceChildren(...figure.data.map(legendEntry));
+  listen();
+  tellOverlay(figure.data.find((trace) => trace.meta?.overlay), second);
+}
+
+/** In the page instead of the plot: on a phone Plotly's own legend leaves no room for the bars. */
+function legendEntry({ name, type, marker, line }) {
+  const entry = document.createElement("li");
+  const swatch = document.createElement("i");
+  swatch.style.setProperty("--colour", (type === "bar" ? marker : line).color);
+  swatch.className = type === "bar" ? "" : (line.dash ?? "solid");
+  entry.append(swatch, name);
+  return entry;
+}
+
+function listen() {
+  parts.plot.removeAllListeners("plotly_click");
+  parts.plot.removeAllListeners("plotly_selected");
+  parts.plot.on("plotly_click", ({ points }) => {
+    const bar = points.find((point) => point.customdata);
+    if (!bar) return;
+    const [low, high] = bar.customdata;
+    select({ low, high, label: bar.data.meta.label });
+  });
+  parts.plot.on("plotly_selected", (event) => {
+    if (!event?.range) return;
+    const [low, high] = event.range.x.map((value) => Math.max(0, Math.min(1, value)));
+    select({ low, high });
+  });
+}
+
+/** Shades the range that the gallery shows; Plotly's own frame, which would only mark pixels, goes. */
+function mark(selection) {
+  const hasRange = selection?.low !== undefined && selection?.high !== undefined;
+  shade = hasRange
+    ? [{ type: "rect", x0: selection.low, x1: selection.high, y0: 0, y1: 1, yref: "paper", fillcolor: SHADE, line: { width: 0 }, layer: "below" }]
+    : [];
+  if (parts.plot.layout) window.Plotly.relayout(parts.plot, { shapes: shade, selections: [] });
+}
+
+function tellAbout() {
+  const { summary, view, name } = facts;
+  const from = view.latents === "sampled" ? "decoded from sampled latents, as in the reference" : "decoded from the posterior's mean";
   parts.about.textContent =
-    `How far each of ${card.summary.images.toLocaleString("en")} test images is from its reconstruction: ` +
-    `mean squared error over the 784 pixels, latents sampled as in the reference. Data: ${card.summary.source}.${sample}`;
-  parts.numbers.replaceChildren(
-    ...FIGURES.map(([key, label, text]) => {
-      const pair = document.createElement("div");
-      pair.innerHTML = "<dt></dt><dd></dd>";
-      pair.firstChild.textContent = label;
-      pair.lastChild.textContent = text(card.summary[key]);
-      return pair;
-    }),
+    `How far each of ${summary.images.toLocaleString("en")} test images is from its reconstruction, ${from}: ` +
+    `mean squared error over the 784 pixels. Data: ${summary.source}.`;
+  parts.splitWords.textContent = facts.noun === "digit" ? "by digit" : "by class";
+  parts.plot.setAttribute(
+    "aria-label",
+    `Histogram of the error of ${summary.images.toLocaleString("en")} test images of ${name}: mean ${summary.mse_mean.toFixed(4)}, ` +
+      `median ${summary.mse_median.toFixed(4)}, 95th percentile ${summary.mse_p95.toFixed(4)}. ` +
+      "The fields below it choose a range of errors.",
   );
+}
+
+/** Whether the images can be shown, and the way to those that can. */
+async function tellImages() {
+  const about = facts;
+  const { missing, here } = await images();
+  if (about !== facts) return;
+  parts.missing.hidden = !missing && !here.is_sample;
+  parts.missing.textContent =
+    missing ?? `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`;
+  parts.here.hidden = !missing && facts.view.on === "evaluated";
+  parts.hereButton.textContent =
+    facts.view.on === "here"
+      ? "Back to the images it was evaluated on"
+      : `Measure it on the ${here.count.toLocaleString("en")} test images here`;
+}
+
+function tellOverlay(trace, second) {
+  parts.overlaid.hidden = !trace;
+  if (!trace) return;
+  const isOther = trace.name !== second.run;
+  const images = second.summary?.images.toLocaleString("en");
+  parts.overlaid.textContent = isOther
+    ? `${second.run} was evaluated on another set: ${images} images, ${second.summary.source}. Its curve is drawn to the same number of images; the two are not to be compared image by image.`
+    : `${second.run} on the same images: mean error ${second[facts.view.latents === "sampled" ? "summary" : "mean_errors"].mse_mean.toFixed(4)} beside ${facts.summary.mse_mean.toFixed(4)}.`;
 }

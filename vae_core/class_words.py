@@ -1,0 +1,62 @@
+"""What the images of a data set are called, one by one and class by class, so that no shoe is called a digit.
+
+The words are found by the data set's name, as `ImageSet.name` and `Evaluation.name` hold it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClassWords:
+    """The words of one data set.
+
+    Attributes:
+        noun, plural: what one image, or more of them, shows.
+        names: of the classes, by their number; a class beyond them is called by its number.
+    """
+
+    noun: str
+    plural: str
+    names: tuple[str, ...] = ()
+
+    def name(self, label: int) -> str:
+        """What a class is called."""
+        return self.names[label] if label < len(self.names) else str(label)
+
+
+DIGITS = ClassWords("digit", "digits")
+IMAGES = ClassWords("image", "images")
+"""For a set of which nothing is known."""
+FASHION = ClassWords(
+    "item",
+    "items",
+    (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ),
+)  # fmt: skip
+KUZUSHIJI = ClassWords(
+    "character", "characters", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+)
+
+BY_WORD = (
+    (r"fashion", FASHION),
+    (r"kmnist|kuzushiji", KUZUSHIJI),
+    (r"letters|balanced|byclass|bymerge", IMAGES),  # EMNIST's other sets
+    (r"mnist|digits", DIGITS),
+)
+"""The first of these that is in a set's name decides."""
+
+
+def class_words(name: str) -> ClassWords:
+    """The words for a data set of this name.
+
+    Args:
+        name: as in `ImageSet.name`. Of a set that is named by its folder only the folder's name counts.
+    """
+    folder = re.search("“(.*)”", name)
+    said = (folder[1] if folder else name).lower()
+    return next((words for pattern, words in BY_WORD if re.search(pattern, said)), IMAGES)

@@ -1,0 +1,83 @@
+"""Long computations in the background: each is done once, and how far it is can be asked at any time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_KEPT = 24
+"""Finished computations whose results are kept; the one asked for longest ago goes first."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Task:
+    """One computation.
+
+    Attributes:
+        done, count: how far it is, in its own unit; count is 0 before it begins.
+        result: what comes of it, or the error that ended it.
+    """
+
+    done: int = 0
+    count: int = 0
+    result: Future[Any] = field(default_factory=Future)
+
+    def progress(self, done: int, count: int) -> None:
+        self.done, self.count = done, count
+
+
+class Background:
+    """The computations of the app, one at a time, so that the page stays quick meanwhile."""
+
+    def __init__(self) -> None:
+        self._tasks: OrderedDict[Hashable, Task] = OrderedDict()
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+
+    def task(self, key: Hashable, compute: Callable[[Progress], Any]) -> Task:
+        """The computation of this name; begins it if it has not begun.
+
+        One that failed is given out once, to say so, and begins anew when it is asked for again.
+
+        Args:
+            compute: given a function to tell how far it is.
+        """
+        with self._lock:
+            kept = self._tasks.get(key)
+            if kept is not None:
+                self._tasks.move_to_end(key)
+                if _failed(kept):
+                    del self._tasks[key]
+                return kept
+            task = self._tasks[key] = Task()
+            for old in [name for name, other in self._tasks.items() if other.result.done()]:
+                if len(self._tasks) > MOST_KEPT:
+                    del self._tasks[old]
+        threading.Thread(target=self._perform, args=(task, compute), daemon=True).start()
+        return task
+
+    def result(self, key: Hashable, compute: Callable[[Progress], Any]) -> Any:
+        """What comes of the computation, as soon as it is there. Raises what ended it."""
+        return self.task(key, compute).result.result()
+
+    def known(self, key: Hashable) -> Task | None:
+        """The computation of this name if it has begun, or else None."""
+        with self._lock:
+            return self._tasks.get(key)
+
+    def _perform(self, task: Task, compute: Callable[[Progress], Any]) -> None:
+        with self._turn:
+            try:
+                task.result.set_result(compute(task.progress))
+            except BaseException as error:
+                task.result.set_exception(error)
+
+
+def _failed(task: Task) -> bool:
+    return task.result.done() and task.result.exception() is not None

@@ -1,0 +1,169 @@
+"""A model on a set of test images: those it was evaluated on, or those that the app has, measured here.
+
+What takes long is computed in the background, once for each version of the model's files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from vae_core.class_words import ClassWords, class_words
+from vae_core.data import HOW_TO_GET_ALL, ImageSet
+from vae_core.errors import RequestError
+from vae_core.latent_space import ClassGaussians
+from vae_core.records import Evaluation
+from vae_core.runs import store_evaluation
+from vae_core.ui.background import Progress, Task
+from vae_core.ui.routes.answers import evaluation_of
+from vae_core.ui.studio import Loaded, Studio
+
+On = Literal["evaluated", "here"]
+Latents = Literal["sampled", "mean"]
+BOUND_SAMPLES = 1000
+BOUND_IMAGES = 100
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A model's errors on one set of images, decoded from sampled latents or from their mean."""
+
+    studio: Studio
+    loaded: Loaded
+    evaluation: Evaluation
+    on: On
+    latents: Latents
+
+    @property
+    def errors(self) -> np.ndarray:
+        """float64 (N,): of each image, exact as the evaluation holds them."""
+        sampled = self.latents == "sampled"
+        return (self.evaluation.errors if sampled else self.evaluation.errors_mean).astype(np.float64)
+
+    @property
+    def words(self) -> ClassWords:
+        """What the images are called."""
+        return class_words(self.evaluation.name)
+
+    @cached_property
+    def images(self) -> ImageSet | None:
+        """The images that were measured, if the app has them: as many, with the same labels in a row."""
+        test = self.studio.dataset().test
+        return test if np.array_equal(test.labels, self.evaluation.labels) else None
+
+    @property
+    def missing(self) -> str | None:
+        """Why the images cannot be shown, in words; None if they can."""
+        if self.images is not None:
+            return None
+        here = self.studio.dataset().test
+        measured = self.evaluation
+        why = (
+            f"The {len(measured.errors):,} images of this evaluation ({measured.name}) are not here, so they "
+            f"cannot be shown: this app has {len(here):,} other test images ({here.name})."
+        )
+        return f"{why} {HOW_TO_GET_ALL}" if here.is_sample else why
+
+    @cached_property
+    def noise(self) -> np.ndarray | None:
+        """The noise of the sampled latents, float32 (N, K); None where the mean is decoded."""
+        from vae_core.inspection import evaluation_noise
+
+        if self.latents == "mean":
+            return None
+        seed = self.loaded.info.settings.seed
+        return evaluation_noise(len(self.errors), self.loaded.model.latent_dim, seed)
+
+    @cached_property
+    def reader(self) -> ClassGaussians:
+        """Reads a class off a latent vector: the model's own classes if they are of the same kind."""
+        own = self.loaded.evaluation
+        if own is not None and (self.on == "evaluated" or class_words(own.name) == self.words):
+            return self.loaded.classes
+        return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
+
+    def required_images(self) -> ImageSet:
+        """The images that were measured.
+
+        Raises:
+            RequestError: the app has others.
+        """
+        if self.images is None:
+            raise RequestError(self.missing or "the images are not here")
+        return self.images
+
+    def reading(self) -> Task:
+        """What each image's reconstruction is read as by the model's own encoder: uint8 (N,).
+
+        Raises:
+            RequestError: the app has other images.
+        """
+        images = self.required_images()
+
+        def read(progress: Progress) -> np.ndarray:
+            from vae_core.inspection import encode_again
+
+            again = encode_again(self.loaded.model, images, self.noise, progress)
+            return self.reader.nearest(again).astype(np.uint8)
+
+        return self.studio.background.task(self._key("reading", self.latents), read)
+
+    def bound(self) -> Task | None:
+        """The importance-weighted bound being computed, if it is."""
+        return self.studio.background.known(self._key("bound"))
+
+    def begin_bound(self) -> Task:
+        """Computes the importance-weighted bound, and keeps it with the run if it belongs there: float.
+
+        Raises:
+            RequestError: the app has other images.
+        """
+        images = self.required_images()
+
+        def compute(progress: Progress) -> float:
+            from vae_core.evaluation import importance_weighted_bound
+
+            info, evaluation = self.loaded.info, self.evaluation
+            bound = importance_weighted_bound(
+                self.loaded.model, images, info.settings.likelihood, float(evaluation.errors.mean()),
+                BOUND_SAMPLES, BOUND_IMAGES, info.settings.seed, progress,
+            )  # fmt: skip
+            if self.on == "evaluated" and not info.is_shipped:
+                store_evaluation(info, dataclasses.replace(evaluation, iwae=bound))
+            return bound
+
+        return self.studio.background.task(self._key("bound"), compute)
+
+    def _key(self, what: str, *more: str) -> tuple[object, ...]:
+        return what, self.loaded.info.name, self.loaded.version, self.on, *more
+
+
+def tested(studio: Studio, run: str, on: On, latents: Latents) -> Tested:
+    """A model on the images it was evaluated on, or, as soon as it is measured, on those of the app.
+
+    Raises:
+        RunError: there is no such model, or it has not been evaluated yet.
+        DataError: the folder named for the app's images holds no data set.
+    """
+    loaded = studio.load(run)
+    measured = evaluation_of(loaded) if on == "evaluated" else measuring(studio, loaded).result.result()
+    return Tested(studio, loaded, measured, on, latents)
+
+
+def measuring(studio: Studio, loaded: Loaded) -> Task:
+    """The model's evaluation on the images of the app."""
+    test, settings = studio.dataset().test, loaded.info.settings
+
+    def measure(progress: Progress) -> Evaluation:
+        from vae_core.evaluation import evaluate
+
+        return evaluate(
+            loaded.model, test, settings.likelihood, settings.beta, settings.seed,
+            progress=lambda done: progress(done, len(test)),
+        )  # fmt: skip
+
+    return studio.background.task(("measure", loaded.info.name, loaded.version), measure)

@@ -1,0 +1,137 @@
+// The test images of a range of errors: original, reconstruction and difference of each, a page at a time.
+
+import { explore } from "./latent.js";
+import { Latest, ask, named } from "./studio.js";
+import { images, onSelection, onView, select, testedAddress } from "./tested.js";
+
+const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
+const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
+let parts = null;
+let facts = null;
+let selection = null;
+let page = 0;
+let isNew = false; // the selection has just been made: its first images come into sight
+
+export function mount(element) {
+  parts = named(element);
+  const show = new Latest(() => load().catch(complain));
+  for (const [name, order] of Object.entries(ORDERS)) {
+    parts[name].addEventListener("click", () => select({ order }));
+  }
+  parts.range.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [low, high] = [Number(parts.low.value), Number(parts.high.value)].sort((a, b) => a - b);
+    select({ low, high });
+  });
+  for (const [name, step] of [["previous", -1], ["next", 1]]) {
+    parts[name].addEventListener("click", () => {
+      page += step;
+      show.submit();
+    });
+  }
+  onSelection((news) => {
+    [selection, page, isNew] = [news, 0, true];
+    show.submit();
+  });
+  onView((news) => {
+    facts = news;
+    parts.low.placeholder = facts.low.toFixed(3);
+    parts.high.placeholder = facts.high.toFixed(3);
+    show.submit();
+  });
+}
+
+function complain(error) {
+  parts.problem.hidden = false;
+  parts.problem.textContent = error.message;
+}
+
+async function load() {
+  const asked = selection;
+  parts.problem.hidden = true;
+  press();
+  if (asked === null) return clear("Click a bar, or drag over several, to see the images in it.");
+  const { missing } = await images();
+  if (missing) {
+    clear("");
+    throw new Error(missing);
+  }
+  const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
+  if (asked !== selection) return;
+  parts.about.textContent = described(asked, answer);
+  parts.images.replaceChildren(...answer.items.map(shownImage));
+  parts.pages.hidden = answer.pages < 2;
+  parts.previous.disabled = page === 0;
+  parts.next.disabled = page + 1 >= answer.pages;
+  const first = page * answer.size;
+  if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
+  isNew = false;
+  parts.where.textContent = `${(first + 1).toLocaleString("en")} to ${(first + answer.items.length).toLocaleString("en")} of ${answer.count.toLocaleString("en")}`;
+}
+
+function clear(words) {
+  parts.about.textContent = words;
+  parts.images.replaceChildren();
+  parts.pages.hidden = true;
+}
+
+/** The selection as it stands in an address: without what is not asked for. */
+function wanted(asked) {
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null));
+}
+
+/** Marks the shortcut that is shown, and writes the range into the fields. */
+function press() {
+  for (const [name, order] of Object.entries(ORDERS)) {
+    parts[name].setAttribute("aria-pressed", selection?.order === order && selection.label === undefined);
+  }
+  parts.low.value = selection?.low?.toFixed(4) ?? "";
+  parts.high.value = selection?.high?.toFixed(4) ?? "";
+}
+
+function nameOf(label) {
+  return facts.classes.find((row) => row.label === label)?.name ?? String(label);
+}
+
+function described({ low, high, label, read_as: readAs, order }, { count, differs }) {
+  const of = Number.isInteger(label) ? `of class ${nameOf(label)} ` : "";
+  const as = Number.isInteger(readAs) ? `whose reconstruction is read as ${nameOf(readAs)} ` : "";
+  const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)}`;
+  const sorted = { falling: "the worst first", typical: "the nearest to the median first" }[order] ?? "in the order of their error";
+  const noun = count === 1 ? "test image" : "test images";
+  const note = differs
+    ? " The errors beside the pictures are of a new draw: the evaluation was made on another device, or of other images."
+    : "";
+  return `${count.toLocaleString("en")} ${noun} ${of}${as}${within}, `.replace(/ +, $/, ", ") + `${sorted}. Side by side: original, reconstruction, difference.${note}`;
+}
+
+function shownImage(image) {
+  const item = document.createElement("li");
+  const pictures = document.createElement("div");
+  pictures.className = "triple";
+  for (const [name, words] of PICTURES) {
+    const picture = document.createElement("img");
+    Object.assign(picture, { src: image[name], width: 28, height: 28, title: words, alt: `${words} of test image ${image.index}, class ${image.name}` });
+    pictures.append(picture);
+  }
+  const words = document.createElement("p");
+  const label = document.createElement("strong");
+  label.textContent = image.name;
+  words.append(label, image.read_as === image.label ? "" : ` read as ${image.read_as_name}`, ` · ${image.shown_error.toFixed(4)}`);
+  words.title = `test image ${image.index}`;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "text-button";
+  button.textContent = "Explore from here";
+  button.setAttribute("aria-label", `Explore from here: test image ${image.index}, class ${image.name}`);
+  button.addEventListener("click", () =>
+    explore(image.z, {
+      words: `test image ${image.index}, class ${image.name}`,
+      picture: image.original,
+      mean: image.mean,
+      deviation: image.deviation,
+    }),
+  );
+  item.append(pictures, words, button);
+  return item;
+}

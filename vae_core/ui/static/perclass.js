@@ -1,0 +1,55 @@
+// The errors of each class: a table whose names show the class's images, and a box plot.
+
+import { draw } from "./plots.js";
+import { Latest, ask, named } from "./studio.js";
+import { onView, select, testedAddress } from "./tested.js";
+
+export function mount(element) {
+  const parts = named(element);
+  const show = new Latest((facts) =>
+    boxes(parts, facts).catch((error) => {
+      parts.title.textContent = error.message;
+    }),
+  );
+  onView((facts) => {
+    const what = facts.noun === "digit" ? "digit" : "class";
+    parts.title.textContent = `By ${what}`;
+    parts.what.textContent = what;
+    parts.rows.replaceChildren(...facts.classes.map(rowOf));
+    show.submit(facts);
+  });
+}
+
+async function boxes(parts, facts) {
+  const figure = await ask(testedAddress("boxes"));
+  const isNamed = facts.classes.some(({ name }) => name.length > 3);
+  await draw(
+    parts.plot,
+    figure.data,
+    { ...figure.layout, height: isNamed ? 300 : 240, margin: { l: 52, r: 8, t: 8, b: isNamed ? 84 : 28 }, dragmode: false },
+    { displayModeBar: false },
+  );
+}
+
+function rowOf({ label, name, images, mean, median, p95 }) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "text-button";
+  button.textContent = name;
+  button.setAttribute("aria-label", `Show the test images of class ${name}, the worst first`);
+  button.addEventListener("click", () => select({ label, order: "falling" }));
+  head.append(button);
+  const figures = [images.toLocaleString("en"), ...[mean, median, p95].map((value) => value.toFixed(4))];
+  row.append(
+    head,
+    ...figures.map((text) => {
+      const cell = document.createElement("td");
+      cell.textContent = text;
+      return cell;
+    }),
+  );
+  return row;
+}

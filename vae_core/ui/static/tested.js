@@ -1,0 +1,86 @@
+// What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
+// parts listen for that and for the images that are asked for; nothing of it is asked before the tab is seen.
+
+import { ask, model, modelAddress, onModel, whenShown } from "./studio.js";
+
+const POLL_MILLISECONDS = 300;
+const viewListeners = [];
+const selectionListeners = [];
+let view = { latents: "sampled", on: "evaluated" };
+let facts = null;
+let lookAgain = () => {};
+
+/** The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong. */
+export function attach(element, tell, complain) {
+  lookAgain = whenShown(element, () => {
+    load(tell).catch((error) => {
+      tell(null);
+      complain(error.message);
+    });
+  });
+  onModel(() => {
+    view = { ...view, on: "evaluated" };
+    facts = null;
+    lookAgain();
+  });
+}
+
+/** Calls the listener with the facts of each new view, {…, view}. */
+export function onView(listener) {
+  viewListeners.push(listener);
+  if (facts) listener(facts);
+}
+
+/** Calls the listener with what is to be shown in the gallery, or null. */
+export function onSelection(listener) {
+  selectionListeners.push(listener);
+}
+
+/** Shows the images of a selection: {low, high, label, read_as, order}, all of them optional. */
+export function select(selection) {
+  for (const listener of selectionListeners) listener(selection);
+}
+
+/** Looks at something else: {latents} or {on}, or both. */
+export function look(change) {
+  view = { ...view, ...change };
+  lookAgain();
+}
+
+/** The address of something of the view. */
+export function testedAddress(path, parameters = {}) {
+  return modelAddress(path ? `errors/${path}` : "errors", { ...view, ...parameters });
+}
+
+/** Asks again and again until the answer is ready; tells how far it is, 0 to 1. Ends when another model is chosen. */
+export async function untilReady(url, tell) {
+  const current = model();
+  for (;;) {
+    const answer = await ask(url);
+    if (model() !== current) return null;
+    if (answer.ready) return answer;
+    tell(answer.count ? answer.done / answer.count : 0);
+    await new Promise((done) => setTimeout(done, POLL_MILLISECONDS));
+  }
+}
+
+/** Shows in a part, made of `measuring` and `progress`, how far something is; null hides it. */
+export function showProgress(parts, share) {
+  parts.measuring.hidden = share === null;
+  parts.progress.value = share ?? 0;
+}
+
+/** Whether the images of the view are in the app, and which the app has. */
+export const images = () => ask(testedAddress("images"));
+
+async function load(tell) {
+  const [card, asked] = [model(), view];
+  if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell);
+  const answer = await ask(testedAddress("facts"));
+  if (card !== model() || asked !== view) return;
+  tell(null);
+  const isOther = facts?.view.on !== view.on;
+  facts = { ...answer, view };
+  if (isOther) select(null);
+  for (const listener of viewListeners) listener(facts);
+}

@@ -1,0 +1,97 @@
+// Which classes are turned into which others: how often each class's reconstructions are read as each class.
+
+import { Latest, ask, named, whenShown } from "./studio.js";
+import { images, onView, select, showProgress, testedAddress, untilReady } from "./tested.js";
+
+export function mount(element) {
+  const parts = named(element);
+  let facts = null;
+  const show = new Latest(() =>
+    load(parts, () => facts).catch((error) => {
+      showProgress(parts, null);
+      parts.about.textContent = error.message;
+    }),
+  );
+  const due = whenShown(element, () => show.submit());
+  onView((news) => {
+    facts = news;
+    parts.table.replaceChildren();
+    parts.about.textContent = "";
+    due();
+  });
+  parts.table.addEventListener("keydown", (event) => move(parts.table, event));
+}
+
+async function load(parts, current) {
+  const facts = current();
+  const { missing } = await images();
+  if (missing) throw new Error(missing);
+  const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share));
+  showProgress(parts, null);
+  if (answer === null || facts !== current()) return;
+  const share = (count) => `${count.toLocaleString("en")} (${((100 * count) / answer.images).toFixed(1)}%)`;
+  parts.about.textContent =
+    `Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
+    `${share(answer.turned)} of ${answer.images.toLocaleString("en")} reconstructions are read as another class; ` +
+    `of the originals themselves ${share(answer.before)} are. Rows: what it is. Columns: what it is read as.`;
+  parts.table.replaceChildren(head(answer.names), ...answer.table.map((row, label) => rowOf(row, label, answer.names)));
+  const first = parts.table.querySelector("button");
+  if (first) first.tabIndex = 0;
+}
+
+function head(names) {
+  const row = document.createElement("tr");
+  const corner = document.createElement("td");
+  row.append(corner, ...names.map((name) => headCell(name, "col")));
+  return row;
+}
+
+function headCell(name, scope) {
+  const cell = document.createElement("th");
+  cell.scope = scope;
+  cell.title = name;
+  cell.textContent = name.length > 6 ? `${name.slice(0, 5)}…` : name;
+  return cell;
+}
+
+function rowOf(counts, label, names) {
+  const row = document.createElement("tr");
+  const most = Math.max(1, ...counts.filter((_, other) => other !== label));
+  row.append(headCell(names[label], "row"), ...counts.map((count, readAs) => cellOf(count, label, readAs, names, most)));
+  return row;
+}
+
+function cellOf(count, label, readAs, names, most) {
+  const cell = document.createElement("td");
+  if (count === 0) return cell;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.tabIndex = -1;
+  button.textContent = count;
+  button.setAttribute("aria-label", `${count} of class ${names[label]} read as ${names[readAs]}`);
+  if (label === readAs) cell.className = "kept";
+  else cell.style.setProperty("--share", `${Math.round((65 * count) / most) + 5}%`);
+  button.addEventListener("click", () => select({ label, read_as: readAs, order: "falling" }));
+  cell.append(button);
+  return cell;
+}
+
+/** The arrow keys move among the cells that have a number. */
+function move(table, event) {
+  const cell = document.activeElement.closest?.("td");
+  const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+  if (!cell || !step) return;
+  event.preventDefault();
+  let [row, column] = [cell.parentElement.rowIndex, cell.cellIndex];
+  for (;;) {
+    [row, column] = [row + step[0], column + step[1]];
+    const next = table.rows[row]?.cells[column];
+    if (!next) return;
+    const button = next.querySelector("button");
+    if (!button) continue;
+    document.activeElement.tabIndex = -1;
+    button.tabIndex = 0;
+    button.focus();
+    return;
+  }
+}
