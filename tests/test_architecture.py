@@ -30,6 +30,7 @@ FLOORS = [
     {"evaluation", "archives"},
     {"training", "classifier", "inspection"},
     {"recording", "sample_quality"},
+    {"assessment"},
     {"jobs"},
     {"worker", "__main__"},
 ]

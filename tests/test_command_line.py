@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_core import __version__, data, evaluation, load_run
+from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
 from vae_core.data import Dataset
 
@@ -154,7 +154,7 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
 def test_the_mean_reconstructs_better_than_a_sample(
     run_command: Any, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "importance_weighted_bound", lambda *arguments, **options: 20.0)
+    monkeypatch.setattr(assessment, "importance_weighted_bound", lambda *arguments, **options: 20.0)
     figures = {}
     for flag in ("--sampled", "--mean"):
         code, out, _ = run_command("evaluate", "reference", "--json", flag, "--data-dir", few)

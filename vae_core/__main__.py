@@ -218,10 +218,9 @@ def evaluate(
     What is measured on the run's own test set is stored in its folder, and so is a Gaussian mixture of
     its encodings, to generate from.
     """
+    from vae_core.assessment import assess
     from vae_core.evaluation import evaluate as measure
-    from vae_core.evaluation import importance_weighted_bound
     from vae_core.runs import find_run, store_evaluation
-    from vae_core.sample_quality import measure_samples, mixture_of
     from vae_core.training import choose_device
 
     found = find_run(run, runs_dir)
@@ -229,33 +228,18 @@ def evaluate(
     dataset = _load(data_dir, quiet=as_json)
     settings = info.settings
     with Progress(console=err, disable=as_json, transient=True) as bar:
-        task = bar.add_task("test images", total=len(dataset.test))
+        tasks = {}
+
+        def tell(step: str, done: int, count: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step)
+            bar.update(tasks[step], completed=done, total=count)
+
         evaluation = measure(
             model, dataset.test, settings.likelihood, settings.beta, settings.seed,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=lambda done: tell("test images", done, len(dataset.test)),
         )  # fmt: skip
-        bound_task = bar.add_task("importance-weighted bound", total=100)
-        bounds = {
-            likelihood: importance_weighted_bound(
-                model, dataset.test, likelihood, float(evaluation.errors.mean()), seed=settings.seed,
-                progress=lambda done, count: bar.update(bound_task, completed=done, total=count),
-            )
-            for likelihood in {settings.likelihood, "gaussian"}
-        }  # fmt: skip
-        model = model.cpu()
-        mixture_task = bar.add_task("mixture of the encodings", total=None)
-        mixture = mixture_of(
-            found, model, dataset.train,
-            progress=lambda done, count: bar.update(mixture_task, completed=done, total=count),
-        )  # fmt: skip
-        samples_task = bar.add_task("generated images", total=None)
-        samples = measure_samples(
-            model, dataset.test, mixture,
-            progress=lambda done, count: bar.update(samples_task, completed=done, total=count),
-        )  # fmt: skip
-    evaluation = dataclasses.replace(
-        evaluation, iwae=bounds[settings.likelihood], iwae_unit_variance=bounds["gaussian"], **samples
-    )
+        evaluation, mixture = assess(found, model.cpu(), evaluation, dataset, tell)
     store_evaluation(info, evaluation, mixture)
     summary = evaluation.summary(sampled)
     if as_json:

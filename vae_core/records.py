@@ -85,6 +85,12 @@ class Evaluation:
         return 0.5 * PIXELS * float(errors.mean(dtype=np.float64)) + self.kl
 
     @property
+    def is_complete(self) -> bool:
+        """Whether all figures are there that can be: those of samples, or a note that says why not."""
+        bounds = self.iwae is not None and self.iwae_unit_variance is not None
+        return bounds and (self.frechet_prior is not None or bool(self.samples_note))
+
+    @property
     def active_units(self) -> int:
         """Latents in use: variance of the mean above 0.01 (Burda, Grosse and Salakhutdinov 2016)."""
         return int((self.variance_of_mean > ACTIVE_VARIANCE).sum())

@@ -443,19 +443,38 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixtu
     same_test_set = info.data.get("name") == evaluation.name and info.data.get("test_images") == len(
         evaluation.errors
     )
-    if not same_test_set or not os.access(info.folder, os.W_OK):
+    run = _writer_of(info) if same_test_set else None
+    if run is None:
         return False
     try:
-        run = RunWriter(info.folder)
-    except RunError:
-        return False
-    try:
-        run.save_evaluation(evaluation)
         if mixture is not None:
             run.save_mixture(mixture)
+        run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
     finally:
         run.close()
     return True
+
+
+def store_mixture(info: RunInfo, mixture: LatentMixture) -> bool:
+    """Keeps a mixture with its run; returns whether that could be done. As `store_evaluation`."""
+    run = _writer_of(info)
+    if run is None:
+        return False
+    try:
+        run.save_mixture(mixture)
+    finally:
+        run.close()
+    return True
+
+
+def _writer_of(info: RunInfo) -> RunWriter | None:
+    """For a run that is there; None if it is being trained, or its folder cannot be written."""
+    if not os.access(info.folder, os.W_OK):
+        return None
+    try:
+        return RunWriter(info.folder)
+    except RunError:
+        return None
 
 
 def check_name(name: str) -> None:

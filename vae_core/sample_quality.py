@@ -102,15 +102,19 @@ def measure_samples(
     samplers: dict[str, LatentMixture | None] = {"prior": None}
     if mixture is not None:
         samplers["mixture"] = mixture
-    for done, name in enumerate(("prior", "mixture")):
+    done = 0
+    for name in ("prior", "mixture"):
         measured = None
         if test_set.name in KNOWN_SETS and name in samplers:
             z = sample_latents(model.latent_dim, GENERATED, seed, mixture=samplers[name])
-            parts = np.split(z, range(CHUNK, GENERATED, CHUNK))
-            measured = judge(test_set.images, np.concatenate([decode_latents(model, part) for part in parts]))
+            images = []
+            for part in np.split(z, range(CHUNK, GENERATED, CHUNK)):
+                images.append(decode_latents(model, part))
+                done += len(part)
+                progress(done, GENERATED * len(samplers))
+            measured = judge(test_set.images, np.concatenate(images))
         figures[f"frechet_{name}"] = None if measured is None else measured.frechet
         figures[f"confident_{name}"] = None if measured is None else measured.confident
-        progress((done + 1) * GENERATED, 2 * GENERATED)
     return figures
 
 

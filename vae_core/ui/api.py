@@ -13,6 +13,7 @@ from vae_core.errors import RunError, SettingsError, VAEStudioError
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.settings import Settings
 from vae_core.sketch import to_ink, to_mnist_form
+from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Studio
 from vae_core.ui.watching import training_news
 
@@ -45,13 +46,19 @@ def build(studio: Studio) -> None:
         seen = to_mnist_form(to_ink(picture))
         return Image.fromarray(to_grey(reconstruct_image(model_of(model).model, seen.image).image))
 
-    def generate(count: float = 64, seed: float = 0, model: str = "reference") -> Image.Image:
-        """Decodes latent vectors drawn from N(0, I) into one tiled picture."""
-        from vae_core.usage import generate_images
+    def generate(
+        count: float = 64, seed: float = 0, model: str = "reference", sampler: str = "prior"
+    ) -> Image.Image:
+        """Decodes latent vectors drawn from N(0, I), or from the model's mixture, into one tiled picture."""
+        from vae_core.usage import decode_latents
 
         count = _whole("count", count, 1, MOST_GENERATED)
         seed = _whole("seed", seed, 0, 2**63 - 1)
-        return Image.fromarray(square_tiles(generate_images(model_of(model).model, count, seed)))
+        if sampler not in ("prior", "mixture"):
+            raise SettingsError("sampler", f"expected prior or mixture, not {sampler!r}")
+        loaded = model_of(model)
+        z = sampled(studio, loaded, count, seed, sampler=sampler)
+        return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
     def test_errors(model: str = "reference") -> dict[str, Any]:
         """The per-image test errors of a model and the figures of its evaluation."""
@@ -76,6 +83,7 @@ def build(studio: Studio) -> None:
 
     with gr.Column(visible=False):
         model = gr.Textbox("reference", label="model")
+        sampler = gr.Textbox("prior", label="sampler")
         picture_in = gr.Image(type="pil", label="image", image_mode="RGBA")
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
         latents, settings, answer = (
@@ -88,7 +96,7 @@ def build(studio: Studio) -> None:
         endpoints = (
             (decode, [latents, model], picture_out),
             (reconstruct, [picture_in, model], picture_out),
-            (generate, [count, seed, model], picture_out),
+            (generate, [count, seed, model, sampler], picture_out),
             (test_errors, [model], answer),
             (start_training, [settings, name], answer),
             (stop_training, [], answer),

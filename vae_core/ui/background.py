@@ -7,12 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 MOST_KEPT = 24
 """Finished computations whose results are kept; the one asked for longest ago goes first."""
 
-Progress = Callable[[int, int], None]
+
+class Progress(Protocol):
+    """Told how far a computation is, in its own unit, and what is being done."""
+
+    def __call__(self, done: int, count: int, step: str = "", /) -> None: ...
 
 
 @dataclass
@@ -21,15 +25,24 @@ class Task:
 
     Attributes:
         done, count: how far it is, in its own unit; count is 0 before it begins.
+        step: what is being done, where there is more than one thing to do.
         result: what comes of it, or the error that ended it.
     """
 
     done: int = 0
     count: int = 0
+    step: str = ""
     result: Future[Any] = field(default_factory=Future)
 
-    def progress(self, done: int, count: int) -> None:
-        self.done, self.count = done, count
+    def progress(self, done: int, count: int, step: str = "", /) -> None:
+        """How far it is now."""
+        self.done, self.count, self.step = done, count, step
+
+    def answer(self) -> dict[str, Any]:
+        """How far it is, for the page. Raises what ended it."""
+        if is_ready := self.result.done():
+            self.result.result()
+        return {"ready": is_ready, "done": self.done, "count": self.count, "step": self.step}
 
 
 class Background:

@@ -20,15 +20,22 @@ def build() -> None:
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=64)
             temperature = gr.Slider(
                 label="Temperature",
-                info="1 draws from N(0, I) itself; less stays near the middle.",
+                info="1 draws from the sampler itself; less stays near the middle.",
                 minimum=0,
                 maximum=2,
                 step=0.05,
                 value=1,
             )
+            sampler = gr.Radio(
+                label="Sampler",
+                info="The prior is N(0, I). The mixture is fitted to where the training images lie.",
+                choices=[("prior (reference)", "prior"), ("mixture", "mixture")],
+                value="prior",
+                elem_id="generate-sampler",
+            )
             label = gr.Dropdown(
                 label="Class",
-                info="One class: from its mean and covariance in latent space.",
+                info="One class: from its mean and covariance in latent space, whatever the sampler.",
                 choices=[("all", "")],
                 value="",
                 elem_id="generate-class",
@@ -41,7 +48,7 @@ def build() -> None:
             part("invention", elem_id="invention")
             part("walk", elem_id="walk")
     button.click(
-        None, [seed, count, temperature, label], None,
+        None, [seed, count, temperature, label, sampler], None,
         js=call("generated", "generate"), queue=False, api_visibility="private",
     )  # fmt: skip
     classes.change(

@@ -16,9 +16,10 @@ from vae_core.data import Dataset, load_dataset
 from vae_core.errors import RunError
 from vae_core.jobs import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
+from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
-from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs
-from vae_core.ui.background import Background
+from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs, store_mixture
+from vae_core.ui.background import Background, Progress, Task
 
 if TYPE_CHECKING:
     from vae_core.model import VAE
@@ -103,6 +104,26 @@ class Studio:
             if self._dataset is None:
                 self._dataset = load_dataset(self.data_dir)
             return self._dataset
+
+    def mixture(self, loaded: Loaded) -> Task:
+        """The model's Gaussian mixture, a LatentMixture: as its run keeps it, or fitted in the background.
+
+        Without one, because the app has other images than the model was trained on, the result is None.
+        """
+
+        def find(progress: Progress) -> LatentMixture | None:
+            from vae_core.sample_quality import mixture_of
+
+            run = self.run(loaded.info.name)
+            stored = run.mixture()
+            if stored is not None:
+                return stored
+            mixture = mixture_of(run, loaded.model, self.dataset().train, progress)
+            if mixture is not None and not loaded.info.is_shipped:
+                store_mixture(loaded.info, mixture)
+            return mixture
+
+        return self.background.task(("mixture", loaded.info.name, loaded.version), find)
 
     def models(self) -> list[RunInfo]:
         """The runs that have a model to look at."""

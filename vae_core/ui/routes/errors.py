@@ -11,9 +11,8 @@ from fastapi.responses import Response
 
 from vae_core.errors import RequestError
 from vae_core.pictures import data_uri
-from vae_core.ui.background import Task
 from vae_core.ui.routes.answers import Label, from_our_page
-from vae_core.ui.routes.tested import BOUND_IMAGES, BOUND_SAMPLES, Latents, On, Tested, measuring, tested
+from vae_core.ui.routes.tested import Latents, On, Tested, measuring, tested
 from vae_core.ui.studio import Studio
 
 PAGE = 16
@@ -71,10 +70,10 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/errors/measured")
     def measured(run: str) -> dict[str, Any]:
         """How far the model is measured on the app's images; the first who asks begins it."""
-        return _progress(measuring(studio, studio.load(run)))
+        return measuring(studio, studio.load(run)).answer()
 
     _add_images(routes, studio)
-    _add_bound(routes, studio)
+    _add_assessment(routes, studio)
     return routes
 
 
@@ -112,7 +111,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
 
         shown = tested(studio, run, on, latents)
         task = shown.reading()
-        answer = _progress(task)
+        answer = task.answer()
         if not answer["ready"]:
             return answer
         labels, read_as = shown.evaluation.labels, task.result.result()
@@ -127,34 +126,30 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
         }
 
 
-def _add_bound(routes: APIRouter, studio: Studio) -> None:
-    """The importance-weighted bound: how it stands, and its beginning."""
+def _add_assessment(routes: APIRouter, studio: Studio) -> None:
+    """The figures that take a minute: how they stand, and their beginning."""
 
-    @routes.get("/runs/{run}/errors/bound")
-    def bound(run: str, on: On = "evaluated") -> dict[str, Any]:
+    @routes.get("/runs/{run}/errors/figures")
+    def figures(run: str, on: On = "evaluated") -> dict[str, Any]:
+        from vae_core.assessment import BOUND_IMAGES, BOUND_SAMPLES
+
         shown = tested(studio, run, on, "sampled")
-        task = shown.bound()
-        value = shown.evaluation.iwae
-        if task is not None and value is None and task.result.done():
-            value = task.result.result()
-        return {
-            "value": value,
-            "samples": BOUND_SAMPLES,
-            "images": min(BOUND_IMAGES, len(shown.errors)),
-            "begun": task is not None,
+        task = shown.assessment()
+        answer = {"ready": True} if task is None else task.answer()
+        evaluation = shown.evaluation
+        if task is not None and answer["ready"]:
+            evaluation = task.result.result()
+        return answer | {
+            "summary": evaluation.summary(),
+            "complete": evaluation.is_complete,
             "possible": shown.images is not None,
-        } | (_progress(task) if task is not None else {})
+            "bound_samples": BOUND_SAMPLES,
+            "bound_images": min(BOUND_IMAGES, len(shown.errors)),
+        }
 
-    @routes.post("/runs/{run}/errors/bound", dependencies=[Depends(from_our_page)])
-    def begin_bound(run: str, on: On = "evaluated") -> dict[str, Any]:
-        return _progress(tested(studio, run, on, "sampled").begin_bound())
-
-
-def _progress(task: Task) -> dict[str, Any]:
-    """How far a computation is. Raises what ended it."""
-    if is_ready := task.result.done():
-        task.result.result()
-    return {"ready": is_ready, "done": task.done, "count": task.count}
+    @routes.post("/runs/{run}/errors/figures", dependencies=[Depends(from_our_page)])
+    def begin(run: str, on: On = "evaluated") -> dict[str, Any]:
+        return tested(studio, run, on, "sampled").begin_assessment().answer()
 
 
 def _facts(shown: Tested) -> dict[str, Any]:

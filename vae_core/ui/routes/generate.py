@@ -8,13 +8,17 @@ import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from vae_core.errors import RequestError
+from vae_core.errors import RequestError, RunError
 from vae_core.latent_space import closed_walk
+from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, evaluation_of, picture
 from vae_core.ui.studio import Loaded, Studio
 
 Count = Annotated[int, Query(ge=1, le=400)]
+Sampler = Literal["prior", "mixture"]
+PATIENCE_SECONDS = 2.0
+"""A stored mixture is there by then; one that is being fitted is asked for again by the page."""
 WALK_STOPS = 6
 WALK_FRAMES = 12
 
@@ -26,18 +30,19 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/generated.png")
     def generated(
         run: str, count: Count = 64, seed: Seed = 0, temperature: Temperature = 1, label: Label = None,
-        scale: Scale = 1,
+        sampler: Sampler = "prior", scale: Scale = 1,
     ) -> Response:  # fmt: skip
         from vae_core.usage import decode_latents
 
         loaded = studio.load(run)
-        images = decode_latents(loaded.model, _sampled(loaded, count, seed, temperature, label))
+        z = sampled(studio, loaded, count, seed, temperature, label, sampler)
+        images = decode_latents(loaded.model, z)
         return picture(png_bytes(square_tiles(images), scale))
 
     @routes.get("/runs/{run}/generated/{index}")
     def one(
         run: str, index: int, count: Count = 64, seed: Seed = 0, temperature: Temperature = 1,
-        label: Label = None,
+        label: Label = None, sampler: Sampler = "prior",
     ) -> dict[str, Any]:  # fmt: skip
         """One of the generated images, and the training image that is most like it."""
         from vae_core.usage import decode_latents, nearest_image
@@ -45,7 +50,7 @@ def router(studio: Studio) -> APIRouter:
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index} of {count}; expected 0 to {count - 1}")
         loaded, train = studio.load(run), studio.dataset().train
-        z = _sampled(loaded, count, seed, temperature, label)[index]
+        z = sampled(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
         nearest = nearest_image(image, train.images)
         return {
@@ -64,22 +69,58 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/walk.{kind}")
     def walk(
         run: str, kind: Literal["gif", "webp"], seed: Seed = 0, temperature: Temperature = 1,
-        label: Label = None, scale: Scale = 8,
+        label: Label = None, sampler: Sampler = "prior", scale: Scale = 8,
     ) -> Response:  # fmt: skip
         """Through six generated images and back to the first, along great arcs."""
         from vae_core.usage import decode_latents
 
         loaded = studio.load(run)
-        way = closed_walk(_sampled(loaded, WALK_STOPS, seed, temperature, label), WALK_FRAMES)
+        stops = sampled(studio, loaded, WALK_STOPS, seed, temperature, label, sampler)
+        way = closed_walk(stops, WALK_FRAMES)
         return picture(animation_bytes(to_grey(decode_latents(loaded.model, way)), kind, scale), kind)
+
+    @routes.get("/runs/{run}/mixture")
+    def mixture(run: str) -> dict[str, Any]:
+        """How far the model's mixture is; the first who asks begins to fit it."""
+        task = studio.mixture(studio.load(run))
+        answer = task.answer()
+        if answer["ready"] and task.result.result() is None:
+            raise RunError(_no_mixture(run))
+        return answer
 
     return routes
 
 
-def _sampled(loaded: Loaded, count: int, seed: int, temperature: float, label: int | None) -> np.ndarray:
+def sampled(
+    studio: Studio, loaded: Loaded, count: int, seed: int, temperature: float = 1.0,
+    label: int | None = None, sampler: Sampler = "prior",
+) -> np.ndarray:  # fmt: skip
+    """Latent vectors to generate from, float32 (count, K): of a class, from N(0, I) or from the mixture.
+
+    Raises:
+        RunError: the model has no classes yet, or no mixture.
+        RequestError: the mixture is still being fitted, or a class is asked for too.
+    """
     from vae_core.usage import sample_latents
 
     if label is not None:
         evaluation_of(loaded)  # the classes are known from it
     classes = None if label is None else loaded.classes
-    return sample_latents(loaded.model.latent_dim, count, seed, temperature, classes, label)
+    mixture = _mixture(studio, loaded) if sampler == "mixture" else None
+    return sample_latents(loaded.model.latent_dim, count, seed, temperature, classes, label, mixture)
+
+
+def _mixture(studio: Studio, loaded: Loaded) -> LatentMixture:
+    try:
+        mixture = studio.mixture(loaded).result.result(PATIENCE_SECONDS)
+    except TimeoutError as error:
+        raise RequestError(
+            f"the mixture of run {loaded.info.name} is still being fitted; ask again in a few seconds"
+        ) from error
+    if mixture is None:
+        raise RunError(_no_mixture(loaded.info.name))
+    return mixture
+
+
+def _no_mixture(run: str) -> str:
+    return f"run {run} has no mixture: it is fitted to the run's training images, and they are not here"

@@ -5,7 +5,6 @@ What takes long is computed in the background, once for each version of the mode
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -24,8 +23,6 @@ from vae_core.ui.studio import Loaded, Studio
 
 On = Literal["evaluated", "here"]
 Latents = Literal["sampled", "mean"]
-BOUND_SAMPLES = 1000
-BOUND_IMAGES = 100
 
 
 @dataclass(frozen=True)
@@ -112,31 +109,31 @@ class Tested:
 
         return self.studio.background.task(self._key("reading", self.latents), read)
 
-    def bound(self) -> Task | None:
-        """The importance-weighted bound being computed, if it is."""
-        return self.studio.background.known(self._key("bound"))
+    def assessment(self) -> Task | None:
+        """All other figures being measured, if they are."""
+        return self.studio.background.known(self._key("assessment"))
 
-    def begin_bound(self) -> Task:
-        """Computes the importance-weighted bound, and keeps it with the run if it belongs there: float.
+    def begin_assessment(self) -> Task:
+        """Measures all other figures: an Evaluation. Keeps them with the run if they belong there.
 
         Raises:
             RequestError: the app has other images.
         """
-        images = self.required_images()
+        self.required_images()
+        info = self.loaded.info
 
-        def compute(progress: Progress) -> float:
-            from vae_core.evaluation import importance_weighted_bound
+        def measure(progress: Progress) -> Evaluation:
+            from vae_core.assessment import assess
 
-            info, evaluation = self.loaded.info, self.evaluation
-            bound = importance_weighted_bound(
-                self.loaded.model, images, info.settings.likelihood, float(evaluation.errors.mean()),
-                BOUND_SAMPLES, BOUND_IMAGES, info.settings.seed, progress,
+            evaluation, mixture = assess(
+                self.studio.run(info.name), self.loaded.model, self.evaluation, self.studio.dataset(),
+                lambda step, done, count: progress(done, count, step),
             )  # fmt: skip
             if self.on == "evaluated" and not info.is_shipped:
-                store_evaluation(info, dataclasses.replace(evaluation, iwae=bound))
-            return bound
+                store_evaluation(info, evaluation, mixture)
+            return evaluation
 
-        return self.studio.background.task(self._key("bound"), compute)
+        return self.studio.background.task(self._key("assessment"), measure)
 
     def _key(self, what: str, *more: str) -> tuple[object, ...]:
         return what, self.loaded.info.name, self.loaded.version, self.on, *more

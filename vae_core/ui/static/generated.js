@@ -1,13 +1,13 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { modelAddress, named, onModel } from "./studio.js";
+import { modelAddress, named, onModel, untilReady } from "./studio.js";
 
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
 let parts = null;
 let tiles = null;
-let wanted = { seed: 0, count: 64, temperature: 1, label: "" };
+let wanted = { seed: 0, count: 64, temperature: 1, label: "", sampler: "prior" };
 let chosen = null;
 
 /** Calls the listener with {index, wanted} when a tile is chosen, and with index null when none is any more. */
@@ -27,20 +27,21 @@ export function mount(element) {
 }
 
 /** Button "Generate". */
-export function generate(seed, count, temperature, label) {
+export function generate(seed, count, temperature, label, sampler) {
   wanted = {
     seed: Math.max(0, Math.round(seed ?? 0)),
     count: within(Math.round(count ?? 64), 1, 400),
     temperature: within(temperature ?? 1, 0, 2),
     label: label ?? "",
+    sampler: sampler ?? "prior",
   };
   return show();
 }
 
-/** What is wanted, as it stands in an address: without a label that is not there. */
+/** What is wanted, as it stands in an address: one class is drawn from its own distribution, without a sampler. */
 function parameters() {
-  const { label, ...others } = wanted;
-  return label === "" ? others : { ...others, label };
+  const { label, sampler, ...others } = wanted;
+  return label === "" ? { ...others, sampler } : { ...others, label };
 }
 
 function choose(index) {
@@ -51,18 +52,34 @@ function choose(index) {
 
 async function show() {
   if (parts === null) return;
+  const asked = wanted;
   const { picture, about } = parts;
-  const { count, seed, temperature, label } = wanted;
+  const { count, seed, temperature, label, sampler } = asked;
+  try {
+    if (parameters().sampler === "mixture") await fitted();
+  } catch (error) {
+    about.textContent = error.message;
+    return;
+  }
+  if (asked !== wanted) return;
   picture.src = modelAddress("generated.png", parameters());
   picture.alt = `${count} generated images, seed ${seed}`;
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
   choose(null);
   offerDownload();
-  const ofClass = label === "" ? "" : `, all from class ${label}`;
+  const from = label !== "" ? `, all from class ${label}` : sampler === "mixture" ? ", from the mixture" : "";
   await picture.decode().then(
-    () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${ofClass}`),
+    () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${from}`),
     () => (about.textContent = "The picture could not be made."),
   );
+}
+
+/** The model's mixture is there; a model's first one takes some seconds to fit. */
+async function fitted() {
+  await untilReady(modelAddress("mixture"), () => {
+    parts.about.textContent = "Fitting the mixture to the training images' encodings…";
+    parts.fitting.hidden = false;
+  }).finally(() => (parts.fitting.hidden = true));
 }
 
 function offerDownload() {

@@ -1,7 +1,7 @@
 // The figures of the evaluation, each with a sentence that says what it means.
 
-import { ask, named, tellProblem } from "./studio.js";
-import { onView, showProgress, testedAddress, untilReady } from "./tested.js";
+import { ask, named, tellProblem, untilReady } from "./studio.js";
+import { onView, showProgress, testedAddress } from "./tested.js";
 
 const LIKELIHOODS = {
   gaussian: "half the squared error, summed over the 784 pixels",
@@ -24,50 +24,69 @@ function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
   ];
 }
 
+/** The figures that take a minute to measure; those that are not there yet say so. */
+function laterFigures({ summary, bound_samples: samples, bound_images: images }, { likelihood, plural }) {
+  const isReference = likelihood === "gaussian";
+  const each = `from ${samples.toLocaleString("en")} weighted samples for each of ${images} images (Burda et al. 2016)`;
+  return [
+    ["Importance-weighted bound", later(summary.iwae, nats), `A tighter bound than the loss on the negative log-likelihood, ${each}.`],
+    ...(isReference
+      ? []
+      : [
+          ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood and cannot be compared with the reference's; this can, and so can errors."],
+          ["Bound at unit variance", later(summary.iwae_unit_variance, nats), `The importance-weighted bound under the reference's likelihood, ${each}: comparable between models.`],
+        ]),
+    ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between 10,000 generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],
+    ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)} %`), "Generated images that the classifier gives at least 90 % to one class: from the prior, and from the mixture."],
+  ];
+}
+
+const later = (value, words) => (value === null ? "not yet" : words(value));
+
+function samplers(prior, mixture, words) {
+  if (prior === null) return "not yet";
+  return mixture === null ? words(prior) : `${words(prior)} · ${words(mixture)}`;
+}
+
 export function mount(element) {
   const parts = named(element);
   let current = null;
+  const show = (facts) =>
+    showAll(parts, facts, () => facts === current).catch((error) => {
+      showProgress(parts, null);
+      tellProblem(error.message);
+    });
   onView((facts) => {
     current = facts;
-    parts.numbers.replaceChildren(...figures(facts).map((row) => pair(...row)));
-    showBound(parts, facts, () => facts === current).catch((error) => tellProblem(error.message));
+    show(facts);
   });
-}
-
-/** The importance-weighted bound: its value, or the way to it. */
-async function showBound(parts, facts, isCurrent) {
-  const url = testedAddress("bound");
-  let bound = await ask(url);
-  if (bound.value === null && bound.begun) {
-    await untilReady(url, (share) => isCurrent() && showProgress(parts, share));
-    bound = await ask(url);
-  }
-  if (!isCurrent()) return;
-  showProgress(parts, null);
-  const element = pair(
-    "Importance-weighted bound",
-    bound.value === null ? "not yet" : nats(bound.value),
-    `A tighter bound than the loss on the negative log-likelihood, from ${bound.samples.toLocaleString("en")} weighted samples for each of ${bound.images} images (Burda et al. 2016).`,
-  );
-  if (bound.value === null && bound.possible) element.lastChild.append(" ", computeButton(parts, facts, isCurrent, url));
-  parts.numbers.append(element);
-}
-
-function computeButton(parts, facts, isCurrent, url) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "text-button";
-  button.textContent = "Compute it";
-  button.addEventListener("click", async () => {
+  parts.measure.addEventListener("click", async () => {
+    parts.rest.hidden = true;
     try {
-      await ask(url, { method: "POST", headers: { "X-VAE-Studio": "page" } });
-      button.closest("div").remove();
-      await showBound(parts, facts, isCurrent);
+      await ask(testedAddress("figures"), { method: "POST", headers: { "X-VAE-Studio": "page" } });
     } catch (error) {
       tellProblem(error.message);
     }
+    show(current);
   });
-  return button;
+}
+
+async function showAll(parts, facts, isCurrent) {
+  parts.numbers.replaceChildren(...figures(facts).map((row) => pair(...row)));
+  parts.note.hidden = parts.rest.hidden = true;
+  const answer = await untilReady(testedAddress("figures"), (share, step) => {
+    if (!isCurrent()) return;
+    showProgress(parts, share);
+    parts.step.textContent = step || "Waiting for its turn";
+  });
+  if (answer === null || !isCurrent()) return;
+  showProgress(parts, null);
+  const note = answer.summary.samples_note;
+  const rows = laterFigures(answer, facts).filter(([, value]) => !(note && value === "not yet"));
+  parts.numbers.append(...rows.map((row) => pair(...row)));
+  parts.note.hidden = !note;
+  parts.note.textContent = `About the samples: ${note}.`;
+  parts.rest.hidden = answer.complete || !answer.possible;
 }
 
 function pair(term, value, sentence) {

@@ -1,5 +1,6 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
+const POLL_MILLISECONDS = 300;
 /** A picture of nothing, for an <img> that has none yet. */
 export const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 
@@ -31,6 +32,21 @@ export async function ask(url, options) {
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
   return answer;
+}
+
+/**
+ * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
+ * Answers null when another model is chosen meanwhile.
+ */
+export async function untilReady(url, tell) {
+  const current = card;
+  for (;;) {
+    const answer = await ask(url);
+    if (card !== current) return null;
+    if (answer.ready) return answer;
+    tell(answer.count ? answer.done / answer.count : 0, answer.step);
+    await new Promise((done) => setTimeout(done, POLL_MILLISECONDS));
+  }
 }
 
 /** Makes a run the model of every tab; where that fails, the model stays what it was. */

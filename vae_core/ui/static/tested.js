@@ -1,9 +1,8 @@
 // What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
 // parts listen for that and for the images that are asked for; nothing of it is asked before the tab is seen.
 
-import { ask, model, modelAddress, onModel, whenShown } from "./studio.js";
+import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
-const POLL_MILLISECONDS = 300;
 const viewListeners = [];
 const selectionListeners = [];
 let view = { latents: "sampled", on: "evaluated" };
@@ -50,18 +49,6 @@ export function look(change) {
 /** The address of something of the view. */
 export function testedAddress(path, parameters = {}) {
   return modelAddress(path ? `errors/${path}` : "errors", { ...view, ...parameters });
-}
-
-/** Asks again and again until the answer is ready; tells how far it is, 0 to 1. Ends when another model is chosen. */
-export async function untilReady(url, tell) {
-  const current = model();
-  for (;;) {
-    const answer = await ask(url);
-    if (model() !== current) return null;
-    if (answer.ready) return answer;
-    tell(answer.count ? answer.done / answer.count : 0);
-    await new Promise((done) => setTimeout(done, POLL_MILLISECONDS));
-  }
 }
 
 /** Shows in a part, made of `measuring` and `progress`, how far something is; null hides it. */

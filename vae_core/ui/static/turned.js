@@ -1,7 +1,7 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
-import { Latest, ask, named, whenShown } from "./studio.js";
-import { images, onView, select, showProgress, testedAddress, untilReady } from "./tested.js";
+import { Latest, named, untilReady, whenShown } from "./studio.js";
+import { images, onView, select, showProgress, testedAddress } from "./tested.js";
 
 export function mount(element) {
   const parts = named(element);

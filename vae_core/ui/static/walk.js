@@ -14,8 +14,8 @@ export function mount(element) {
     parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = true;
   });
   parts.go.addEventListener("click", () => {
-    const { seed, temperature, label } = wanted;
-    const way = { seed: seed + steps, temperature, ...(label === undefined ? {} : { label }) };
+    const { count, ...others } = wanted;
+    const way = { ...others, seed: wanted.seed + steps };
     steps += 1;
     parts.picture.src = modelAddress("walk.webp", way);
     for (const kind of ["gif", "webp"]) {
