@@ -13,6 +13,7 @@ let wantedTab = null;
 let wantedModel = null;
 let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
+let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 
 export function mount(element, trigger) {
   turn = trigger;
@@ -47,6 +48,7 @@ export const modelToChoose = () => [wantedModel];
 
 /** A tab has been opened, by whomever. */
 export function tabShown(name) {
+  if (isApplying && name !== tab && name !== wantedTab) hasMoved = true;
   tab = name;
   if (!isApplying) remember();
 }
@@ -76,9 +78,11 @@ async function follow(search, state) {
   if (!(await isThere(run))) tellProblem(`There is no model "${run}" here; this is ${model().run}.`);
   else await followWithin(run, parameters, state);
   const asked = parameters.get("tab") ?? "explore";
-  if (TABS.includes(asked)) openTab(asked);
+  if (TABS.includes(asked) && !hasMoved) openTab(asked);
   setTimeout(() => {
     isApplying = false;
+    if (hasMoved) remember();
+    hasMoved = false;
   }, RESTED_MILLISECONDS + 100);
 }
 
