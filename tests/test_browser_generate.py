@@ -14,6 +14,7 @@ from PIL import Image
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.latent_space import ClassGaussians
+from vae_core.runs import find_run
 from vae_core.usage import decode_latents, nearest_image, sample_latents
 
 if TYPE_CHECKING:
@@ -52,6 +53,25 @@ def test_a_grid_is_made_and_downloaded_at_its_size(grid: Page) -> None:
     assert download.value.suggested_filename == "generated-64-seed-7.png"
     with Image.open(Path(download.value.path())) as picture:
         assert picture.size == (3 * 238, 3 * 238)
+
+
+def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
+    before = source_of(grid, GRID)
+    grid.get_by_role("radio", name="mixture").check()
+    generate(grid)
+    grid.wait_for_function("document.querySelector('#generated-panel').innerText.includes('from the mixture')")
+    assert "sampler=mixture" in source_of(grid, GRID)
+    grid.get_by_role("button", name="Image 3", exact=True).click()
+    grid.get_by_role("button", name="Explore from here").locator("visible=true").click()
+    grid.get_by_role("tab", name="Explore", selected=True).wait_for()
+    shown = [float(grid.locator(f"#latent-{number}").input_value()) for number in range(1, 17)]
+    mixture = find_run("reference", "checkpoints").mixture()
+    assert mixture is not None
+    assert shown == pytest.approx(np.clip(mixture.sample(64, seed=0)[2], -3, 3).tolist(), abs=0.011)
+    open_tab(grid, "Generate")
+    grid.get_by_role("radio", name="prior (reference)").check()
+    generate(grid)
+    assert source_of(grid, GRID) == before
 
 
 def test_count_and_temperature(grid: Page) -> None:

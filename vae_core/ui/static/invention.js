@@ -9,17 +9,17 @@ export function mount(element) {
   let answer = null;
   const show = new Latest(async ({ index, wanted }) => {
     parts.invite.hidden = index !== null;
-    if (index === null) {
-      parts.shown.hidden = true;
-      return;
-    }
+    parts.shown.hidden = true;
+    parts.state.hidden = index === null;
+    if (index === null) return;
+    parts.state.textContent = "Looking through the training images…";
     try {
       answer = await ask(modelAddress(`generated/${index}`, wanted));
     } catch (error) {
-      parts.invite.hidden = false;
-      parts.invite.textContent = error.message;
+      parts.state.textContent = error.message;
       return;
     }
+    parts.state.hidden = true;
     parts.shown.hidden = false;
     parts.picture.src = answer.picture;
     parts.nearest.src = answer.nearest.picture;
