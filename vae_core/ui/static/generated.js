@@ -2,6 +2,7 @@
 
 import { Tiles } from "./tiles.js";
 import { modelAddress, named, onModel } from "./studio.js";
+import { className } from "./words.js";
 
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
@@ -58,7 +59,7 @@ async function show() {
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
   choose(null);
   offerDownload();
-  const ofClass = label === "" ? "" : `, all from class ${label}`;
+  const ofClass = label === "" ? "" : `, all from class ${className(label)}`;
   await picture.decode().then(
     () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${ofClass}`),
     () => (about.textContent = "The picture could not be made."),
