@@ -59,7 +59,9 @@ def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     before = source_of(grid, GRID)
     grid.get_by_role("radio", name="mixture").check()
     generate(grid)
-    grid.wait_for_function("document.querySelector('#generated-panel').innerText.includes('from the mixture')")
+    grid.wait_for_function(
+        "document.querySelector('#generated-panel').innerText.includes('from the mixture')"
+    )
     assert "sampler=mixture" in source_of(grid, GRID)
     grid.get_by_role("button", name="Image 3", exact=True).click()
     grid.get_by_role("button", name="Explore from here").locator("visible=true").click()

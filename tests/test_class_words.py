@@ -24,5 +24,25 @@ def test_nothing_is_called_a_digit_that_is_none(name: str, noun: str, third: str
     assert (words.noun, words.name(3)) == (noun, third)
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "called"),
+    [
+        ("MNIST", 8, "a 8"),
+        ("Fashion-MNIST", 7, "a Sneaker"),
+        ("Fashion-MNIST", 9, "an Ankle boot"),
+        ("Fashion-MNIST", 10, "class 10"),
+        ("28x28 IDX set “shoes” (not the original MNIST)", 3, "class 3"),
+    ],
+)
+def test_an_image_of_a_class_has_its_article(name: str, label: int, called: str) -> None:
+    assert class_words(name).called(label) == called
+
+
+def test_one_image_has_its_article() -> None:
+    assert [class_words(name).one for name in ("MNIST", "KMNIST", "Fashion-MNIST")] == [
+        "a digit", "a character", "an item",
+    ]  # fmt: skip
+
+
 def test_a_class_beyond_the_names_is_called_by_its_number() -> None:
     assert class_words("KMNIST").name(10) == "10"

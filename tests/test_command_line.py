@@ -48,6 +48,18 @@ def test_data_says_what_it_found(run_command: Any, small_mnist: Path) -> None:
     assert code == 0
     assert "training images: 700" in out
     assert "test images: 205" in out
+    assert "classes: 10 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)" in out
+
+
+def test_data_names_the_classes_of_other_sets(run_command: Any, write_idx: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "my-fashion"
+    folder.mkdir()
+    for prefix in ("train", "t10k"):
+        write_idx(folder, prefix, np.zeros((3, 28, 28), np.uint8), np.array([0, 9, 9], np.uint8))
+    code, out, _ = run_command("data", "--data-dir", folder)
+    assert code == 0
+    assert "“my-fashion” (not the original MNIST)" in out
+    assert "classes: 2 (T-shirt/top, Ankle boot)" in out
 
 
 @pytest.mark.parametrize(

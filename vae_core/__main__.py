@@ -103,12 +103,17 @@ def _version(
 @app.command()
 def data(data_dir: DataDir = None) -> None:
     """Find or fetch the data set, verify it, and say what it is."""
+    from vae_core.class_words import class_words
+
     dataset = _load(data_dir)
+    words = class_words(dataset.train.name)
+    classes = [words.name(label) for label in sorted({*dataset.train.labels.tolist()})]
     print(f"{dataset.train.source}")
     if dataset.train.folder is not None:
         print(f"folder: {dataset.train.folder}")
     print(f"training images: {len(dataset.train):,}")
     print(f"test images: {len(dataset.test):,}")
+    print(f"classes: {len(classes)} ({', '.join(classes)})")
     print("size: 28x28 pixels, grey, scaled to [0, 1] for training")
 
 
@@ -267,10 +272,10 @@ def evaluate(
 def generate(
     run: RunArgument,
     out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
-    count: Annotated[int, typer.Option(help="How many digits, 1 to 400.", min=1, max=400)] = 64,
+    count: Annotated[int, typer.Option(help="How many images, 1 to 400.", min=1, max=400)] = 64,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
     scale: Annotated[
-        int, typer.Option(help="Pixels of the file for each pixel of a digit.", min=1, max=8)
+        int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)
     ] = 2,
     sampler: Annotated[
         str,
@@ -299,7 +304,12 @@ def generate(
 @app.command()
 def reconstruct(
     run: RunArgument,
-    image: Annotated[Path, typer.Argument(help="A picture of one digit, dark on light or light on dark.")],
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="A picture of one digit, or what else the run has learned, dark on light or the other way."
+        ),
+    ],
     out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path(
         "reconstruction.png"
     ),

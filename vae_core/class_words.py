@@ -22,9 +22,23 @@ class ClassWords:
     plural: str
     names: tuple[str, ...] = ()
 
+    @property
+    def one(self) -> str:
+        """The noun with its article."""
+        return _with_article(self.noun)
+
+    def called(self, label: int) -> str:
+        """What one image of a class is called: a 7, an Ankle boot, or class 7 where it has no name."""
+        is_named = label < len(self.names) or self == DIGITS
+        return _with_article(self.name(label)) if is_named else f"class {label}"
+
     def name(self, label: int) -> str:
         """What a class is called."""
         return self.names[label] if label < len(self.names) else str(label)
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
 
 
 DIGITS = ClassWords("digit", "digits")

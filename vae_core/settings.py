@@ -40,7 +40,7 @@ class Settings:
     )
     likelihood: str = _setting(
         "gaussian",
-        "How a pixel's error is counted: gaussian is the reference, calibrated learns sharper digits.",
+        "How a pixel's error is counted: gaussian is the reference, calibrated learns sharper pictures.",
         choices=("gaussian", "bernoulli", "calibrated"),
     )
     schedule: str = _setting(

@@ -144,7 +144,7 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
     strongest = float(clean.max())
     if strongest < LEAST_CONTRAST:
-        raise PictureError("there is nothing on the drawing yet; draw a digit")
+        raise PictureError("there is nothing on the drawing yet; expected ink that stands out from its paper")
     return clean / strongest
 
 

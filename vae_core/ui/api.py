@@ -14,7 +14,7 @@ from vae_core.pictures import square_tiles, to_grey
 from vae_core.settings import Settings
 from vae_core.sketch import to_ink, to_mnist_form
 from vae_core.ui.routes.generate import sampled
-from vae_core.ui.studio import Studio
+from vae_core.ui.studio import Loaded, Studio
 from vae_core.ui.watching import training_news
 
 MOST_GENERATED = 400
@@ -23,7 +23,7 @@ MOST_GENERATED = 400
 def build(studio: Studio) -> None:
     """Adds the endpoints to the page that is being built; nothing of them is visible."""
 
-    def model_of(model: str | None) -> Any:
+    def model_of(model: str | None) -> Loaded:
         name = model or studio.first_model()
         if name is None:
             raise RunError("there is no model yet; train one first")
@@ -38,13 +38,14 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(decode_latents(loaded.model, z[None]))[0])
 
     def reconstruct(picture: Image.Image, model: str = "reference") -> Image.Image:
-        """Brings a picture of a digit to MNIST's form, encodes it and decodes the posterior's mean."""
+        """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean."""
         from vae_core.usage import reconstruct_image
 
+        loaded = model_of(model)
         if picture is None:
-            raise SettingsError("image", "expected a picture of a digit")
+            raise SettingsError("image", f"expected a picture of {loaded.words.one}")
         seen = to_mnist_form(to_ink(picture))
-        return Image.fromarray(to_grey(reconstruct_image(model_of(model).model, seen.image).image))
+        return Image.fromarray(to_grey(reconstruct_image(loaded.model, seen.image).image))
 
     def generate(
         count: float = 64, seed: float = 0, model: str = "reference", sampler: str = "prior"

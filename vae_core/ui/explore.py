@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from vae_core.ui.parts import call, part, words
+from vae_core.ui.parts import ask_first, call, part, words
 
 
 def build() -> None:
@@ -15,7 +15,7 @@ def build() -> None:
             with gr.Row():
                 shuffle = gr.Button("Random digit", variant="primary", size="md", min_width=130)
                 reset = gr.Button("Reset", size="md", min_width=80)
-            part("starts")
+            starts = part("starts")
             part("compare")
         with gr.Column(scale=4, min_width=300):
             part("sliders", elem_id="latent-sliders")
@@ -28,5 +28,8 @@ def build() -> None:
         with gr.Column(scale=1, min_width=300):
             part("loss", elem_id="loss-panel")
     words("help")
+    starts.change(
+        None, None, shuffle, js=ask_first("starts", "randomButton"), queue=False, api_visibility="private"
+    )
     shuffle.click(None, None, None, js=call("sliders", "randomise"), queue=False, api_visibility="private")
     reset.click(None, None, None, js=call("sliders", "reset"), queue=False, api_visibility="private")

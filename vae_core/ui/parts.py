@@ -10,11 +10,18 @@ import gradio as gr
 STATIC = Path(__file__).parent / "static"
 
 
-def part(name: str, elem_id: str | None = None, elem_classes: str | None = None) -> gr.HTML:
-    """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there."""
+def part(
+    name: str, elem_id: str | None = None, elem_classes: str | None = None, is_worded: bool = True
+) -> gr.HTML:
+    """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there.
+
+    Args:
+        is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
+    """
+    mount = f"{_module(name)}.then((module) => module.mount(element, trigger))"
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
-        js_on_load=f"{_module(name)}.then((module) => module.mount(element, trigger))",
+        js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
         elem_classes=elem_classes,
         apply_default_css=False,
@@ -22,8 +29,12 @@ def part(name: str, elem_id: str | None = None, elem_classes: str | None = None)
 
 
 def words(name: str) -> gr.HTML:
-    """static/NAME.html as a component without a script."""
-    return gr.HTML((STATIC / f"{name}.html").read_text(encoding="utf-8"), apply_default_css=False)
+    """static/NAME.html as a component without a script of its own."""
+    return gr.HTML(
+        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
+        js_on_load=KEEP_WORDED,
+        apply_default_css=False,
+    )
 
 
 def call(name: str, function: str, *values: str) -> str:
@@ -44,3 +55,6 @@ def ask_first(name: str, function: str) -> str:
 
 def _module(name: str) -> str:
     return f"import(new URL('studio/static/{name}.js', document.baseURI).href)"
+
+
+KEEP_WORDED = f"{_module('words')}.then((words) => words.keepWorded(element))"

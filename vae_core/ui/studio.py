@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_core.class_words import ClassWords, class_words
 from vae_core.data import Dataset, load_dataset
 from vae_core.errors import RunError
 from vae_core.jobs import TrainingDesk
@@ -37,6 +38,12 @@ class Loaded:
     evaluation: Evaluation | None
     version: int
     evaluation_version: int
+
+    @property
+    def words(self) -> ClassWords:
+        """What the images it was made for are called."""
+        measured = self.evaluation
+        return class_words(self.info.data.get("name", "") if measured is None else measured.name)
 
     @cached_property
     def latent_map(self) -> LatentMap:

@@ -30,7 +30,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
     "quick": "Six epochs instead of 30: Muon, smaller batches and a one-cycle learning rate.",
-    "sharp": "Crisper digits: a calibrated likelihood, Muon, 12 epochs with a one-cycle learning rate.",
+    "sharp": "Crisper pictures: a calibrated likelihood, Muon, 12 epochs with a one-cycle learning rate.",
 }
 
 
@@ -53,7 +53,7 @@ def build(studio: Studio) -> None:
             with gr.Accordion("Advanced", open=False):
                 fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
-            part("training", elem_id="training-watch")
+            part("training", elem_id="training-watch", is_worded=False)
     part("runs", elem_id="runs")
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vae_core.class_words import class_words
 from vae_core.data import HOW_TO_GET_ALL
 from vae_core.runs import METRIC_NAMES, Run, RunInfo, list_runs
 from vae_core.ui.studio import Studio
@@ -31,6 +32,7 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
     offset = offset if info.name == known else 0
     rows, next_offset = run.metrics(offset)
     last = rows[-1] if rows else None
+    words = class_words(info.data.get("name", ""))
     fresh = offset == 0 or next_offset < offset
     return {
         "run": info.name,
@@ -45,6 +47,8 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
         "iterations": _iterations(info),
         "device": info.device,
         "data": info.data.get("source", ""),
+        "noun": words.noun,
+        "plural": words.plural,
         "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else None,
         "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},

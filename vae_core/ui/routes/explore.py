@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from vae_core.class_words import class_words
 from vae_core.errors import LatentError, RequestError
 from vae_core.latent_space import slerp, traversals
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, tile, to_grey
@@ -102,7 +103,12 @@ def router(studio: Studio) -> APIRouter:
             raise RequestError(f"there is no test image {index}; expected 0 to {len(test) - 1}")
         image = test.images[index].astype(np.float32) / 255
         answer = reading(loaded, image, seed, sampled)
-        return answer | {"index": index, "label": int(test.labels[index]), "seen": data_uri(image)}
+        return answer | {
+            "index": index,
+            "label": int(test.labels[index]),
+            "called": class_words(test.name).called(int(test.labels[index])),
+            "seen": data_uri(image),
+        }
 
     return routes
 

@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from vae_core.class_words import class_words
 from vae_core.errors import RequestError, RunError
 from vae_core.latent_space import closed_walk
 from vae_core.mixture import LatentMixture
@@ -60,6 +61,7 @@ def router(studio: Studio) -> APIRouter:
                 "picture": data_uri(train.images[nearest.index]),
                 "index": nearest.index,
                 "label": int(train.labels[nearest.index]),
+                "called": class_words(train.name).called(int(train.labels[nearest.index])),
                 "error": nearest.error,
             },
             "images": len(train),

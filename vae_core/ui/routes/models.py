@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
-from vae_core.class_words import class_words
 from vae_core.runs import RunInfo
 from vae_core.ui.studio import Loaded, Studio, weights_version
 
@@ -39,7 +38,7 @@ def _listed(info: RunInfo) -> dict[str, Any]:
 def model_card(loaded: Loaded) -> dict[str, Any]:
     """What the page needs to know of a model before it can show it."""
     info, evaluation = loaded.info, loaded.evaluation
-    words = class_words(info.data.get("name", "") if evaluation is None else evaluation.name)
+    words = loaded.words
     card = {
         "run": info.name,
         "version": str(loaded.version),

@@ -79,7 +79,7 @@ class Tested:
     def reader(self) -> ClassGaussians:
         """Reads a class off a latent vector: the model's own classes if they are of the same kind."""
         own = self.loaded.evaluation
-        if own is not None and (self.on == "evaluated" or class_words(own.name) == self.words):
+        if own is not None and (self.on == "evaluated" or self.loaded.words == self.words):
             return self.loaded.classes
         return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
 

@@ -4,6 +4,7 @@
 import { onOther, other } from "./compare.js";
 import { onVector, source, vector } from "./latent.js";
 import { EMPTY, Latest, ask, modelAddress, named, tellProblem, written } from "./studio.js";
+import { worded } from "./words.js";
 
 const listeners = [];
 let shown = null;
@@ -23,7 +24,7 @@ export function mount(element) {
       await parts.picture.decode();
     } catch {
       hasFailed = true;
-      tellProblem("The digit could not be decoded: the app does not answer, or the model is gone.");
+      tellProblem(worded("The digit could not be decoded: the app does not answer, or the model is gone."));
       return;
     }
     if (hasFailed) tellProblem(null);

@@ -4,7 +4,8 @@ import { explore } from "./latent.js";
 import { onReconstruction, set } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, model, named } from "./studio.js";
+import { EMPTY, model, named, onModel } from "./studio.js";
+import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
 const UNUSUAL = 0.95;
@@ -29,6 +30,7 @@ export function mount(element) {
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);
   });
+  onModel(() => answer === null && showNothing(parts));
   parts.explore.addEventListener("click", () => explore(answer.z, origin()));
   parts.resample.addEventListener("click", () => set({ seed: (seed += 1) }));
   parts.byMean.addEventListener("change", () => set({ sampled: false }));
@@ -37,7 +39,7 @@ export function mount(element) {
 
 function showNothing(parts) {
   for (const name of PICTURES) parts[name].src = EMPTY;
-  parts.verdict.textContent = "Draw a digit, or paste a photo of one. The model answers while you draw.";
+  parts.verdict.textContent = worded("Draw a digit, or paste a photo of one. The model answers while you draw.");
   parts.seenWords.textContent = "28×28 pixels, nothing else";
   parts.bars.replaceChildren();
   parts.resampled.hidden = parts.explore.hidden = parts.second.hidden = true;
@@ -69,8 +71,8 @@ function verdict({ error, rank, nearest }) {
   const unusual = rank >= UNUSUAL ? ": the model has not seen many like this" : "";
   const nearestWords =
     first.probability >= 0.9
-      ? `It lies among the ${first.label}s`
-      : `It lies between the ${first.label}s (${percent(first)}) and the ${second.label}s (${percent(second)})`;
+      ? `It lies among ${imagesOf(first.label)}`
+      : `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
   return `${nearestWords}. ${measured}, higher than ${share} % of the test images have${unusual}.`;
 }
 

@@ -2,6 +2,7 @@
 
 import { Tiles } from "./tiles.js";
 import { modelAddress, named, onModel, untilReady } from "./studio.js";
+import { className } from "./words.js";
 
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
@@ -67,7 +68,7 @@ async function show() {
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
   choose(null);
   offerDownload();
-  const from = label !== "" ? `, all from class ${label}` : sampler === "mixture" ? ", from the mixture" : "";
+  const from = label !== "" ? `, all from class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
   await picture.decode().then(
     () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${from}`),
     () => (about.textContent = "The picture could not be made."),

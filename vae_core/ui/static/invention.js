@@ -3,6 +3,7 @@
 import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
 import { Latest, ask, model, modelAddress, named } from "./studio.js";
+import { isOfDigits } from "./words.js";
 
 export function mount(element) {
   const parts = named(element);
@@ -23,7 +24,7 @@ export function mount(element) {
     parts.shown.hidden = false;
     parts.picture.src = answer.picture;
     parts.nearest.src = answer.nearest.picture;
-    parts.nearest.alt = `Training image ${answer.nearest.index}, a ${answer.nearest.label}`;
+    parts.nearest.alt = `Training image ${answer.nearest.index}, ${answer.nearest.called}`;
     parts.words.textContent = verdict(answer);
   });
   onTile((news) => show.submit(news));
@@ -33,12 +34,12 @@ export function mount(element) {
 function verdict({ nearest, images }) {
   const usual = model().mean_errors?.mse_mean;
   const sentence =
-    `Of ${images.toLocaleString("en")} training images this one, a ${nearest.label}, is nearest: ` +
+    `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
   if (!usual) return sentence;
   const isMemory = nearest.error < usual;
   const than = `the model's usual error on an image it is shown (${usual.toFixed(4)})`;
   return isMemory
     ? `${sentence} That is less than ${than}: it may as well be that image.`
-    : `${sentence} That is more than ${than}: it is nobody's digit.`;
+    : `${sentence} That is more than ${than}: it is ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
 }

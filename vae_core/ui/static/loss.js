@@ -5,6 +5,7 @@ import { onVector } from "./latent.js";
 import { exploreTestImage } from "./starts.js";
 import { latentsByUse } from "./sliders.js";
 import { named, tellProblem } from "./studio.js";
+import { worded } from "./words.js";
 
 const PIXELS = 784;
 const MEAN_INSTEAD_OF_HALF_SUM = PIXELS / 2;
@@ -44,7 +45,7 @@ function update(parts, { z, origin, decoded }) {
   const isReady = origin?.deviation?.length === z.length && decoded && parts.digit.complete && parts.digit.naturalWidth;
   parts.shown.hidden = parts.bars.hidden = !isReady;
   if (!isReady) {
-    parts.words.textContent = "Take a digit, then move the sliders: see what each move costs, in nats.";
+    parts.words.textContent = worded("Take a digit, then move the sliders: see what each move costs, in nats.");
     return;
   }
   const squared = halfSquaredError(parts.digit, decoded);

@@ -5,6 +5,7 @@
 import { onVector, setVector, vector } from "./latent.js";
 import { draw } from "./plots.js";
 import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+import { className, hasLongNames, imagesOf } from "./words.js";
 
 const COLOURS = ["#cc6677", "#5b5bd6", "#ddaa33", "#117733", "#56b4e9", "#882255", "#44aa99", "#999933", "#aa4499", "#8d99ae"];
 const STEP = 0.1;
@@ -133,7 +134,7 @@ function traces() {
   });
   const isThin = parts.behind.checked;
   return [...groups].map(([label, { x, y }]) => ({
-    x, y, name: `${label}`, mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
+    x, y, name: className(label), mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
     type: hasWebGL() ? "scattergl" : "scatter",
     marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.7 },
   }));
@@ -200,7 +201,7 @@ function spread({ mean, deviation }) {
   });
 }
 
-/** Each class's number at its middle: colours alone do not tell ten classes apart. */
+/** Each class's name at its middle: colours alone do not tell ten classes apart. */
 function drawLabels() {
   const sums = new Map();
   map.labels.forEach((label, index) => {
@@ -208,11 +209,12 @@ function drawLabels() {
     sums.set(label, [sum[0] + map.x[index], sum[1] + map.y[index], sum[2] + 1]);
   });
   parts.overlay.replaceChildren();
+  parts.overlay.classList.toggle("named", hasLongNames());
   for (const [label, [x, y, count]] of sums) {
     if (hidden.has(label)) continue;
     const [left, top] = toScreen([x / count, y / count]);
     const text = shape("text", { x: left, y: top, class: "map-label", fill: colourOf(label) });
-    text.textContent = label;
+    text.textContent = className(label);
     parts.overlay.append(text);
   }
 }
@@ -226,9 +228,9 @@ function shape(kind, attributes) {
 function classButton(label) {
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = label;
+  button.textContent = className(label);
   button.style.setProperty("--colour", colourOf(label));
-  button.title = `Show or hide the ${label}s`;
+  button.title = `Show or hide ${imagesOf(label)}`;
   button.setAttribute("aria-pressed", true);
   button.addEventListener("click", () => {
     if (!hidden.delete(label)) hidden.add(label);

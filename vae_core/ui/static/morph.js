@@ -2,6 +2,7 @@
 
 import { setVector, slerp, vector } from "./latent.js";
 import { EMPTY, isShown, modelAddress, named, onModel, written } from "./studio.js";
+import { worded } from "./words.js";
 
 const PERIOD_MILLISECONDS = 4000;
 
@@ -33,7 +34,7 @@ export function mount(element) {
     for (const name of ["A", "B"]) {
       const picture = parts[`picture${name}`];
       picture.src = pins[name] ? modelAddress("decode.png", { z: written(pins[name]) }) : EMPTY;
-      picture.alt = pins[name] ? `Digit ${name}` : "";
+      picture.alt = pins[name] ? worded(`Digit ${name}`) : "";
     }
     const isReady = Boolean(pins.A && pins.B);
     parts.way.hidden = !isReady;

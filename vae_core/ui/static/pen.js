@@ -1,10 +1,17 @@
 // The tools beside the drawing pad.
 
 import { bringIn, set, undo } from "./sketch.js";
-import { named } from "./studio.js";
+import { named, onModel } from "./studio.js";
+import { isOfDigits } from "./words.js";
 
 export function mount(element) {
   const parts = named(element);
+  let wasOfDigits = true;
+  onModel(() => {
+    if (isOfDigits() === wasOfDigits) return;
+    wasOfDigits = parts.centre.checked = isOfDigits(); // other sets fill the picture, as the drawing does the pad
+    set({ centre: parts.centre.checked });
+  });
   parts.pen.addEventListener("change", () => set({ isErasing: false }));
   parts.eraser.addEventListener("change", () => set({ isErasing: true }));
   parts.width.addEventListener("input", () => set({ width: Number(parts.width.value) }));

@@ -26,7 +26,10 @@ async function boxes(parts, facts) {
   await draw(
     parts.plot,
     figure.data,
-    { ...figure.layout, height: isNamed ? 300 : 240, margin: { l: 52, r: 8, t: 8, b: isNamed ? 84 : 28 }, dragmode: false },
+    {
+      ...figure.layout, height: isNamed ? 300 : 240, margin: { l: 52, r: 8, t: 8, b: isNamed ? 84 : 28 }, dragmode: false,
+      xaxis: { ...figure.layout.xaxis, tickangle: isNamed ? -60 : 0 },
+    },
     { displayModeBar: false },
   );
 }

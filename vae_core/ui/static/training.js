@@ -5,6 +5,7 @@ import { draw, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, named } from "./studio.js";
+import { sayer } from "./words.js";
 
 const RUNNING_MILLISECONDS = 120;
 const LEAST_PAUSE_MILLISECONDS = 30;
@@ -35,7 +36,7 @@ let wake = () => {};
 
 export function mount(element) {
   const parts = named(element);
-  const watched = { run: null, offset: 0, totals: [], state: null };
+  const watched = { run: null, offset: 0, totals: [], state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
   plotly().catch(() => {});
@@ -99,6 +100,7 @@ async function look(parts, watched) {
   const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset, watch: chosen }));
   if (news.run === null) return;
   if (news.state === "running") expectedUntil = 0;
+  if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;
   watched.state = news.state;

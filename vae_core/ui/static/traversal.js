@@ -4,6 +4,7 @@ import { onVector, vector } from "./latent.js";
 import { change, latentsByUse, onLatent } from "./sliders.js";
 import { Tiles } from "./tiles.js";
 import { afterwards, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+import { worded } from "./words.js";
 
 const VALUES = Array.from({ length: 11 }, (_, index) => -3 + 0.6 * index);
 const RESTED_MILLISECONDS = 120;
@@ -51,7 +52,7 @@ function showStrip(parts, strip, latent) {
   rest[latent] = 0; // the strip is the same wherever along it the vector is
   parts.title.textContent = `What z${latent + 1} does`;
   parts.stripPicture.src = modelAddress("traversal.png", { z: written(rest), rows: latent + 1 });
-  parts.stripPicture.alt = `Digits decoded with z${latent + 1} from -3 to 3, the other latents as they are`;
+  parts.stripPicture.alt = worded(`Digits decoded with z${latent + 1} from -3 to 3, the other latents as they are`);
   strip.lay(VALUES.length, VALUES.length);
   strip.mark(nearest(vector()[latent]));
 }
@@ -62,7 +63,7 @@ function showGrid(parts, grid) {
     z: written(vector()),
     rows: rows.map((row) => row + 1).join(),
   });
-  parts.gridPicture.alt = `Digits decoded with each of the ${rows.length} latents from -3 to 3`;
+  parts.gridPicture.alt = worded(`Digits decoded with each of the ${rows.length} latents from -3 to 3`);
   parts.names.replaceChildren(
     ...rows.map((row) => {
       const name = document.createElement("span");

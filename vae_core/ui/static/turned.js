@@ -34,6 +34,7 @@ async function load(parts, current) {
     `Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
     `${share(answer.turned)} of ${answer.images.toLocaleString("en")} reconstructions are read as another class; ` +
     `of the originals themselves ${share(answer.before)} are. Rows: what it is. Columns: what it is read as.`;
+  parts.table.classList.toggle("named", answer.names.some((name) => name.length > 2));
   parts.table.replaceChildren(head(answer.names), ...answer.table.map((row, label) => rowOf(row, label, answer.names)));
   const first = parts.table.querySelector("button");
   if (first) first.tabIndex = 0;
@@ -49,8 +50,9 @@ function head(names) {
 function headCell(name, scope) {
   const cell = document.createElement("th");
   cell.scope = scope;
-  cell.title = name;
-  cell.textContent = name.length > 6 ? `${name.slice(0, 5)}…` : name;
+  const words = document.createElement("span"); // long names of columns stand upright
+  words.textContent = name;
+  cell.append(words);
   return cell;
 }
 
