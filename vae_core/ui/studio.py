@@ -53,11 +53,12 @@ class Loaded:
 class Studio:
     """The app's state."""
 
-    def __init__(self, runs_dir: Path, data_dir: str | None, device: str) -> None:
+    def __init__(self, runs_dir: Path, data_dir: str | None, device: str, read_only: bool = False) -> None:
         self.runs_dir = runs_dir.resolve()
         self.data_dir = data_dir
         self.device = device
-        self.desk = TrainingDesk(self.runs_dir, data_dir)
+        self.read_only = read_only
+        self.desk = TrainingDesk(self.runs_dir, data_dir, read_only=read_only)
         self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()

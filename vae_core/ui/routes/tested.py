@@ -132,7 +132,7 @@ class Tested:
                 self.loaded.model, images, info.settings.likelihood, float(evaluation.errors.mean()),
                 BOUND_SAMPLES, BOUND_IMAGES, info.settings.seed, progress,
             )  # fmt: skip
-            if self.on == "evaluated" and not info.is_shipped:
+            if self.on == "evaluated" and not info.is_shipped and not self.studio.read_only:
                 store_evaluation(info, dataclasses.replace(evaluation, iwae=bound))
             return bound
 
