@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -28,6 +29,15 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--device", default="auto", help="where to train: auto, cpu, cuda, cuda:N (default: auto)"
     )
+    parser.add_argument(
+        "--read-only", action="store_true",
+        help="for looking only: nothing is trained, stopped, renamed, deleted or brought in",
+    )  # fmt: skip
+    parser.add_argument(
+        "--auth-file", type=Path, metavar="FILE",
+        help="let in only the users of this file, made by: python -m vae_core password FILE NAME",
+    )  # fmt: skip
+    parser.add_argument("--allow-embedding", action="store_true", help="let other sites frame the app")
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port must be from 1 to 65535, not {options.port}")
@@ -41,23 +51,38 @@ def main() -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
 
+    from vae_core.ui.temporary import temporary_folder
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # tidies up first
+    with temporary_folder():
+        return _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from vae_core.errors import VAEStudioError
     from vae_core.settings import Settings
+    from vae_core.ui.guard import Access
     from vae_core.ui.page import build_app
 
+    access = Access(options.host, options.read_only, options.auth_file, options.allow_embedding)
     try:
         Settings(device=options.device)
-        app = build_app(options.runs_dir, options.data_dir, options.device)
+        app = build_app(options.runs_dir, options.data_dir, options.device, access)
     except VAEStudioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if access.warning:
+        print(access.warning, file=sys.stderr, flush=True)
     print(
         f"VAE Studio is on http://{options.host}:{options.port} (Ctrl-C ends it; a training goes on)",
         flush=True,
     )
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        app, host=options.host, port=options.port, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
     return 0
 
 

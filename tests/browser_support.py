@@ -35,10 +35,12 @@ CHROMIUM_OPTIONS = [
 class App:
     """A server of app.py in a process of its own."""
 
-    def __init__(self, runs_dir: Path, environment: dict[str, str], *options: str) -> None:
+    def __init__(
+        self, runs_dir: Path, environment: dict[str, str], *options: str, host: str = "127.0.0.1"
+    ) -> None:
         self.runs_dir = runs_dir
         self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.log = runs_dir.parent / f"app-{self.port}.log"
         command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(self.port)]
         with self.log.open("w") as log:
@@ -54,7 +56,7 @@ class App:
             if self.process.poll() is not None:
                 break
             try:
-                urllib.request.urlopen(f"{self.url}/studio/models", timeout=5).close()
+                urllib.request.urlopen(self.url, timeout=5).close()
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)

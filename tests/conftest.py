@@ -28,6 +28,9 @@ BROWSER_IS_REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
+FORBIDDEN = "Content Security Policy"
+"""In what Chromium says when a page's policy stops something."""
+
 TINY = {"epochs": 2, "limit": 640, "batch_size": 64}
 
 
@@ -121,13 +124,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, app: App) -> Iterator[Page]:
-    """A fresh visitor's page; a request to any other host or an error on the page fails the test."""
+    """A fresh visitor's page; a request to any other host, an error on the page or anything that its content
+    security policy forbids fails the test."""
     page = browser.new_page(viewport={"width": 1280, "height": 860})
     page.set_default_timeout(60_000)  # these machines are shared
     outside: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
     page.goto(app.url)
     page.wait_for_selector("#decoded-digit img[src]")
     yield page

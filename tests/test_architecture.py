@@ -25,6 +25,7 @@ FLOORS = [
         "mixture",
         "muon",
         "class_words",
+        "passwords",
     },
     {"runs", "usage"},
     {"evaluation", "archives"},

@@ -356,6 +356,22 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
     out.print(table)
 
 
+@app.command()
+def password(
+    file: Annotated[Path, typer.Argument(help="The auth file; made if it is not there.")],
+    name: Annotated[str, typer.Argument(help="The user to add, or to give another password.")],
+) -> None:
+    """Add a user to a file for `app.py --auth-file`. Asks for the password, or reads it from a pipe."""
+    from vae_core.passwords import set_password
+
+    if sys.stdin.isatty():
+        secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    is_new = set_password(file, name, secret)
+    print(f"{name} {'was added to' if is_new else 'has another password in'} {file}")
+
+
 def _load(data_dir: str | None, quiet: bool = False) -> Dataset:
     from vae_core.data import HOW_TO_GET_ALL, load_dataset
 

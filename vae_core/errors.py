@@ -38,3 +38,18 @@ class LatentError(VAEStudioError):
 
 class RequestError(VAEStudioError):
     """A request to the app is not one it answers: too large, or not from its own page."""
+
+
+class ReadOnlyError(VAEStudioError):
+    """Something was to be changed in an app that is for looking only (`--read-only`)."""
+
+    def __init__(self, what: str = "changed") -> None:
+        super().__init__(f"this studio is for looking only: nothing can be {what} here")
+
+
+class LoginError(VAEStudioError):
+    """A visitor has not logged in, or tries to too often."""
+
+
+class PasswordError(VAEStudioError):
+    """A file of users and passwords cannot be read or written, or a name or password cannot be used."""

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from vae_core.errors import TrainingError
+from vae_core.errors import ReadOnlyError, TrainingError
 from vae_core.recording import Job, prepare, prepare_resume
 from vae_core.runs import Run, RunInfo, list_runs
 from vae_core.settings import Settings
@@ -27,12 +27,17 @@ class TrainingDesk:
 
     Importing torch and reading the data takes seconds; a warm process has done both and waits for a
     job on its standard input. It ends by itself when the app does, unless a job has come.
+
+    A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
     """
 
-    def __init__(self, runs_dir: Path, data_dir: str | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, runs_dir: Path, data_dir: str | None = None, device: str = "auto", read_only: bool = False
+    ) -> None:
         self.runs_dir = runs_dir
         self.data_dir = data_dir
         self.device = device
+        self.read_only = read_only
         self._lock = threading.Lock()
         self._warm: subprocess.Popen[str] | None = None
         self._last: subprocess.Popen[str] | None = None
@@ -56,6 +61,8 @@ class TrainingDesk:
 
     def stop(self) -> str | None:
         """Asks the running training to stop; returns its name, or None if nothing runs."""
+        if self.read_only:
+            raise ReadOnlyError("stopped")
         info = self.running()
         if info is not None:
             Run(info.folder).request_stop()
@@ -64,6 +71,8 @@ class TrainingDesk:
 
     def warm_up(self) -> None:
         """Makes sure that a process is ready for the next job."""
+        if self.read_only:
+            return
         with self._lock:
             if self._warm is None or self._warm.poll() is not None:
                 self._warm = self._spawn()
@@ -84,6 +93,8 @@ class TrainingDesk:
         )
 
     def _launch(self, make_job: Callable[[], Job]) -> str:
+        if self.read_only:
+            raise ReadOnlyError("trained")
         with self._lock:
             if (info := self.running()) is not None:
                 raise TrainingError(

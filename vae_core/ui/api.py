@@ -70,7 +70,8 @@ def build(studio: Studio) -> None:
 
     def start_training(settings: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
         """Starts a training: the reference recipe, or with the settings named. Returns the run's name."""
-        values = {"device": studio.device} | (settings or {})
+        settings = {} if settings is None else settings
+        values = {"device": studio.device} | settings if isinstance(settings, dict) else settings
         return {"run": studio.desk.start(Settings.from_dict(values), name or None), "state": "running"}
 
     def stop_training() -> dict[str, Any]:

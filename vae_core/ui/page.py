@@ -4,45 +4,77 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from vae_core import __version__
+from vae_core.passwords import read_passwords
 from vae_core.ui import api, draw, errors, explore, generate, train
+from vae_core.ui.guard import Access, Guard
+from vae_core.ui.login import Doorman, visitor
 from vae_core.ui.parts import STATIC, ask_first, call, part
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
 from vae_core.ui.theme import studio_theme
+from vae_core.ui.uploads import MOST_UPLOAD_BYTES
 
 TEMPORARY_FILES_SECONDS = 3600
 
 
-def build_app(runs_dir: Path, data_dir: str | None = None, device: str = "auto") -> FastAPI:
+LOGIN_WORDS = "Log in to VAE Studio."
+MOST_QUEUED = 60
+"""Calls of the named endpoints that wait; who comes then is told that the queue is full."""
+
+
+def build_app(
+    runs_dir: Path, data_dir: str | None = None, device: str = "auto", access: Access | None = None
+) -> FastAPI:
     """The whole app, ready to be served.
 
     Args:
         runs_dir: where new runs go, read beside the shipped ones.
         data_dir: as `--data-dir` of the command line.
         device: where trainings compute unless a setting says otherwise.
+        access: who may do what; by default everyone everything.
+
+    Raises:
+        PasswordError: the auth file cannot be read.
     """
-    studio = Studio(runs_dir, data_dir, device)
+    access = access or Access()
+    doorman = None if access.auth_file is None else Doorman(read_passwords(access.auth_file))
+    studio = Studio(runs_dir, data_dir, device, access.read_only)
     app = FastAPI(title="VAE Studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, studio)
+    who = None if doorman is None else lambda request: visitor(request, gradio_app(app))
+    add_routes(app, studio, who)
+    page = build_page(studio).queue(max_size=MOST_QUEUED, api_open=False)
     gr.mount_gradio_app(
         app,
-        build_page(studio),
+        page,
         path="/",
         theme=studio_theme(),
         css_paths=[STATIC / "studio.css"],
         footer_links=["api", "settings"],
         run_history=False,
         ssr_mode=False,
-        max_file_size="20mb",
-        show_error=True,
+        max_file_size=MOST_UPLOAD_BYTES,
+        show_error=False,  # a user's mistakes are shown all the same; what breaks is told to the log only
+        auth=doorman and doorman.lets_in,
+        auth_message=LOGIN_WORDS,
     )
+    # Gradio checks where a caller's files lie only in an app that was launched, which this one, mounted, is
+    # not: without this line it copies any file of this machine to where it can be fetched.
+    page.has_launched = True
+    app.add_middleware(Guard, access=access, visitor=who, gradio=lambda: gradio_app(app))
     threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
     return app
+
+
+def gradio_app(app: FastAPI) -> Any:
+    """The app of Gradio's that ours has taken in: the last thing mounted."""
+    return next(route.app for route in reversed(app.routes) if isinstance(route, Mount))
 
 
 def build_page(studio: Studio) -> gr.Blocks:

@@ -61,11 +61,12 @@ class Loaded:
 class Studio:
     """The app's state."""
 
-    def __init__(self, runs_dir: Path, data_dir: str | None, device: str) -> None:
+    def __init__(self, runs_dir: Path, data_dir: str | None, device: str, read_only: bool = False) -> None:
         self.runs_dir = runs_dir.resolve()
         self.data_dir = data_dir
         self.device = device
-        self.desk = TrainingDesk(self.runs_dir, data_dir)
+        self.read_only = read_only
+        self.desk = TrainingDesk(self.runs_dir, data_dir, read_only=read_only)
         self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
@@ -126,7 +127,7 @@ class Studio:
             if stored is not None:
                 return stored
             mixture = mixture_of(run, loaded.model, self.dataset().train, progress)
-            if mixture is not None and not loaded.info.is_shipped:
+            if mixture is not None and not loaded.info.is_shipped and not self.read_only:
                 store_mixture(loaded.info, mixture)
             return mixture
 

@@ -33,6 +33,8 @@ ABOUT = {
     "sharp": "Crisper pictures: a calibrated likelihood, Muon, 12 epochs with a one-cycle learning rate.",
 }
 
+LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
+
 
 def build(studio: Studio) -> None:
     """Lays the tab out and connects its buttons."""
@@ -45,11 +47,22 @@ def build(studio: Studio) -> None:
                 elem_id="preset",
             )
             about = gr.Markdown(ABOUT["reference"], elem_classes="muted")
-            start = gr.Button("Start training", variant="primary", elem_id="start-training", size="md")
+            may_train = not studio.read_only
+            start = gr.Button(
+                "Start training",
+                variant="primary",
+                elem_id="start-training",
+                size="md",
+                interactive=may_train,
+            )
             with gr.Row():
-                stop = gr.Button("Stop", elem_id="stop-training", size="md", min_width=80)
-                resume = gr.Button("Resume", elem_id="resume-training", size="md", min_width=80)
-            problem = gr.HTML("", elem_id="training-problem")
+                stop = gr.Button(
+                    "Stop", elem_id="stop-training", size="md", min_width=80, interactive=may_train
+                )
+                resume = gr.Button(
+                    "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
+                )
+            problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
             with gr.Accordion("Advanced", open=False):
                 fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
@@ -71,7 +84,10 @@ def build(studio: Studio) -> None:
         return ["", *map(_checked, SHOWN, values)]
 
     def stop_from_button() -> str:
-        return "" if studio.desk.stop() else _note("Nothing is being trained.")
+        try:
+            return "" if studio.desk.stop() else _note("Nothing is being trained.")
+        except VAEStudioError as error:
+            return _alert(error)
 
     def resume_from_button(run: str, epochs: float) -> str:
         try:
@@ -134,7 +150,8 @@ def _checked(name: str, value: Any) -> dict[str, Any]:
     return gr.update(info=_about(name), elem_classes=[])
 
 
-def _preset_values(name: str) -> list[Any]:
+def _preset_values(name: str | None) -> list[Any]:
+    name = name or "reference"
     settings = PRESETS[name].to_dict()
     return [ABOUT[name], *(settings[field] or 0 for field in SHOWN)]
 

@@ -1,31 +1,44 @@
 """The direct routes beside Gradio: pictures and numbers fast enough to follow a finger.
 
 Each answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
-is answered with status 400 or 404 and `{"error": "what was expected"}`.
+is answered with status 400 or 404 and `{"error": "what was expected"}`; 401 is for visitors who
+have not logged in, 403 for what is not done in a studio for looking only, 503 for too much at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from vae_core.errors import RunError, VAEStudioError
+from vae_core.errors import LoginError, ReadOnlyError, RunError, VAEStudioError
 from vae_core.ui.routes import draw, errors, explore, generate, models, runs, training
 from vae_core.ui.studio import Studio
 
 PREFIX = "/studio"
+STATUS = {RunError: 404, LoginError: 401, ReadOnlyError: 403}
+"""Of the kinds of mistakes; of all others 400."""
 STATIC = Path(__file__).parent.parent / "static"
 
 
-def add_routes(app: FastAPI, studio: Studio) -> None:
-    """Adds the routes and the way mistakes are answered to the app."""
+def add_routes(app: FastAPI, studio: Studio, visitor: Callable[[Request], str | None] | None = None) -> None:
+    """Adds the routes and the way mistakes are answered to the app.
+
+    Args:
+        visitor: the name of the one who asks, None if not logged in; None where nobody needs to.
+    """
+
+    def has_logged_in(request: Request) -> None:
+        if visitor is not None and visitor(request) is None:
+            raise LoginError("log in first")
+
     for part in (models, explore, draw, training, runs, errors, generate):
-        app.include_router(part.router(studio), prefix=PREFIX)
+        app.include_router(part.router(studio), prefix=PREFIX, dependencies=[Depends(has_logged_in)])
     app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
 
     @app.get(f"{PREFIX}/plotly.min.js")
@@ -35,7 +48,7 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
 
     @app.exception_handler(VAEStudioError)
     def explain(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 404 if isinstance(error, RunError) else 400)
+        return JSONResponse({"error": str(error)}, STATUS.get(type(error), 400))
 
     @app.exception_handler(RequestValidationError)
     def explain_parameter(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from vae_core.archives import MOST_ZIP_BYTES, pack, unpack
+from vae_core.errors import ReadOnlyError
 from vae_core.runs import delete_run, rename_run
 from vae_core.ui.routes.answers import from_our_page, limited_body
 from vae_core.ui.studio import Studio
@@ -21,7 +22,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs")
     def runs() -> dict[str, Any]:
-        return {"runs": run_listing(studio)}
+        return {"runs": run_listing(studio), "read_only": studio.read_only}
 
     @routes.get("/runs/{run}/record.json")
     def record(run: str) -> dict[str, Any]:
@@ -38,8 +39,14 @@ def router(studio: Studio) -> APIRouter:
 
 
 def _changing(studio: Studio) -> APIRouter:
-    """The routes that change something. They want a header that no form of another site can send."""
-    routes = APIRouter(dependencies=[Depends(from_our_page)])
+    """The routes that change something. They want a header that no form of another site can send, and a
+    studio that is not for looking only."""
+
+    def may_change() -> None:
+        if studio.read_only:
+            raise ReadOnlyError
+
+    routes = APIRouter(dependencies=[Depends(may_change), Depends(from_our_page)])
 
     @routes.post("/runs/{run}/name")
     def rename(run: str, to: str) -> dict[str, str]:

@@ -129,7 +129,7 @@ class Tested:
                 self.studio.run(info.name), self.loaded.model, self.evaluation, self.studio.dataset(),
                 lambda step, done, count: progress(done, count, step),
             )  # fmt: skip
-            if self.on == "evaluated" and not info.is_shipped:
+            if self.on == "evaluated" and not info.is_shipped and not self.studio.read_only:
                 store_evaluation(info, evaluation, mixture)
             return evaluation
 

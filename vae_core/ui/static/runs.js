@@ -19,14 +19,16 @@ export function mount(element) {
 }
 
 async function show(parts) {
-  const { runs } = await ask(address("runs"));
+  const { runs, read_only: readOnly } = await ask(address("runs"));
+  parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
+  parts.readOnly.hidden = !readOnly;
   const state = JSON.stringify(runs);
   if (parts.rows.dataset.state === state) return;
   parts.rows.dataset.state = state;
-  parts.rows.replaceChildren(...runs.map(makeRow));
+  parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
 }
 
-function makeRow(run) {
+function makeRow(run, mayChange) {
   const row = document.createElement("tr");
   row.dataset.run = run.name;
   row.innerHTML = `
@@ -58,8 +60,8 @@ function makeRow(run) {
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
-  row.querySelector("[data-act=rename]").hidden = run.shipped;
-  row.querySelector("[data-act=delete]").hidden = run.shipped;
+  row.querySelector("[data-act=rename]").hidden = run.shipped || !mayChange;
+  row.querySelector("[data-act=delete]").hidden = run.shipped || !mayChange;
   return row;
 }
 
@@ -119,6 +121,7 @@ function openCard(dialog, card) {
     text.textContent = value;
     dialog.querySelector("dl").append(term, text);
   }
+  dialog.querySelector("[data-act=again]").hidden = dialog.classList.contains("read-only");
   dialog.querySelector("a").href = address(`runs/${encodeURIComponent(card.name)}/record.json`);
   dialog.dataset.run = card.name;
   dialog.showModal();

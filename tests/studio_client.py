@@ -1,0 +1,60 @@
+"""The app inside the test's own process, asked as a browser or a program would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from vae_core.ui.guard import Access
+from vae_core.ui.page import build_app
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+ZEROS = ",".join(["0"] * 16)
+FILLED = {"run": "reference", "kind": "gif", "index": "0", "iteration": "1"}
+"""What stands for the parameters of a route's path."""
+
+
+@contextmanager
+def studio_client(runs_dir: Path, data_dir: Path, access: Access | None = None) -> Iterator[TestClient]:
+    """A client of a new app; an exception inside the app is answered as a server would, not raised."""
+    from starlette.testclient import TestClient
+
+    app = build_app(runs_dir, str(data_dir), access=access)
+    with TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False) as client:
+        yield client
+
+
+def operations(app: FastAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and description of each of our own routes."""
+    for path, methods in app.openapi()["paths"].items():
+        for method, description in methods.items():
+            yield method.upper(), path, description
+
+
+def filled(path: str) -> str:
+    for name, value in FILLED.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def call(client: TestClient, endpoint: str, *data: Any) -> tuple[str, Any]:
+    """A named endpoint through Gradio's queue: how it ended, "complete" or "error", and the answer."""
+    answer = client.post(f"/gradio_api/call/{endpoint}", json={"data": list(data)})
+    if answer.status_code != 200:
+        return f"status {answer.status_code}", answer.json()
+    event = answer.json()["event_id"]
+    with client.stream("GET", f"/gradio_api/call/{endpoint}/{event}") as stream:
+        kind = ""
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: ") and kind in ("complete", "error"):
+                return kind, json.loads(line.removeprefix("data: "))
+    raise AssertionError(f"{endpoint} was never answered")

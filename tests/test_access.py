@@ -1,0 +1,404 @@
+"""Who may do what: strangers, a studio for looking only, other sites; and files that are not served."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser_support import REPOSITORY, App
+from PIL import Image
+from studio_client import ZEROS, call, filled, operations, studio_client
+
+from vae_core.errors import PasswordError
+from vae_core.passwords import set_password
+from vae_core.ui import guard
+from vae_core.ui.guard import MOST_COMPUTING, MOST_COSTLY, Access
+from vae_core.ui.page import build_app, gradio_app
+from vae_core.ui.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+OPEN_WITHOUT_LOGIN = {
+    "/gradio_api/user",
+    "/gradio_api/app_id",
+    "/gradio_api/startup-events",
+    "/gradio_api/theme.css",
+}
+CHANGES = [
+    ("POST", "/studio/runs/mine/name?to=other"), ("DELETE", "/studio/runs/mine"), ("POST", "/studio/archive"),
+    ("POST", "/studio/runs/mine/again"), ("POST", "/studio/runs/reference/again"),
+]  # fmt: skip
+OURS = {"X-VAE-Studio": "1"}
+
+
+def png(size: int = 28) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (size, size), 90).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[TestClient]:
+    """As it is started without options, but that nothing can be trained."""
+    with studio_client(tmp_path_factory.mktemp("open"), small_mnist) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def guarded_runs(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+    runs_dir = tmp_path_factory.mktemp("guarded")
+    shutil.copytree(tiny_run, runs_dir / "mine")
+    return runs_dir
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    guarded_runs: Path, tmp_path_factory: pytest.TempPathFactory, small_mnist: Path
+) -> Iterator[TestClient]:
+    """For looking only, and that only for those with a password."""
+    users = tmp_path_factory.mktemp("auth") / "users"
+    set_password(users, "alice", "correct horse")
+    access = Access("0.0.0.0", read_only=True, auth_file=users, allow_embedding=True)
+    with studio_client(guarded_runs, small_mnist, access) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(guarded: TestClient) -> TestClient:
+    guarded.cookies.clear()
+    return guarded
+
+
+@pytest.fixture
+def alice(guarded: TestClient) -> TestClient:
+    guarded.cookies.clear()
+    answer = guarded.post("/login", data={"username": "alice", "password": "correct horse"})
+    assert answer.status_code == 200
+    return guarded
+
+
+def test_a_stranger_gets_nothing_from_any_route_of_ours(stranger: TestClient) -> None:
+    asked = list(operations(stranger.app))  # type: ignore[arg-type]
+    assert len(asked) > 30
+    for method, path, _ in asked:
+        answer = stranger.request(method, filled(path), headers=OURS)
+        if path != "/studio/plotly.min.js":  # public code, as the scripts beside it
+            assert (answer.status_code, answer.json()["error"]) == (401, "log in first"), path
+
+
+def test_a_stranger_gets_nothing_from_gradios_routes_but_the_log_in(stranger: TestClient) -> None:
+    asked = 0
+    for path, methods in gradio_app(stranger.app).openapi()["paths"].items():  # type: ignore[arg-type]
+        if not path.startswith(("/gradio_api", "/config")):
+            continue
+        for method in methods:
+            answer = stranger.request(method.upper(), filled(path), follow_redirects=False)
+            asked += 1
+            if path.rstrip("/") not in OPEN_WITHOUT_LOGIN:
+                assert answer.status_code in (401, 404), path
+    assert asked > 40
+    assert stranger.get("/gradio_api/user").json() is None
+    assert "auth_required" in stranger.get("/").text
+
+
+def test_wrong_passwords_and_forged_cookies_do_not_open(stranger: TestClient) -> None:
+    for name, password in (("alice", "wrong horse"), ("alice", ""), ("mallory", "correct horse")):
+        answer = stranger.post("/login", data={"username": name, "password": password})
+        assert answer.status_code in (400, 422)
+        assert "set-cookie" not in answer.headers
+    cookie = f"access-token-unsecure-{gradio_app(stranger.app).cookie_id}"  # type: ignore[arg-type]
+    for token in ("", "x", "None", "null", "alice"):
+        assert stranger.get("/studio/models", headers={"Cookie": f"{cookie}={token}"}).status_code == 401
+
+
+def test_who_has_logged_in_sees_everything_until_logging_out(alice: TestClient) -> None:
+    cookie = f"access-token-unsecure-{gradio_app(alice.app).cookie_id}"  # type: ignore[arg-type]
+    token = alice.cookies[cookie]
+    assert alice.get("/studio/models").status_code == 200
+    assert alice.get(f"/studio/runs/reference/decode.png?z={ZEROS}").headers["content-type"] == "image/png"
+    assert call(alice, "decode", [0.0] * 16, "reference")[0] == "complete"
+    alice.get("/logout", follow_redirects=False)
+    alice.cookies.clear()
+    assert alice.get("/studio/models", headers={"Cookie": f"{cookie}={token}"}).status_code == 401
+
+
+def test_a_session_cookie_is_out_of_reach_of_scripts(stranger: TestClient) -> None:
+    answer = stranger.post("/login", data={"username": "alice", "password": "correct horse"})
+    cookies = answer.headers.get_list("set-cookie")
+    assert len(cookies) == 2
+    assert all("httponly" in cookie.lower() for cookie in cookies)
+
+
+def test_read_only_changes_nothing_through_any_route(alice: TestClient, guarded_runs: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in guarded_runs.rglob("*") if path.name != "run.lock"}
+    for method, path in CHANGES:
+        answer = alice.request(method, path, headers=OURS)
+        assert answer.status_code == 403, path
+        assert "for looking only" in answer.json()["error"]
+    for endpoint, data in (("start_training", [{"epochs": 1}, "new"]), ("stop_training", [])):
+        kind, answer = call(alice, endpoint, *data)
+        assert kind == "error"
+        assert "for looking only" in answer["error"]
+    assert alice.get("/studio/runs").json()["read_only"]
+    assert before == {
+        path: path.stat().st_mtime_ns for path in guarded_runs.rglob("*") if path.name != "run.lock"
+    }
+
+
+def test_read_only_holds_for_every_function_behind_the_page(alice: TestClient, guarded_runs: Path) -> None:
+    """As the page calls them, by number: hidden buttons do not protect what they call."""
+    names = set(os.listdir(guarded_runs))
+    blocks = gradio_app(alice.app).get_blocks()  # type: ignore[arg-type]
+    called = 0
+    for number, function in blocks.fns.items():
+        if function.fn is None or function.api_name in ("reconstruct", "generate"):
+            continue
+        values = [getattr(block, "value", None) for block in function.inputs]
+        body = {"data": values, "fn_index": number, "session_hash": "visitor"}
+        route = "queue/join" if function.queue else "run/predict"
+        assert alice.post(f"/gradio_api/{route}", json=body).status_code in (200, 400), function.name
+        called += 1
+    assert called > 15
+    assert alice.get("/studio/training").json()["state"] == "finished"
+    assert set(os.listdir(guarded_runs)) == names
+
+
+def test_every_answer_carries_the_security_headers(studio: TestClient, alice: TestClient) -> None:
+    for path in (
+        "/", "/studio/models", "/studio/runs/nope/card", "/studio/static/studio.js", "/gradio_api/token",
+        "/theme.css", "/config", "/nowhere", f"/studio/runs/reference/decode.png?z={ZEROS}",
+    ):  # fmt: skip
+        headers = studio.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "same-origin"
+        policy = headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy
+        scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+        assert "'unsafe-inline'" not in scripts
+        assert "http" not in policy
+        embedded = alice.get(path).headers
+        assert "x-frame-options" not in embedded
+        assert "frame-ancestors *" in embedded["content-security-policy"]
+
+
+FILES = ["/etc/passwd", "pyproject.toml", "run.json", "checkpoints/reference/run.json", "app.py",
+         "vae_core/ui/page.py",
+         "../../../../../../etc/passwd", "..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd",
+         "%252e%252e%252fetc%252fpasswd", "....//....//etc/passwd", "..\\..\\etc\\passwd", "%00/etc/passwd",
+         "/etc/passwd%00.png", "file:///etc/passwd", "//etc/passwd", "/proc/self/environ",
+         "/dev/zero", "~/.ssh/id_rsa",
+         "http://127.0.0.1:1/", "https://example.org/x.png", "HTTPS://example.org/x.png"]  # fmt: skip
+FILE_ROUTES = [
+    "/{}", "/gradio_api/file={}", "/gradio_api/file/{}", "/file={}", "/static/{}", "/assets/{}", "/svelte/{}",
+    "/studio/static/{}", "/studio/{}", "/studio/runs/{}", "/studio/runs/reference/{}",
+    "/studio/runs/reference/previews/{}", "/studio/runs/reference/previews/{}-samples.png",
+    "/studio/runs/{}/card",
+    "/studio/runs/{}/archive.zip", "/gradio_api/proxy={}", "/gradio_api/stream/{}", "/pwa_icon/{}",
+    "/gradio_api/custom_component/x/client/x/{}", "/?deep_link={}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("route", FILE_ROUTES)
+def test_no_file_is_served_that_is_not_meant_to_be(studio: TestClient, route: str) -> None:
+    secrets = (
+        b"root:x:0:0",
+        b"[build-system]",
+        b'"settings"',
+        b"def build_app",
+        b"def main",
+        b"PATH=",
+        b"Traceback",
+    )
+    for file in FILES:
+        answer = studio.get(route.format(file), follow_redirects=False)
+        assert answer.status_code < 500
+        if "config" not in answer.text[:20_000]:  # the page itself, of whatever deep link
+            assert not any(secret in answer.content for secret in secrets), (route, file)
+
+
+@pytest.mark.parametrize("is_checked_before", [True, False])
+def test_a_caller_cannot_have_a_file_of_this_machine_copied_to_where_it_is_served(
+    studio: TestClient, monkeypatch: pytest.MonkeyPatch, is_checked_before: bool
+) -> None:
+    """Gradio's own check is off in a mounted app, unless told otherwise. Ours stands before it."""
+    if not is_checked_before:
+        monkeypatch.setattr(guard, "check_call", lambda *arguments: None)
+    fns = gradio_app(studio.app).get_blocks().fns  # type: ignore[arg-type]
+    number = next(number for number, function in fns.items() if function.name == "_preset_values")
+    for path in ("/etc/passwd", str(REPOSITORY / "pyproject.toml"), "http://127.0.0.1:1/x"):
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        answer = studio.post("/gradio_api/run/predict", json={"data": [file], "fn_index": number})
+        assert answer.status_code in (400, 500)
+        assert "/passwd'" not in answer.text
+        assert "/pyproject.toml'" not in answer.text
+        kind, words = call(studio, "reconstruct", file, "reference")
+        assert kind in ("error", "status 400")
+        assert "root:x" not in json.dumps(words)
+
+
+def test_only_pictures_can_be_uploaded(studio: TestClient) -> None:
+    def upload(name: str, content: bytes, **more: Any) -> int:
+        return studio.post("/gradio_api/upload", files={"files": (name, content)}, **more).status_code
+
+    assert upload("one.png", png()) == 200
+    for name, content in (
+        ("x.html", b"<script>alert(1)</script>"), ("x.png", b"<svg onload='alert(1)'/>"), ("x.py", b"pass"),
+        ("x.svg", b"<svg/>"), ("x.png", b""), ("x.zip", b"PK\x03\x04"), ("x.png", png()[:20]),
+    ):  # fmt: skip
+        assert upload(name, content) == 415, name
+    assert upload("big.png", png() + bytes(20 * 2**20)) == 413
+    many = [("files", (f"{number}.png", png())) for number in range(9)]
+    assert studio.post("/gradio_api/upload", files=many).status_code == 415
+    assert studio.post("/gradio_api/upload", content=b"x").status_code == 415
+    assert studio.post("/gradio_api/upload", content=b"--x\r\n", headers={
+        "content-type": "multipart/form-data; boundary=x"}).status_code == 415  # fmt: skip
+
+
+def test_a_body_without_end_is_cut_off(studio: TestClient) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield bytes(2**20)
+
+    for path in ("/gradio_api/queue/join", "/gradio_api/cancel", "/login", "/gradio_api/upload"):
+        assert studio.post(path, content=endless()).status_code == 413, path
+    answer = studio.post("/studio/ink.png", content=endless())
+    assert answer.status_code == 400
+    assert "larger than 20 MiB" in answer.json()["error"]
+
+
+def test_another_sites_page_can_change_nothing(studio: TestClient) -> None:
+    for headers in (
+        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9"},
+        {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:7860"},
+    ):  # fmt: skip
+        for path in ("/studio/ink.png", "/gradio_api/queue/join", "/studio/archive", "/login"):
+            answer = studio.post(path, headers=headers)
+            assert answer.status_code == 403, (headers, path)
+    for headers in ({"Origin": "http://127.0.0.1:7860"}, {"Sec-Fetch-Site": "same-origin"}, {}):
+        assert studio.post("/studio/ink.png", headers=headers, content=b"x").status_code == 400
+    behind_a_proxy = {"Origin": "https://vae.example", "X-Forwarded-Host": "vae.example"}
+    assert studio.post("/studio/ink.png", headers=behind_a_proxy, content=b"x").status_code == 400
+
+
+def test_an_app_for_this_machine_answers_to_no_other_name(studio: TestClient, alice: TestClient) -> None:
+    """Or another site could reach it through its visitor's browser, by a name that leads here."""
+    for host in (
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[",
+        "localhost.evil.example:7860",
+        "10.0.0.1",
+    ):
+        assert studio.get("/studio/models", headers={"Host": host}).status_code == 421, host
+    for host in ("localhost:7860", "127.0.0.1", "[::1]:7860", "LOCALHOST"):
+        assert studio.get("/studio/models", headers={"Host": host}).status_code == 200
+    assert alice.get("/studio/models", headers={"Host": "vae.example"}).status_code == 200
+
+
+def test_too_many_at_once_are_turned_away_with_words() -> None:
+    async def crowd(path: str, count: int) -> list[int]:
+        leave = asyncio.Event()
+        answers: list[int] = []
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await leave.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answers.append(message["status"])
+                if message["status"] == 503:
+                    assert (b"retry-after", b"1") in message["headers"]
+
+        guarded = guard.Guard(slow, Access(), None, lambda: None)
+        scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"localhost")]}
+        asked = [asyncio.create_task(guarded(dict(scope), receive, send)) for _ in range(count)]
+        await asyncio.sleep(0.05)
+        turned_away = len(answers)
+        leave.set()
+        await asyncio.gather(*asked)
+        await guarded(dict(scope), receive, send)
+        assert answers[-1] == 200  # there is room again
+        return answers[:turned_away]
+
+    assert asyncio.run(crowd("/studio/runs/a/decode.png", MOST_COMPUTING + 7)) == [503] * 7
+    assert asyncio.run(crowd("/studio/runs/a/walk.gif", MOST_COSTLY + 7)) == [503] * 7
+    assert asyncio.run(crowd("/studio/training", 200)) == []
+
+
+@pytest.mark.parametrize(
+    ("access", "is_warned"),
+    [
+        (Access(), False), (Access("localhost"), False), (Access("0.0.0.0"), True), (Access("::"), True),
+        (Access("10.0.0.5"), True), (Access("0.0.0.0", read_only=True), False),
+        (Access("0.0.0.0", auth_file=Path("users")), False),
+    ],
+)  # fmt: skip
+def test_an_open_door_to_the_network_is_warned_of(access: Access, is_warned: bool) -> None:
+    assert bool(access.warning and "--read-only" in access.warning) == is_warned
+
+
+def test_a_broken_auth_file_keeps_the_app_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(PasswordError, match="cannot be read"):
+        build_app(tmp_path, access=Access(auth_file=tmp_path / "none"))
+
+
+def test_the_started_app_warns_and_tidies_up(tmp_path: Path, small_mnist: Path) -> None:
+    environment = os.environ | {"MNIST_DIR": str(small_mnist), "TMPDIR": str(tmp_path)}
+    (tmp_path / "vae-studio-killed").mkdir()
+    (tmp_path / "vae-studio-killed" / "lock").touch()
+    app = App(tmp_path / "runs", environment, "--host", "127.0.0.2", host="127.0.0.2")
+    try:
+        assert "WARNING: whoever reaches 127.0.0.2 can start" in app.log.read_text()
+        kept = [path.name for path in tmp_path.glob("vae-studio-*")]
+        assert len(kept) == 1
+        assert kept != ["vae-studio-killed"]
+        app.process.send_signal(signal.SIGTERM)
+        app.process.wait(30)
+        assert list(tmp_path.glob("vae-studio-*")) == []
+        assert "Traceback" not in app.log.read_text()
+    finally:
+        app.end()
+
+
+def test_the_folder_of_a_living_app_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    with temporary_folder():
+        first = os.environ["GRADIO_TEMP_DIR"]
+        monkeypatch.delenv("GRADIO_TEMP_DIR")
+        code = (
+            "import os; from vae_core.ui.temporary import temporary_folder\n"
+            "with temporary_folder(): print(os.environ['GRADIO_TEMP_DIR'])"
+        )
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        second = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            check=True,
+        ).stdout.strip()
+        assert second != first
+        assert Path(first).is_dir()
+        monkeypatch.setenv("GRADIO_TEMP_DIR", first)
+    assert list(tmp_path.iterdir()) == []

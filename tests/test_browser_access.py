@@ -1,0 +1,102 @@
+"""The page under its content security policy, behind a log-in, and for looking only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browser_support import App, open_tab
+from conftest import FORBIDDEN
+
+from vae_core.passwords import set_password
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LOADED = "(address) => performance.getEntriesByType('resource').some((entry) => entry.name.includes(address))"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
+    """An app for looking only, with one user."""
+    folder = tmp_path_factory.mktemp("locked")
+    set_password(folder / "users", "alice", "correct horse")
+    options = ("--read-only", "--auth-file", str(folder / "users"))
+    server = App(folder / "runs", os.environ | {"MNIST_DIR": str(small_mnist)}, *options)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def forbidden() -> list[str]:
+    """What the policy stopped."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
+    """Alice's page, after her log-in; what the policy forbids fails the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(60_000)
+    page.on("console", lambda said: forbidden.append(said.text) if FORBIDDEN in said.text else None)
+    page.goto(app.url)
+    for password in ("wrong horse", "correct horse"):
+        page.get_by_label("username").fill("alice")
+        page.get_by_label("password").fill(password)
+        page.get_by_role("button", name="Login").click()
+        if password.startswith("wrong"):
+            page.get_by_text("Incorrect").wait_for()
+    page.wait_for_selector("#decoded-digit img[src]")
+    yield page
+    page.close()
+    assert forbidden == []
+
+
+def test_all_tabs_work_for_who_has_logged_in_and_nothing_is_forbidden(page: Page) -> None:
+    open_tab(page, "Draw")
+    box = page.locator("#sketch canvas").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 3 / 4, steps=4)
+    page.mouse.up()
+    page.wait_for_function(LOADED, arg="/sketch")
+    open_tab(page, "Test errors")
+    page.wait_for_selector("#error-histogram .bars path", state="attached")
+    open_tab(page, "Generate")
+    page.wait_for_function("document.querySelector('#generated-grid img').naturalWidth > 1")
+    open_tab(page, "Explore")
+    page.wait_for_function("document.querySelector('#decoded-digit img').naturalWidth > 1")
+
+
+def test_markup_that_gets_into_the_page_cannot_act(page: Page, forbidden: list[str]) -> None:
+    assert page.evaluate(
+        """() => new Promise((done) => {
+          document.addEventListener("securitypolicyviolation", (event) => done(event.violatedDirective));
+          const image = document.createElement("img");
+          image.setAttribute("onerror", "document.title = 'taken over'");
+          image.src = "data:image/png;base64,x";
+          document.body.append(image);
+        })"""
+    ).startswith("script-src")
+    assert page.title() != "taken over"
+    assert len(forbidden) == 1
+    forbidden.clear()
+
+
+def test_a_studio_for_looking_only_says_so_and_offers_no_change(page: Page) -> None:
+    open_tab(page, "Train")
+    page.locator("#training-problem", has_text="for looking only").wait_for()
+    for name in ("Start training", "Stop", "Resume"):
+        assert page.get_by_role("button", name=name, exact=True).is_disabled()
+    page.locator("#runs", has_text="for looking only").wait_for()
+    page.locator("#runs tr[data-run=reference]").wait_for()
+    assert not page.get_by_text("Load a run").is_visible()
+    for name in ("Rename", "Delete"):
+        assert not page.locator("#runs").get_by_role("button", name=name).first.is_visible()
+    page.locator("#runs tr[data-run=reference]").get_by_role("button", name="Card").click()
+    page.locator("#runs dialog").wait_for()
+    assert not page.get_by_role("button", name="Train again with these settings").is_visible()
