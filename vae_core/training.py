@@ -17,8 +17,9 @@ from torch import Tensor
 
 from vae_core.data import ImageSet
 from vae_core.errors import SettingsError, TrainingError
-from vae_core.evaluation import as_batch, evaluate
-from vae_core.loss import ElboLoss, elbo_loss, kl_per_dimension
+from vae_core.evaluation import evaluate
+from vae_core.gradients import StepLoss, TrainingLoss
+from vae_core.loss import kl_per_dimension
 from vae_core.model import VAE
 from vae_core.muon import Muon
 from vae_core.records import Evaluation
@@ -160,6 +161,7 @@ def train(
     if resume_from is not None:
         state.load(resume_from)
     model = state.model
+    loss_of = TrainingLoss(model, settings)
     meter = _Meter(state, settings.batch_size, device)
 
     while state.epoch < settings.epochs:
@@ -167,16 +169,15 @@ def train(
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
             for each in state.optimizers():
                 each.param_groups[0]["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
-            batch = as_batch(images[indices])  # (N, 1, 28, 28) in [0, 1]
-            reconstruction, mean, log_variance = model(batch, state.noise)
-            loss = elbo_loss(reconstruction, batch, mean, log_variance, settings.beta, settings.likelihood)
+            eps = torch.empty(len(indices), settings.latent_dim, device=device).normal_(generator=state.noise)
+            loss = loss_of(images[indices], eps)
             model.zero_grad(set_to_none=True)
             loss.total.backward()
             for each in state.optimizers():
                 each.step()
 
             state.iteration += 1
-            meter.add(loss, mean, log_variance)
+            meter.add(loss)
             ends_epoch = state.iteration % iterations_per_epoch == 0
             if not ends_epoch and (meter.is_due() or state.iteration == 1):
                 yield Report(epoch=state.epoch + 1, **meter.read(), state=state)
@@ -205,10 +206,10 @@ class _Meter:
         self._start = time.monotonic() - state.elapsed_seconds
         self._last = time.monotonic()
 
-    def add(self, loss: ElboLoss, mean: Tensor, log_variance: Tensor) -> None:
-        self._sums += torch.stack(loss).detach()
+    def add(self, loss: StepLoss) -> None:
+        self._sums += torch.stack(loss[:3]).detach()
         self._count += 1
-        self._posterior = mean.detach(), log_variance.detach()
+        self._posterior = loss.mean, loss.log_variance
 
     def is_due(self) -> bool:
         return time.monotonic() - self._last >= REPORT_SECONDS
