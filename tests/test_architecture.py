@@ -23,7 +23,7 @@ FLOORS = [
         "advice",
         "latent_space",
         "mixture",
-        "muon",
+        "soap",
         "class_words",
         "passwords",
     },

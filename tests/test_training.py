@@ -43,7 +43,7 @@ def test_reports_begin_with_the_first_iteration_and_end_each_epoch(dataset: Data
     assert all(len(report.kl_per_dimension) == 16 for report in reports)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
 def test_the_loss_falls(dataset: Dataset, optimizer: str) -> None:
     *_, last = train(replace(TINY, epochs=8, limit=None, optimizer=optimizer), dataset.train)
     assert evaluate(last.state.model, dataset.test).total < 40
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(dataset: Dataset) -> N
 
 
 @pytest.mark.parametrize(
-    ("schedule", "optimizer"), [("constant", "adam"), ("one-cycle", "adam"), ("one-cycle", "muon")]
+    ("schedule", "optimizer"), [("constant", "adam"), ("one-cycle", "adam"), ("one-cycle", "soap")]
 )
 def test_a_resumed_training_ends_as_an_undisturbed_one(
     dataset: Dataset, schedule: str, optimizer: str
@@ -198,23 +198,19 @@ def test_each_step_is_made_with_the_schedules_learning_rate(
     assert len(set(used)) == 9
 
 
-def test_muon_has_the_inner_weights_and_adam_the_rest() -> None:
-    state = training.new_state(Settings(optimizer="muon"), torch.device("cpu"))
-    assert state.muon is not None
-    inner = {id(weight) for weight in state.muon.param_groups[0]["params"]}
-    rest = {id(parameter) for parameter in state.optimizer.param_groups[0]["params"]}
-    assert not inner & rest
-    assert inner | rest == {id(parameter) for parameter in state.model.parameters()}
-    named = {name for name, parameter in state.model.named_parameters() if id(parameter) in inner}
-    assert named == set(training.INNER_WEIGHTS)
-    assert all(weight.ndim > 1 for weight in state.muon.param_groups[0]["params"])
+def test_soap_has_the_matrices_and_adam_the_biases() -> None:
+    state = training.new_state(Settings(optimizer="soap"), torch.device("cpu"))
+    assert state.soap is not None
+    for optimizer, is_matrix in ((state.soap, True), (state.optimizer, False)):
+        held = {id(weight) for weight in optimizer.param_groups[0]["params"]}
+        assert held == {id(weight) for weight in state.model.parameters() if (weight.ndim > 1) == is_matrix}
 
 
-def test_a_muon_state_that_is_not_whole_is_refused(dataset: Dataset) -> None:
-    settings = replace(TINY, optimizer="muon")
+def test_a_soap_state_that_is_not_whole_is_refused(dataset: Dataset) -> None:
+    settings = replace(TINY, optimizer="soap")
     *_, last = train(replace(settings, epochs=1), dataset.train)
     state = last.state.tensors()
-    for broken in ({"muon.1.momentum": torch.ones(7)}, {"muon.1.momentum": None}):
+    for broken in ({"soap.1.momentum": torch.ones(7)}, {"soap.1.momentum": None}):
         changed = {name: value for name, value in (state | broken).items() if value is not None}
         with pytest.raises(TrainingError, match="the training state is incomplete or damaged"):
             next(train(settings, dataset.train, resume_from=changed))

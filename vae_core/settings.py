@@ -50,8 +50,8 @@ class Settings:
     )
     optimizer: str = _setting(
         "adam",
-        "What makes the steps: adam is the reference, muon gets further with each image.",
-        choices=("adam", "muon"),
+        "What makes the steps: adam is the reference, soap gets further with each image.",
+        choices=("adam", "soap"),
     )
     seed: int = _setting(
         0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**32 - 1
@@ -137,10 +137,10 @@ def range_in_words(field: dataclasses.Field) -> str:
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),
     "quick": Settings(
-        epochs=6, batch_size=64, learning_rate=4e-3, schedule="one-cycle", optimizer="muon"
+        epochs=10, learning_rate=8e-3, schedule="one-cycle", optimizer="soap"
     ),
     "sharp": Settings(
-        epochs=12, batch_size=64, learning_rate=3e-3, schedule="one-cycle", optimizer="muon",
+        epochs=24, batch_size=64, learning_rate=4e-3, schedule="one-cycle", optimizer="soap",
         likelihood="calibrated",
     ),
 }  # fmt: skip

@@ -21,23 +21,14 @@ from vae_core.evaluation import evaluate
 from vae_core.gradients import StepLoss, TrainingLoss
 from vae_core.loss import kl_per_dimension
 from vae_core.model import VAE
-from vae_core.muon import Muon
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
+from vae_core.soap import Soap
 
 REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
-
-INNER_WEIGHTS = (
-    "encoder.2.weight",
-    "encoder.5.weight",
-    "decoder.0.weight",
-    "decoder.2.weight",
-    "decoder.4.weight",
-)
-"""What Muon is for: all weights but the first and last layer's, which see and make single pixels."""
 
 
 @dataclass
@@ -47,24 +38,23 @@ class TrainingState:
     model: VAE
     optimizer: torch.optim.Adam
     noise: torch.Generator
-    muon: Muon | None = None
-    """Of the inner layers' weights, where the settings ask for it; Adam then has the others."""
+    soap: Soap | None = None
+    """Of all weight matrices, where the settings ask for it; Adam then has the biases."""
     epoch: int = 0
     iteration: int = 0
     elapsed_seconds: float = 0.0
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """All that make a step."""
-        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
+        return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimiser moments, random state and counters, for safetensors."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-        if self.muon is not None:
-            for index, weight in enumerate(self.muon.param_groups[0]["params"]):
-                tensors[f"muon.{index}.momentum"] = self.muon.momentum_of(weight)
+        for kind, optimizer in (("optimizer", self.optimizer), ("soap", self.soap)):
+            states = {} if optimizer is None else optimizer.state_dict()["state"]
+            for index, state in states.items():
+                tensors |= {f"{kind}.{index}.{name}": value for name, value in state.items()}
         tensors["noise"] = self.noise.get_state()
         tensors["counters"] = torch.tensor(
             [self.epoch, self.iteration, self.elapsed_seconds], dtype=torch.float64
@@ -94,9 +84,11 @@ class TrainingState:
             moments[index]["step"] = tensors[f"optimizer.{index}.step"]
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        if self.muon is not None:
-            for index, weight in enumerate(self.muon.param_groups[0]["params"]):
-                self.muon.momentum_of(weight).copy_(tensors[f"muon.{index}.momentum"])
+        if self.soap is not None:
+            groups = self.soap.state_dict()["param_groups"]
+            states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
+            self.soap.load_state_dict({"state": states, "param_groups": groups})
+            self.soap.check()
         self.noise.set_state(tensors["noise"])
         epoch, iteration, self.elapsed_seconds = tensors["counters"].tolist()
         self.epoch, self.iteration = int(epoch), int(iteration)
@@ -258,14 +250,12 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
         torch.manual_seed(settings.seed)
         model = VAE(settings.latent_dim)
     model = model.to(device).to(memory_format=torch.channels_last)
-    inner = [model.get_parameter(name) for name in INNER_WEIGHTS] if settings.optimizer == "muon" else []
-    chosen = {id(weight) for weight in inner}
-    optimizer = torch.optim.Adam(
-        [parameter for parameter in model.parameters() if id(parameter) not in chosen],
-        lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True,
-    )  # fmt: skip
-    muon = Muon(inner, settings.learning_rate) if inner else None
-    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), muon)
+    parameters = list(model.parameters())
+    matrices = [parameter for parameter in parameters if settings.optimizer == "soap" and parameter.dim() > 1]
+    others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
+    optimizer = torch.optim.Adam(others, lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    soap = Soap(matrices, settings.learning_rate) if matrices else None
+    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
 
 
 def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:

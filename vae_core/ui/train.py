@@ -29,8 +29,8 @@ LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
-    "quick": "Six epochs instead of 30: Muon, smaller batches and a one-cycle learning rate.",
-    "sharp": "Crisper pictures: a calibrated likelihood, Muon, 12 epochs with a one-cycle learning rate.",
+    "quick": "Six epochs instead of 30: SOAP, smaller batches and a one-cycle learning rate.",
+    "sharp": "Crisper pictures: a calibrated likelihood, SOAP, 12 epochs with a one-cycle learning rate.",
 }
 
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."

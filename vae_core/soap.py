@@ -1,0 +1,119 @@
+"""SOAP, an optimiser for weight matrices: Adam in the directions in which the gradients vary.
+
+N. Vyas and others, "SOAP: Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3. Adam scales each
+weight's step by how much its gradient varies; that fits badly where gradients vary along mixtures of weights.
+Here the matrix is first turned so that they vary along its axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+MOMENTUM = 0.9
+SECOND_MOMENT = 0.999
+COVARIANCE = 0.95
+"""Decays of the running averages: of the gradient, of its square, and of its covariances."""
+EPSILON = 1e-8
+EVERY = 10
+"""Steps between two turns of the axes; they are turned in each of the first twenty."""
+LARGEST_SIDE = 1024
+"""A longer side of a matrix keeps its own axes: finding others would cost more than they give."""
+
+
+class Soap(torch.optim.Optimizer):
+    """Adam along the eigenvectors of the gradients' covariances. The first step only finds them.
+
+    Args:
+        parameters: weights of two dimensions or more; of a kernel (A, B, height, width) the matrix is
+            (A, B * height * width).
+        learning_rate: as Adam's; `param_groups[0]["lr"]` may be changed between steps.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+        super().__init__(list(parameters), {"lr": learning_rate})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step along the gradients, which every parameter must have."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad.flatten(1)  # (A, B)
+                state: dict[str, Tensor] = self.state[parameter]
+                if not state:
+                    state |= _first_state(gradient)
+                    continue
+                step = _adam_step(state, gradient)
+                parameter.add_(step.view_as(parameter), alpha=-group["lr"])
+                _follow_covariances(state, gradient)
+
+    def check(self) -> None:
+        """Raises ValueError unless a state that was loaded fits the parameters."""
+        for parameter in self.param_groups[0]["params"]:
+            expected = _first_state(torch.zeros_like(parameter).flatten(1))
+            shapes = {name: value.shape for name, value in self.state[parameter].items()}
+            if shapes != {name: value.shape for name, value in expected.items()}:
+                raise ValueError("SOAP's state is of another model")
+
+
+def _first_state(gradient: Tensor) -> dict[str, Tensor]:
+    """Averages that begin at nothing, and the first gradient's own axes, that of most variance first.
+
+    All of it lies in memory row by row, as it will when it is read from a file: so the same bits come out.
+    """
+    state = {
+        "steps": torch.zeros((), device=gradient.device),
+        "momentum": torch.zeros_like(gradient),
+        "second_moment": torch.zeros_like(gradient),
+    }
+    for side, size in zip(("left", "right"), gradient.shape, strict=True):
+        if size <= LARGEST_SIDE:
+            state[side] = _covariance(gradient, side)
+            state[f"{side}_axes"] = torch.linalg.eigh(state[side])[1].flip(1).contiguous()
+    return state
+
+
+def _adam_step(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
+    """Adam's step (Kingma and Ba, 2015), its second moment taken along the axes: (A, B)."""
+    steps = state["steps"].add_(1).item()
+    momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+    second_moment = state["second_moment"].lerp_(_turned(state, gradient).square(), 1 - SECOND_MOMENT)
+    scale = (second_moment / (1 - SECOND_MOMENT**steps)).sqrt_().add_(EPSILON)
+    return _turned_back(state, _turned(state, momentum).div_(scale)) / (1 - MOMENTUM**steps)
+
+
+def _turned(state: dict[str, Tensor], matrix: Tensor) -> Tensor:
+    """A matrix, (A, B), as it looks along the axes; a new one."""
+    matrix = state["left_axes"].T @ matrix if "left" in state else matrix.clone()
+    return matrix @ state["right_axes"] if "right" in state else matrix
+
+
+def _turned_back(state: dict[str, Tensor], matrix: Tensor) -> Tensor:
+    matrix = state["left_axes"] @ matrix if "left" in state else matrix
+    return matrix @ state["right_axes"].T if "right" in state else matrix
+
+
+def _follow_covariances(state: dict[str, Tensor], gradient: Tensor) -> None:
+    """Brings the covariances up to date and now and then turns the axes after them."""
+    steps = int(state["steps"])
+    is_due = steps % EVERY == 0 or steps <= 2 * EVERY
+    for side in ("left", "right"):
+        if side in state:
+            state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
+            if is_due:
+                _turn(state, side)
+
+
+def _covariance(gradient: Tensor, side: str) -> Tensor:
+    return gradient @ gradient.T if side == "left" else gradient.T @ gradient
+
+
+def _turn(state: dict[str, Tensor], side: str) -> None:
+    """One step of the power iteration for the eigenvectors, in the order of their eigenvalues."""
+    axes = state[f"{side}_axes"]
+    moved = state[side] @ axes
+    order = (axes * moved).sum(dim=0).argsort(descending=True, stable=True)
+    state["second_moment"] = state["second_moment"].index_select(0 if side == "left" else 1, order)
+    state[f"{side}_axes"] = torch.linalg.qr(moved[:, order])[0].contiguous()
