@@ -30,7 +30,7 @@ FLOORS = [
     {"evaluation", "archives"},
     {"gradients", "classifier", "inspection"},
     {"training"},
-    {"recording", "sample_quality"},
+    {"recording", "sample_quality", "benchmark"},
     {"jobs"},
     {"worker", "__main__"},
 ]
