@@ -31,7 +31,7 @@ FLOORS = [
     {"evaluation", "archives"},
     {"gradients", "classifier", "inspection"},
     {"training"},
-    {"recording", "sample_quality"},
+    {"recording", "sample_quality", "benchmark"},
     {"assessment"},
     {"jobs"},
     {"worker", "__main__"},

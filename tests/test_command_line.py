@@ -291,3 +291,25 @@ def test_the_sample_is_named_as_a_subset(
     assert "This is a subset" in " ".join(err.split())
     assert "training images: 4,500" in out
     assert "test images: 500" in out
+
+
+def test_benchmark_as_json_is_one_object(run_command: Any, small_mnist: Path) -> None:
+    code, out, err = run_command(
+        "benchmark", "--json", "--rounds", 2, "--iterations", 2, "--device", "cpu", "--data-dir", small_mnist
+    )
+    assert (code, err) == (0, "")
+    measured = json.loads(out)
+    assert {"engine_images_per_second", "plain_images_per_second", "ratio", "device"} <= set(measured)
+    assert len(measured["engine_rounds"]) == len(measured["plain_rounds"]) == 2
+    ratios = [a / b for a, b in zip(measured["engine_rounds"], measured["plain_rounds"], strict=True)]
+    assert measured["ratio"] == pytest.approx(sum(ratios) / 2)
+
+
+def test_benchmark_as_a_table_names_both_loops(run_command: Any, small_mnist: Path) -> None:
+    code, out, _ = run_command(
+        "benchmark", "--rounds", 1, "--iterations", 1, "--device", "cpu", "--data-dir", small_mnist
+    )
+    assert code == 0
+    assert "engine, training" in out
+    assert "plain loop, training" in out
+    assert "engine / plain loop" in out
