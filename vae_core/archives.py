@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
+from vae_core.arrays import CENTRAL_ENTRY
 from vae_core.errors import RunError
-from vae_core.runs import Run, check_name, free_name
+from vae_core.runs import MOST_METRIC_BYTES, Run, check_name, free_name
 
 FILES = (
     "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz",
@@ -28,11 +30,17 @@ def pack(run: Run) -> bytes:
     """A run's folder as a zip file's content, under one folder of the run's name."""
     run.info()
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    # A clock may stand before 1980, where zip files begin.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for path in sorted(run.folder.rglob("*")):
             inside = path.relative_to(run.folder).as_posix()
-            if path.is_file() and _belongs(inside):
-                archive.write(path, f"{run.name}/{inside}")
+            if path.is_file() and not path.is_symlink() and _belongs(inside):
+                try:
+                    archive.write(path, f"{run.name}/{inside}")
+                except FileNotFoundError:  # a training has replaced it meanwhile
+                    continue
+                except OSError as error:
+                    raise RunError(f"run {run.name}: {inside} cannot be read ({error})") from error
     return buffer.getvalue()
 
 
@@ -52,6 +60,8 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
         raise RunError(
             f"the zip file is larger than {MOST_ZIP_BYTES // 2**20} MiB; expected one run's folder"
         )
+    if content.count(CENTRAL_ENTRY) > 2 * MOST_ENTRIES:  # before a list of them is made
+        raise RunError(f"the zip file holds too many files; expected {MOST_ENTRIES:,} at most")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -67,7 +77,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
                     left -= _extract(archive, entry, folder / entry.filename.removeprefix(prefix), left)
                 _check_run(Run(folder))
                 shutil.move(folder, runs_dir / name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise RunError(f"this is not a zip file that can be read ({error})") from error
     except OSError as error:
         raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
@@ -99,6 +109,9 @@ def _check_entries(entries: list[zipfile.ZipInfo], prefix: str) -> None:
             raise RunError(f"the zip file holds {entry.filename!r}; expected the files of one run only")
     if sum(entry.file_size for entry in entries) > MOST_UNPACKED_BYTES:
         raise RunError(f"the zip file unpacks to more than {MOST_UNPACKED_BYTES // 2**20} MiB")
+    for entry in entries:
+        if entry.filename.endswith("metrics.jsonl") and entry.file_size > MOST_METRIC_BYTES:
+            raise RunError(f"the zip file's metrics.jsonl is larger than {MOST_METRIC_BYTES // 2**20} MiB")
 
 
 def _belongs(inside: str) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
+from vae_core.arrays import read_arrays
 from vae_core.errors import RunError
 
 COMPONENTS = 50
@@ -101,16 +101,11 @@ class LatentMixture:
         Raises:
             RunError: the content is not such a file, or unpacks to more than 64 MiB.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED_BYTES:
-                    raise RunError("mixture.npz unpacks to more than 64 MiB; expected far less")
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                parts = [np.asarray(arrays[name]) for name in ("weights", "means", "factors")]
-        except RunError:
-            raise
-        except Exception as error:  # NumPy parses headers as Python: a damaged one may raise anything
-            raise RunError(f"mixture.npz is damaged or incomplete: {error}") from error
+        names = ("weights", "means", "factors")
+        arrays = read_arrays(content, names, MOST_UNPACKED_BYTES, "mixture.npz")
+        if len(arrays) < len(names):
+            raise RunError("mixture.npz is damaged or incomplete: expected weights, means and factors")
+        parts = [arrays[name] for name in names]
         weights, means, factors = parts
         components, latent_dim = means.shape if means.ndim == 2 else (0, 0)
         if (

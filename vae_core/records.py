@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from vae_core.arrays import read_arrays
 from vae_core.errors import RunError
 
 ACTIVE_VARIANCE = 0.01
@@ -24,6 +24,7 @@ LATER_SCALARS = (
 ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
 """Fields that older files do not have."""
 MOST_UNPACKED_BYTES = 256 * 2**20
+MOST_CLASSES = 256
 
 
 @dataclass(frozen=True)
@@ -134,28 +135,20 @@ class Evaluation:
         Raises:
             RunError: the content is not such a file, or unpacks to more than 256 MiB.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED_BYTES:
-                    raise RunError("evaluation.npz unpacks to more than 256 MiB; expected far less")
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                values: dict[str, Any] = {
-                    field.name: _array(arrays, field.name)
-                    for field in fields(cls)
-                    if field.name in arrays or field.name not in ADDED
-                }
-            for name in ("name", "source", "samples_note"):
-                values[name] = str(values.get(name, ""))
-        except RunError:
-            raise
-        except Exception as error:  # NumPy parses headers as Python: a damaged one may raise anything
-            raise RunError(f"evaluation.npz is damaged or incomplete: {error}") from error
+        names = [field.name for field in fields(cls)]
+        values: dict[str, Any] = dict(read_arrays(content, names, MOST_UNPACKED_BYTES, "evaluation.npz"))
+        if missing := sorted(set(names) - set(values) - ADDED):
+            raise RunError(f"evaluation.npz is damaged or incomplete: it has no {', '.join(missing)}")
+        for name in ("name", "source", "samples_note"):
+            values[name] = _text(values.get(name, ""))
         for name in (*SCALARS, *LATER_SCALARS):
             if name not in values:
                 continue
             if values[name].shape != () or values[name].dtype.kind != "f":
                 raise RunError(f"evaluation.npz: {name} must be one number")
             values[name] = values[name].item()
+            if math.isinf(values[name]) or (name in SCALARS and math.isnan(values[name])):
+                raise RunError(f"evaluation.npz: {name} must be a finite number")
             if name in LATER_SCALARS and math.isnan(values[name]):
                 values[name] = None
         evaluation = cls(**values)
@@ -177,12 +170,19 @@ class Evaluation:
             array = getattr(self, name)
             if array.shape != shape or array.dtype.kind not in "fu":
                 raise RunError(f"evaluation.npz: {name} has shape {array.shape}; expected {shape}")
-        if not (np.isfinite(self.errors).all() and np.isfinite(self.errors_mean).all()):
-            raise RunError("evaluation.npz: errors must be finite numbers")
+        for name in ("errors", "errors_mean", "kl_per_dimension", "variance_of_mean", "means"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise RunError(f"evaluation.npz: {name} must be finite numbers")
+        if self.labels.dtype != np.uint8 or count == 0 or latent_dim == 0:
+            raise RunError("evaluation.npz: expected at least one image, its labels uint8")
+        if len(self.class_means) > MOST_CLASSES or len(self.class_means) <= int(self.labels.max()):
+            raise RunError(f"evaluation.npz: {len(self.class_means)} class means; expected one of each class")
 
 
-def _array(arrays: Any, name: str) -> np.ndarray:
-    array = arrays[name]
-    if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of what is not one of its files
-        raise ValueError(f"{name} is not an array")
-    return array
+def _text(array: Any) -> str:
+    text = str(array)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RunError("evaluation.npz: a text in it is not one") from error
+    return text

@@ -41,6 +41,7 @@ SHIPPED_RUNS = ("reference", "quick", "sharp", "plane")
 STATES = ("running", "stopped", "finished", "failed", "interrupted")
 MOST_WEIGHT_BYTES = 512 * 2**20
 MOST_RECORD_BYTES = 2**20
+MOST_METRIC_BYTES = 64 * 2**20
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 METRIC_NAMES = (
     "epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds",
@@ -128,7 +129,7 @@ class Run:
                 created=str(record["created"]),
                 epoch=int(record["epoch"]),
                 elapsed_seconds=float(record["elapsed_seconds"]),
-                results=dict(record["results"]),
+                results=_results(record["results"]),
                 baselines={
                     str(name): float(value) for name, value in (record.get("baselines") or {}).items()
                 },
@@ -142,9 +143,10 @@ class Run:
         try:
             content = _read_limited(self.folder / "run.json", MOST_RECORD_BYTES)
             record = json.loads(content)
+            json.dumps(record, allow_nan=False, ensure_ascii=False).encode()  # as it is passed on to pages
         except FileNotFoundError as error:
             raise RunError(f"{self.folder} is not a run folder: it has no run.json") from error
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # NaN and half characters are ValueErrors too
             raise RunError(f"run {self.name}: run.json is damaged or cannot be read ({error})") from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise RunError(f"run {self.name}: run.json is not of format {FORMAT}, which this version reads")
@@ -166,8 +168,8 @@ class Run:
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
 
-        A last line still being written is left for the next call. An offset beyond the file's end
-        (the run was resumed and its file shortened) starts again from 0.
+        At most 64 MiB at a time. A last line still being written is left for the next call. An offset beyond
+        the file's end (the run was resumed and its file shortened) starts again from 0.
         """
         path = self.folder / "metrics.jsonl"
         try:
@@ -175,9 +177,11 @@ class Run:
                 if offset > file.seek(0, os.SEEK_END) or offset < 0:
                     offset = 0
                 file.seek(offset)
-                content = file.read()
+                content = file.read(MOST_METRIC_BYTES)
         except FileNotFoundError:
             return [], 0
+        except OSError as error:
+            raise RunError(f"run {self.name}: metrics.jsonl cannot be read ({error})") from error
         whole = content[: content.rfind(b"\n") + 1]
         return [row for line in whole.splitlines() if (row := _metric_row(line))], offset + len(whole)
 
@@ -188,11 +192,19 @@ class Run:
             RunError: the file is damaged.
         """
         try:
-            return Evaluation.from_bytes(_read_limited(self.folder / "evaluation.npz", MOST_WEIGHT_BYTES))
+            evaluation = Evaluation.from_bytes(
+                _read_limited(self.folder / "evaluation.npz", MOST_WEIGHT_BYTES)
+            )
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RunError(f"run {self.name}: evaluation.npz cannot be read ({error})") from error
         except RunError as error:
             raise RunError(f"run {self.name}: {error}") from error
+        latents, expected = len(evaluation.kl_per_dimension), self.info().settings.latent_dim
+        if latents != expected:
+            raise RunError(f"run {self.name}: evaluation.npz is of {latents} latents; expected {expected}")
+        return evaluation
 
     def evaluation_or_none(self) -> Evaluation | None:
         """As `evaluation`, but a damaged file is none: it does not keep the model from being used."""
@@ -211,6 +223,8 @@ class Run:
             content = _read_limited(self.folder / "mixture.npz", MOST_WEIGHT_BYTES)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RunError(f"run {self.name}: mixture.npz cannot be read ({error})") from error
         try:
             mixture = LatentMixture.from_bytes(content)
         except RunError as error:
@@ -272,7 +286,7 @@ class Run:
             return safetensors.torch.load(_read_limited(self.folder / file_name, MOST_WEIGHT_BYTES))
         except FileNotFoundError as error:
             raise RunError(f"run {self.name} has no {file_name}: no epoch of it was finished") from error
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"run {self.name}: {file_name} is damaged ({error})") from error
 
     def previews(self) -> list[int]:
@@ -558,6 +572,22 @@ def _metric_row(line: bytes) -> dict[str, Any] | None:
     if isinstance(kl, list) and all(map(_is_number, kl)):
         kept["kl_per_dimension"] = kl
     return kept
+
+
+def _results(values: Any) -> dict[str, Any]:
+    """The figures of run.json: numbers, texts or nothing.
+
+    Raises:
+        ValueError: they are not.
+    """
+    results = dict(values)
+    for name, value in results.items():
+        if not (value is None or isinstance(value, str) or _is_number(value)):
+            raise ValueError(f"result {name} is no figure")
+    for name in ("total", "mse_mean"):
+        if not (results.get(name) is None or _is_number(results[name])):
+            raise ValueError(f"result {name} must be a number")
+    return results
 
 
 def _short(value: Any) -> Any:

@@ -7,6 +7,7 @@ its proportions into 20x20 pixels with anti-aliasing, and placed in 28x28 by its
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,15 @@ PAPER_TOLERANCE = 0.2
 NOISE_DEVIATIONS = 4
 LEAST_CONTRAST = 0.1
 """Less difference between paper and ink than this (of 1) is an empty picture."""
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
+"""Pillow knows many more; some of them start other programs."""
 MOST_PIXELS = 40_000_000
+LONGEST_SIDE = 20_000
 WORKING_SIZE = 560
 """Larger pictures are reduced to this before their digit is looked for."""
+
+_A_FEW = threading.BoundedSemaphore(2)
+"""A picture of 40 megapixels takes some hundred megabytes while it is reduced: no more than two at once."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +56,17 @@ def read_picture(content: bytes) -> np.ndarray:
     Dark on light and light on dark are told apart by the picture's border; transparency is paper.
 
     Raises:
-        PictureError: not a picture, larger than 40 megapixels, or damaged.
+        PictureError: not a picture of a known format, larger than 40 megapixels, or damaged.
     """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
                 raise PictureError(
                     f"the picture has {picture.width}x{picture.height} pixels; expected 40 megapixels at most"
                 )
             picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
-            return to_ink(ImageOps.exif_transpose(picture))
+            with _A_FEW:
+                return to_ink(ImageOps.exif_transpose(picture))
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
@@ -73,7 +81,9 @@ def to_ink(picture: Image.Image) -> np.ndarray:
         values = np.asarray(picture, dtype=np.float32)
         picture = Image.fromarray((values / max(float(values.max()), 1.0) * 255).astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = _on_paper(picture.convert("RGBA"))
+        picture = picture.convert("RGBA")
+        picture.thumbnail((2 * WORKING_SIZE, 2 * WORKING_SIZE), Image.Resampling.BOX)
+        picture = _on_paper(picture)
     grey = picture.convert("L")
     grey.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
     values = np.asarray(grey, dtype=np.float32) / 255

