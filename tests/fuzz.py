@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,10 +188,8 @@ def _fuzz(name: str, run: Path, seconds: int) -> None:
         (corpus / str(number)).write_bytes(seed)
 
     def once(content: bytes) -> None:
-        try:
+        with suppress(VAEStudioError):
             read(content)
-        except VAEStudioError:
-            pass
 
     options = [
         f"-max_total_time={seconds}",

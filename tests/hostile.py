@@ -1,4 +1,4 @@
-"""Hostile files, for the tests and the fuzzer: what an attacker would make of a run, a picture, a data set."""
+"""Hostile files, for the tests and the fuzzer: runs, pictures and data sets as an attacker makes them."""
 
 from __future__ import annotations
 
@@ -47,6 +47,9 @@ def png(width: int, height: int, pixels: bytes = b"", extra: bytes = b"", colour
 def pictures() -> dict[str, bytes]:
     """Pictures that would take much memory or time, each by another way."""
     clear = io.BytesIO()
+    row = bytes(29 * 28)
+    swollen = b"a\0\0" + zlib.compress(bytes(200 * 2**20))
+    bitmap = struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 50_000, 50_000, 1, 24, 0, 0, 0, 0, 0, 0)
     Image.new("RGBA", (6300, 6300)).save(clear, "PNG")
     return {
         "announced 3.6 gigapixels": png(60_000, 60_000),
@@ -54,13 +57,11 @@ def pictures() -> dict[str, bytes]:
         "one column of 30 million": png(1, 30_000_000, bytes(60_000_000)),
         "39 megapixels of nothing": png(6_200, 6_300, bytes(6_201 * 6_300)),
         "40 megapixels of transparency": clear.getvalue(),
-        "a text of 200 MiB": png(28, 28, bytes(29 * 28), _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200 * 2**20)))),
-        "a colour profile of 200 MiB": png(
-            28, 28, bytes(29 * 28), _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200 * 2**20)))
-        ),
+        "a text of 200 MiB": png(28, 28, row, _chunk(b"zTXt", swollen)),
+        "a colour profile of 200 MiB": png(28, 28, row, _chunk(b"iCCP", swollen)),
         "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9000 9000\n%%EndComments\n{} loop\n",
-        "a bitmap of 2 gigapixels": b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 50_000, 50_000, 1, 24, 0, 0, 0, 0, 0, 0),
-    }  # fmt: skip
+        "a bitmap of 2 gigapixels": b"BM" + bitmap,
+    }
 
 
 def many_entries(count: int, name: str = "tiny/{}") -> bytes:

@@ -123,7 +123,7 @@ class Run:
                 folder=self.folder,
                 state=state,
                 settings=Settings.from_dict(record["settings"]),
-                data=dict(record["data"]),
+                data=_data_record(record["data"]),
                 device=str(record["device"]),
                 versions=dict(record["versions"]),
                 created=str(record["created"]),
@@ -588,6 +588,25 @@ def _results(values: Any) -> dict[str, Any]:
         if not (results.get(name) is None or _is_number(results[name])):
             raise ValueError(f"result {name} must be a number")
     return results
+
+
+def _data_record(values: Any) -> dict[str, Any]:
+    """What run.json says of the data: its name, where it came from, how many images.
+
+    Raises:
+        ValueError: a field that is there is of another kind.
+    """
+    data = dict(values)
+    for name in ("name", "source"):
+        if not isinstance(data.get(name, ""), str):
+            raise ValueError(f"data.{name} must be a text")
+    for name in ("training_images", "test_images"):
+        count = data.get(name, 0)
+        if not isinstance(count, int) or count < 0:
+            raise ValueError(f"data.{name} must be a count of images")
+    if not isinstance(data.get("is_sample", False), bool):
+        raise ValueError("data.is_sample must be true or false")
+    return data
 
 
 def _short(value: Any) -> Any:
