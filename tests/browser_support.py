@@ -88,8 +88,30 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
+def wait_until_alive(page: Page) -> None:
+    """Until every part on the screen listens to its visitor: clicks before that are lost."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('.part')].filter((part) => part.offsetParent !== null)"
+        ".every((part) => part.matches('[data-alive]') || part.querySelector('[data-alive]'))"
+    )
+
+
+def open_app(page: Page, url: str) -> None:
+    """Opens the page at Explore and waits until it has come to life, with its model."""
+    page.goto(url)
+    wait_for_model(page)
+
+
+def wait_for_model(page: Page) -> None:
+    """After the page was opened or loaded again at Explore."""
+    page.wait_for_selector("#decoded-digit img[src]")
+    page.locator(".latent input").first.wait_for()
+    wait_until_alive(page)
+
+
 def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
+    wait_until_alive(page)
 
 
 def source_of(page: Page, selector: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path, open_app
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
@@ -133,8 +133,7 @@ def page(browser: Browser, app: App) -> Iterator[Page]:
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
-    page.goto(app.url)
-    page.wait_for_selector("#decoded-digit img[src]")
+    open_app(page, app.url)
     yield page
     page.close()
     assert outside == []
