@@ -3,8 +3,8 @@
     python tests/latency.py
     python tests/latency.py --events 200
 
-Wants the package installed. Starts the app on a free port of this machine, with the data set that MNIST_DIR names, and ends it. A shared
-machine's figures change by the minute: look at several runs.
+Wants the package installed. Starts the app on a free port of this machine, with the data set that MNIST_DIR
+names, and ends it. A shared machine's figures change by the minute: look at several runs.
 """
 
 from __future__ import annotations
