@@ -28,7 +28,7 @@ FLOORS = [
         "class_words",
         "passwords",
     },
-    {"runs", "usage"},
+    {"runs", "usage", "export"},
     {"evaluation", "archives"},
     {"gradients", "classifier", "inspection"},
     {"training"},
