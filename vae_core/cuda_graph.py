@@ -40,6 +40,7 @@ class CapturedStep:
     def __init__(self, step: Callable[[Tensor], StepLoss], noise: torch.Generator) -> None:
         self._step = step
         self._noise = noise
+        self._stream = torch.cuda.Stream(noise.device)
         self._warmed_up = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._launched: deque[torch.cuda.Event] = deque()
@@ -62,12 +63,12 @@ class CapturedStep:
             return self._loss
 
     def _beside(self, indices: Tensor) -> StepLoss:
-        """A step on another stream than the usual one, as those before a capture must be."""
-        usual, other = torch.cuda.current_stream(), torch.cuda.Stream()
-        other.wait_stream(usual)
-        with torch.cuda.stream(other):
+        """A step on the stream that will be captured, which cannot be the usual one."""
+        usual = torch.cuda.current_stream()
+        self._stream.wait_stream(usual)
+        with torch.cuda.stream(self._stream):
             loss = self._step(indices)
-        usual.wait_stream(other)
+        usual.wait_stream(self._stream)
         return loss
 
     def _captured(self, indices: Tensor) -> torch.cuda.CUDAGraph:
@@ -76,7 +77,7 @@ class CapturedStep:
         graph.register_generator_state(self._noise)
         self._indices = indices.clone()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=self._stream):
                 loss = self._step(self._indices)
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]

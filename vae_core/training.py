@@ -82,8 +82,8 @@ class TrainingState:
         Raises:
             TrainingError: a part of it is missing, damaged or of another model.
         """
-        try:
-            self._load(tensors)
+        try:  # with copies: an optimiser changes in place what it was given
+            self._load({name: value.clone() for name, value in tensors.items()})
         except (KeyError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
 
