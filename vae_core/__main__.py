@@ -162,6 +162,7 @@ def train(
         "optimizer": optimizer, "seed": seed, "limit": limit, "device": device,
     }  # fmt: skip
     chosen = {option: value for option, value in chosen.items() if value is not None}
+    settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
 
     from vae_core.distributed import joined
     from vae_core.recording import follow, prepare, prepare_resume
@@ -171,7 +172,6 @@ def train(
             follow(group, data_dir)
             return
         if resume is None:
-            settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
             job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
         else:
             if others := sorted(set(chosen) - {"epochs"}):

@@ -128,7 +128,7 @@ def joined() -> Iterator[Group]:
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
 
 
-def is_lost_process(error: RuntimeError) -> bool:
+def is_lost_process(error: Exception) -> bool:
     """Whether this is how PyTorch says that another process of the group cannot be reached any more."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 

@@ -158,7 +158,6 @@ def follow(group: Group, data_dir: str | None = None) -> None:
     """
     import safetensors.torch
 
-    from vae_core.distributed import LOST_PROCESS, is_lost_process
     from vae_core.training import choose_device, train
 
     with _StopSignals() as signals:
@@ -176,17 +175,14 @@ def follow(group: Group, data_dir: str | None = None) -> None:
                 if not group.leaders(True):
                     return
                 group.anyones(signals.received)
-        except RuntimeError as error:
-            if not is_lost_process(error):
+        except (MemoryError, RuntimeError) as error:
+            message = _in_words(error)
+            if message is None:
                 raise
-            raise TrainingError(LOST_PROCESS) from error
+            raise TrainingError(message) from error
 
 
 def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group: Group) -> Iterator[Report]:
-    import torch
-
-    from vae_core.distributed import LOST_PROCESS, is_lost_process
-
     runs_dir = Path(job.runs_dir)
     resume_from = None
     if job.resume:
@@ -216,18 +212,11 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
         except VAEStudioError as error:
             _mark_failed(run, str(error))
             raise
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            _mark_failed(run, OUT_OF_MEMORY)
-            raise TrainingError(OUT_OF_MEMORY) from error
-        except RuntimeError as error:
-            if "allocate memory" in str(error):  # PyTorch's way to say so on the CPU
-                message = OUT_OF_MEMORY
-            elif is_lost_process(error):
-                message = LOST_PROCESS
-            else:
-                _mark_failed(run, str(error))
+        except (MemoryError, RuntimeError) as error:
+            message = _in_words(error)
+            _mark_failed(run, message or str(error))
+            if message is None:
                 raise
-            _mark_failed(run, message)
             raise TrainingError(message) from error
         except OSError as error:
             message = (
@@ -440,6 +429,17 @@ def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """The data set as run.json tells it."""
     origin = {"source": dataset.train.source, "is_sample": dataset.train.is_sample}
     return _facts(dataset, settings) | origin
+
+
+def _in_words(error: MemoryError | RuntimeError) -> str | None:
+    """What a user should hear of an error that Python or PyTorch raised; None if it should not have come."""
+    import torch
+
+    from vae_core.distributed import LOST_PROCESS, is_lost_process
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+        return OUT_OF_MEMORY
+    return LOST_PROCESS if is_lost_process(error) else None
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:
