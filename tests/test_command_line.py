@@ -39,7 +39,7 @@ def test_the_module_and_its_help_answer() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "vae_core", "--help"], capture_output=True, text=True, check=True
     )
-    for name in ("data", "train", "evaluate", "generate", "reconstruct", "runs"):
+    for name in ("data", "train", "evaluate", "generate", "reconstruct", "export", "runs"):
         assert name in result.stdout
 
 
@@ -263,6 +263,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
         (["generate", "reference", "--count", "401"], 2, "equal to 400"),
         (["generate", "reference", "--sampler", "dice"], 2, "--sampler must be one of prior, mixture"),
         (["generate", "reference", "--seed", "x"], 2, "as an integer"),
+        (["export", "reference", "--out", "decoder.pt2"], 2, "ends with .onnx, not 'decoder.pt2'"),
         (["data", "--data-dir", "nowhere"], 1, "is not a folder"),
         (["bogus"], 2, "bogus"),
         (["train", "--bogus"], 2, "bogus"),

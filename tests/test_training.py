@@ -86,7 +86,10 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(
         undisturbed.append(report)
         if isinstance(report, EpochReport) and report.epoch == 1:
             state = {name: value.clone() for name, value in report.state.tensors().items()}
+    assert state is not None
+    before = {name: value.clone() for name, value in state.items()}
     resumed = list(train(settings, dataset.train, dataset.test, resume_from=state))
+    assert equal(before, state)
     assert resumed[0].epoch == 2
     assert equal(weights(undisturbed), weights(resumed))
     first, again = (reports[-1].evaluation for reports in (undisturbed, resumed))
@@ -198,6 +201,39 @@ def test_each_step_is_made_with_the_schedules_learning_rate(
     used = [report.state.optimizer.param_groups[0]["lr"] for report in train(settings, dataset.train)]
     assert used == [learning_rate_at(settings, iteration, 3) for iteration in range(9)]
     assert len(set(used)) == 9
+
+
+def test_a_learning_rate_in_the_devices_memory_makes_the_same_steps() -> None:
+    weights_after = []
+    for in_memory in (False, True):
+        state = training.new_state(Settings(), torch.device("cpu"))
+        group = state.optimizer.param_groups[0]
+        if in_memory:  # as on a GPU, where a captured step finds it
+            group["lr"] = torch.tensor(1.0)
+        rate = group["lr"]
+        for learning_rate in (0.002, 0.005):
+            state.set_learning_rate(learning_rate)
+            for weight in state.model.parameters():
+                weight.grad = torch.ones_like(weight)
+            state.optimizer.step()
+        assert float(group["lr"]) == pytest.approx(0.005)
+        assert (group["lr"] is rate) == in_memory
+        weights_after.append(state.model.state_dict())
+    for name, weight in weights_after[0].items():
+        torch.testing.assert_close(weight, weights_after[1][name])
+
+
+def test_a_state_from_a_gpu_goes_on_here_with_noise_of_its_own(
+    dataset: Dataset, state: dict[str, torch.Tensor]
+) -> None:
+    assert len(state["noise"]) in training.NOISE_STATE_BYTES
+    from_gpu = state | {"noise": torch.zeros(16, dtype=torch.uint8)}
+    first, again = (weights(list(train(TINY, dataset.train, resume_from=from_gpu))) for _ in range(2))
+    assert equal(first, again)
+    loaded = training.new_state(TINY, torch.device("cpu"))
+    loaded.load(from_gpu)
+    afresh = training.new_state(TINY, torch.device("cpu"))
+    assert not torch.equal(loaded.noise.get_state(), afresh.noise.get_state())
 
 
 def test_soap_has_the_matrices_and_adam_the_biases() -> None:

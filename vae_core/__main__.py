@@ -32,6 +32,8 @@ from vae_core.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
     from vae_core.data import Dataset
+    from vae_core.distributed import Group
+    from vae_core.recording import Job
 
 FAILED, WRONG_USAGE = 1, 2
 SAMPLERS = ("prior", "mixture")
@@ -148,7 +150,10 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write TensorBoard event files into the run's folder.")
     ] = False,
 ) -> None:
-    """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood."""
+    """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood.
+
+    Several processes share each mini-batch: torchrun --nproc-per-node 2 -m vae_core train.
+    """
     if preset not in PRESETS:
         raise SettingsError("preset", f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
     chosen = {
@@ -157,21 +162,35 @@ def train(
         "optimizer": optimizer, "seed": seed, "limit": limit, "device": device,
     }  # fmt: skip
     chosen = {option: value for option, value in chosen.items() if value is not None}
+    settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
 
-    from vae_core.recording import perform, prepare, prepare_resume
+    from vae_core.distributed import joined
+    from vae_core.recording import follow, prepare, prepare_resume
 
-    if resume is None:
-        settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
-        job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
-    else:
-        if others := sorted(set(chosen) - {"epochs"}):
-            raise SettingsError(
-                others[0],
-                f"--resume keeps the run's own settings; only --epochs can change, not {', '.join(others)}",
-            )
-        job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
-        settings = Settings.from_dict(job.settings)
-    dataset = _load(data_dir)
+    with joined() as group:
+        if not group.leads:
+            follow(group, data_dir)
+            return
+        if resume is None:
+            job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
+        else:
+            if others := sorted(set(chosen) - {"epochs"}):
+                raise SettingsError(
+                    others[0],
+                    "--resume keeps the run's own settings; only --epochs can change, not "
+                    + ", ".join(others),
+                )
+            job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
+        _train_in_sight(job, group)
+
+
+def _train_in_sight(job: Job, group: Group) -> None:
+    """Performs a job with a progress bar and a line for each epoch."""
+    from vae_core.recording import perform
+    from vae_core.runs import find_run
+
+    settings = Settings.from_dict(job.settings)
+    dataset = _load(job.data_dir)
     count = len(dataset.train.images[: settings.limit])
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = count // settings.batch_size * settings.epochs
@@ -180,10 +199,9 @@ def train(
         TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
         TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
     )  # fmt: skip
-    report = None
     with Progress(*columns, console=err) as bar:
         task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-")
-        for report in perform(job, dataset):
+        for report in perform(job, dataset, group):
             bar.update(
                 task,
                 completed=report.iteration,
@@ -197,8 +215,6 @@ def train(
                     f"(reconstruction {evaluation.reconstruction:.2f}, KL {evaluation.kl:.2f}), "
                     f"per-pixel error {evaluation.errors.mean():.4f}"
                 )
-
-    from vae_core.runs import find_run
 
     run = find_run(job.name, job.runs_dir).info()
     if run.warning:
@@ -325,6 +341,32 @@ def reconstruct(
     reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
     _write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    out_file: Annotated[
+        Path,
+        typer.Option("--out", help="The decoder's file, .onnx; the encoder's, encoder.onnx, goes beside it."),
+    ] = Path("decoder.onnx"),
+    runs_dir: RunsDir = Path("checkpoints"),
+) -> None:
+    """Write decoder and encoder as ONNX, for programs without PyTorch, and compare both with PyTorch.
+
+    Needs the optional extra: pip install ".[onnx]".
+    """
+    from vae_core.export import check_target, export_onnx
+    from vae_core.runs import find_run
+
+    check_target(out_file)
+    found = find_run(run, runs_dir)
+    info = found.info()
+    exported = export_onnx(found.model(), out_file, info.name, info.settings)
+    latents = info.settings.latent_dim
+    print(f"decoder, z (N, {latents}) to images (N, 1, 28, 28): {exported.decoder}")
+    print(f"encoder, images (N, 1, 28, 28) to mean and log_variance (N, {latents}): {exported.encoder}")
+    print(f"ONNX Runtime and PyTorch agree within {exported.difference:.1g}")
 
 
 @app.command()

@@ -36,6 +36,10 @@ class LatentError(VAEStudioError):
     """A latent vector does not fit the model: wrong length, or not finite numbers."""
 
 
+class ExportError(VAEStudioError):
+    """A model cannot be exported: an optional package is missing, or a file cannot be written."""
+
+
 class RequestError(VAEStudioError):
     """A request to the app is not one it answers: too large, or not from its own page."""
 

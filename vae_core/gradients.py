@@ -53,10 +53,14 @@ class TrainingLoss(nn.Module):
     Args:
         model: whose parameters get the gradients.
         settings: of which likelihood and beta matter here.
+        average: where processes share a mini-batch, gives the mean of what each of them has.
     """
 
-    def __init__(self, model: VAE, settings: Settings) -> None:
+    def __init__(
+        self, model: VAE, settings: Settings, average: Callable[[Tensor], Tensor] = lambda own: own
+    ) -> None:
         super().__init__()
+        self._average = average
         self.model = model
         self.likelihood, self.beta = settings.likelihood, settings.beta
         on_cpu = next(model.parameters()).device.type == "cpu"
@@ -70,7 +74,7 @@ class TrainingLoss(nn.Module):
         batch = as_batch(images)  # (N, 1, 28, 28) in [0, 1]
         mean, log_variance = self.model.encode(batch)
         reconstruction = self.model.decode(mean + torch.exp(0.5 * log_variance) * eps)
-        loss = elbo_loss(reconstruction, batch, mean, log_variance, self.beta, self.likelihood)
+        loss = elbo_loss(reconstruction, batch, mean, log_variance, self.beta, self.likelihood, self._average)
         return StepLoss(*loss, mean.detach(), log_variance.detach())
 
     def _compute(self, weights: _Weights, images: Tensor, eps: Tensor) -> tuple[StepLoss, list[Tensor]]:
@@ -80,9 +84,10 @@ class TrainingLoss(nn.Module):
         count = len(images)
         if self.likelihood == "calibrated":  # its gradients need the error of the whole batch
             tapes = self._shares.map(lambda share: _forward(weights, *share, self.likelihood), shares)
-            variance = sum(tape.error for tape in tapes) / (count * PIXELS)
+            error = torch.stack([tape.error for tape in tapes]).sum()
+            variance = self._average(error / (count * PIXELS))
             slope = 1 / (count * variance) if variance >= SMALLEST_VARIANCE else torch.zeros(())
-            reconstruction = torch.as_tensor(variance).clamp_min(SMALLEST_VARIANCE).log()
+            reconstruction = variance.clamp_min(SMALLEST_VARIANCE).log()
             reconstruction = 0.5 * PIXELS * (reconstruction + LOG_TWO_PI + 1)
             gradients = self._shares.map(
                 lambda tape: _backward(weights, tape, self.likelihood, self.beta, count, slope), tapes

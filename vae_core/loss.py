@@ -7,6 +7,7 @@ Rybkin, Daniilidis and Levine, "Simple and Effective VAE Training with Calibrate
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,7 @@ def elbo_loss(
     log_variance: Tensor,
     beta: float = 1.0,
     likelihood: str = "gaussian",
+    average: Callable[[Tensor], Tensor] | None = None,
 ) -> ElboLoss:
     """The negative evidence lower bound: reconstruction + beta * KL.
 
@@ -41,17 +43,22 @@ def elbo_loss(
         images: float (N, 1, 28, 28) in [0, 1], what they should be.
         mean, log_variance: float (N, K), the posterior.
         beta: weight of the KL term in the total; `kl` itself is returned unweighted.
-        likelihood: how errors are counted, see `reconstruction_loss`.
+        likelihood, average: how errors are counted, see `reconstruction_loss`.
 
     Returns:
         total, reconstruction and kl.
     """
-    error = reconstruction_loss(reconstruction, images, likelihood)
+    error = reconstruction_loss(reconstruction, images, likelihood, average)
     kl = kl_per_dimension(mean, log_variance).sum()
     return ElboLoss(error + beta * kl, error, kl)
 
 
-def reconstruction_loss(reconstruction: Tensor, images: Tensor, likelihood: str = "gaussian") -> Tensor:
+def reconstruction_loss(
+    reconstruction: Tensor,
+    images: Tensor,
+    likelihood: str = "gaussian",
+    average: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """The negative log-likelihood of the images, a scalar in nats per image.
 
     - "gaussian": unit variance without its constant, MATLAB's `mse`: the half squared error,
@@ -59,7 +66,8 @@ def reconstruction_loss(reconstruction: Tensor, images: Tensor, likelihood: str 
       392 times smaller; with it the KL term wins and the posterior collapses.
     - "bernoulli": binary cross-entropy, summed over pixels.
     - "calibrated": a Gaussian whose one variance is the batch's own mean squared error, the optimum
-      in closed form (Rybkin et al. 2021, eq. 7), with its constant.
+      in closed form (Rybkin et al. 2021, eq. 7), with its constant. Where several processes share the
+      batch, `average` gives the mean of their errors; the gradient is by this process's own.
     """
     if likelihood == "gaussian":
         return 0.5 * F.mse_loss(reconstruction, images, reduction="sum") / len(images)
@@ -67,7 +75,10 @@ def reconstruction_loss(reconstruction: Tensor, images: Tensor, likelihood: str 
         return F.binary_cross_entropy(reconstruction, images, reduction="sum") / len(images)
     if likelihood == "calibrated":
         pixels = images[0].numel()
-        variance = F.mse_loss(reconstruction, images).clamp_min(SMALLEST_VARIANCE)
+        error = F.mse_loss(reconstruction, images)
+        if average is not None:
+            error = error + (average(error) - error).detach()
+        variance = error.clamp_min(SMALLEST_VARIANCE)
         return 0.5 * pixels * (torch.log(variance) + LOG_TWO_PI + 1.0)
     raise ValueError(f"likelihood must be gaussian, bernoulli or calibrated, not {likelihood!r}")
 

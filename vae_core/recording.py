@@ -10,8 +10,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,13 +22,14 @@ from filelock import FileLock, Timeout
 
 from vae_core.advice import Adviser
 from vae_core.data import Dataset, ImageSet, cache_folder, load_dataset
-from vae_core.errors import RunError, TrainingError, VAEStudioError
+from vae_core.errors import DataError, RunError, TrainingError, VAEStudioError
 from vae_core.runs import METRIC_NAMES, Run, RunWriter, check_name, find_run, new_name
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vae_core.distributed import Group
     from vae_core.training import Report
 
 FIRST_PREVIEWS = (1, 5, 10, 20, 40, 70, 100, 150, 200, 300, 400)
@@ -120,7 +121,7 @@ def prepare_resume(
     )
 
 
-def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
+def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None) -> Iterator[Report]:
     """Trains and records in this process, passing on each report once it is written.
 
     Ends early, in state "stopped", when the run folder or a signal (SIGTERM, SIGINT) asks for it.
@@ -128,25 +129,60 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
     Args:
         job: what to do.
         dataset: the images, where they are loaded already.
+        group: the processes that this one leads; the others `follow`.
 
     Raises:
         VAEStudioError: as the data, the settings or the training say. A run that had begun is marked
             "failed", with the reason; its earlier epochs stay intact.
     """
+    from vae_core.distributed import ALONE
     from vae_core.training import choose_device, device_in_words
 
+    group = group or ALONE
     if job.tensorboard and find_spec("tensorboard") is None:
         raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
     settings = Settings.from_dict(job.settings)
-    device = device_in_words(choose_device(settings.device))
+    device = choose_device(settings.device)
+    group.check(settings, device)
+    computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
     with _machine_slot(job):
-        yield from _perform(job, settings, dataset, device)
+        yield from _perform(job, settings, dataset, computes, group)
 
 
-def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Iterator[Report]:
-    import torch
+def follow(group: Group, data_dir: str | None = None) -> None:
+    """Trains in this process what the leader of its group trains, and leaves the recording to it.
 
+    Raises:
+        VAEStudioError: as the data or the settings say here, or another process has ended.
+    """
+    import safetensors.torch
+
+    from vae_core.training import choose_device, train
+
+    with _StopSignals() as signals:
+        try:
+            told = json.loads(group.receive())
+            resume_from = safetensors.torch.load(group.receive())
+            settings = Settings.from_dict(told["settings"])
+            group.check(settings, choose_device(settings.device))
+            dataset = load_dataset(data_dir)  # the leader has it already: a download is in the cache
+            if told["data"] != _facts(dataset, settings):
+                raise DataError(
+                    f"process {group.rank} has another data set than the first one: {dataset.train.source}"
+                )
+            for _ in train(settings, dataset.train, resume_from=resume_from or None, group=group):
+                if not group.leaders(True):
+                    return
+                group.anyones(signals.received)
+        except (MemoryError, RuntimeError) as error:
+            message = _in_words(error)
+            if message is None:
+                raise
+            raise TrainingError(message) from error
+
+
+def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group: Group) -> Iterator[Report]:
     runs_dir = Path(job.runs_dir)
     resume_from = None
     if job.resume:
@@ -163,25 +199,25 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
         )  # fmt: skip
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
-    with _StopSignals() as signals:
+    with (
+        _StopSignals() as signals,
+        closing(_lead(group, settings, dataset, resume_from, signals)) as reports,
+    ):
         try:
-            reports = _record(run, settings, dataset, resume_from, signals)
-            yield from _to_tensorboard(reports, run) if job.tensorboard else reports
+            recorded = _record(run, settings, dataset, reports, signals)
+            yield from _to_tensorboard(recorded, run) if job.tensorboard else recorded
         except GeneratorExit:  # the consumer asks for no more
             run.update(state="stopped")
             raise
         except VAEStudioError as error:
             _mark_failed(run, str(error))
             raise
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            _mark_failed(run, OUT_OF_MEMORY)
-            raise TrainingError(OUT_OF_MEMORY) from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):  # PyTorch's way to say so on the CPU
-                _mark_failed(run, str(error))
+        except (MemoryError, RuntimeError) as error:
+            message = _in_words(error)
+            _mark_failed(run, message or str(error))
+            if message is None:
                 raise
-            _mark_failed(run, OUT_OF_MEMORY)
-            raise TrainingError(OUT_OF_MEMORY) from error
+            raise TrainingError(message) from error
         except OSError as error:
             message = (
                 f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
@@ -203,8 +239,8 @@ def _where_it_stood(
     Raises:
         RunError: the images at hand are not those the run was trained on.
     """
-    before, now = run.info().data, _describe(dataset, settings)
-    for fact in ("name", "training_images", "test_images"):
+    before, now = run.info().data, _facts(dataset, settings)
+    for fact in now:
         if before.get(fact) != now[fact]:
             trained_on = f"{before.get('name')}, {before.get('training_images')} images"
             raise RunError(
@@ -261,21 +297,53 @@ def _who_trains(who: Path) -> str:
     return f"{run} is being trained on this machine; watch or stop it first"
 
 
-def _record(
-    run: RunWriter,
+def _lead(
+    group: Group,
     settings: Settings,
     dataset: Dataset,
     resume_from: dict[str, Tensor] | None,
     signals: _StopSignals,
+) -> Generator[Report, None, None]:
+    """The reports of a training that goes on in all processes of the group.
+
+    After each one the others hear whether there is to be another, and this process whether one of them was
+    asked to stop.
+    """
+    import safetensors.torch
+
+    from vae_core.training import train
+
+    if group.count > 1:
+        told = {"settings": settings.to_dict(), "data": _facts(dataset, settings)}
+        group.send(json.dumps(told).encode())
+        group.send(safetensors.torch.save(resume_from or {}))
+    for report in train(settings, dataset.train, dataset.test, resume_from, group):
+        try:
+            yield report
+        except GeneratorExit:
+            with suppress(RuntimeError):  # who has ended already need not be told
+                group.leaders(False)
+            raise
+        group.leaders(True)
+        if group.anyones(signals.received):
+            signals.received = True
+
+
+def _record(
+    run: RunWriter,
+    settings: Settings,
+    dataset: Dataset,
+    reports: Iterator[Report],
+    signals: _StopSignals,
 ) -> Iterator[Report]:
     from vae_core.evaluation import baselines
-    from vae_core.training import EpochReport, train
+    from vae_core.training import EpochReport
 
     previews = _Previews(dataset.test, settings)
-    moments = [] if resume_from else list(FIRST_PREVIEWS)
+    moments = list(FIRST_PREVIEWS)
     adviser, warning = Adviser(), None
     latents_written = 0.0
-    for report in train(settings, dataset.train, dataset.test, resume_from):
+    for report in reports:
         row: dict[str, Any] = {name: getattr(report, name) for name in METRIC_NAMES}
         if time.monotonic() - latents_written >= LATENTS_SECONDS:
             row["kl_per_dimension"] = report.kl_per_dimension
@@ -348,15 +416,30 @@ def _evaluate_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, r
     run.save_evaluation(evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed))
 
 
-def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """The data set as run.json tells it."""
+def _facts(dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """By which a data set is known again, wherever it lies."""
     return {
         "name": dataset.train.name,
-        "source": dataset.train.source,
         "training_images": len(dataset.train.images[: settings.limit]),
         "test_images": len(dataset.test),
-        "is_sample": dataset.train.is_sample,
     }
+
+
+def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """The data set as run.json tells it."""
+    origin = {"source": dataset.train.source, "is_sample": dataset.train.is_sample}
+    return _facts(dataset, settings) | origin
+
+
+def _in_words(error: MemoryError | RuntimeError) -> str | None:
+    """What a user should hear of an error that Python or PyTorch raised; None if it should not have come."""
+    import torch
+
+    from vae_core.distributed import LOST_PROCESS, is_lost_process
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+        return OUT_OF_MEMORY
+    return LOST_PROCESS if is_lost_process(error) else None
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_core.cuda_graph import CapturedStep, is_switched_off
 from vae_core.data import ImageSet
+from vae_core.distributed import ALONE, Group
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluation import evaluate
 from vae_core.gradients import StepLoss, TrainingLoss
@@ -29,6 +31,10 @@ REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
+
+NOISE_STATE_BYTES = {5056, 16}
+"""Of a generator on the CPU and on CUDA. They are of different kinds: a training that moves from one to the
+other goes on with other noise, drawn from its seed and epoch."""
 
 
 @dataclass
@@ -47,6 +53,15 @@ class TrainingState:
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """All that make a step."""
         return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Of the next step."""
+        for optimizer in self.optimizers():
+            group = optimizer.param_groups[0]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimiser moments, random state and counters, for safetensors."""
@@ -67,8 +82,8 @@ class TrainingState:
         Raises:
             TrainingError: a part of it is missing, damaged or of another model.
         """
-        try:
-            self._load(tensors)
+        try:  # with copies: an optimiser changes in place what it was given
+            self._load({name: value.clone() for name, value in tensors.items()})
         except (KeyError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
 
@@ -89,9 +104,12 @@ class TrainingState:
             states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
             self.soap.load_state_dict({"state": states, "param_groups": groups})
             self.soap.check()
-        self.noise.set_state(tensors["noise"])
         epoch, iteration, self.elapsed_seconds = tensors["counters"].tolist()
         self.epoch, self.iteration = int(epoch), int(iteration)
+        if len(tensors["noise"]) in NOISE_STATE_BYTES.difference([len(self.noise.get_state())]):
+            self.noise.manual_seed(self.noise.initial_seed() + self.epoch)
+        else:
+            self.noise.set_state(tensors["noise"])
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,7 @@ def train(
     training_set: ImageSet,
     test_set: ImageSet | None = None,
     resume_from: dict[str, Tensor] | None = None,
+    group: Group = ALONE,
 ) -> Iterator[Report]:
     """Trains a VAE and reports on the way, at most twenty times a second.
 
@@ -132,15 +151,19 @@ def train(
         test_set: evaluated at each epoch's end, with the same noise each time.
         resume_from: what `TrainingState.tensors` gave at an epoch's end; the training goes on from
             there exactly as if it had never stopped (bit for bit on the CPU).
+        group: the processes that train together, each in this same loop; their reports come at the same
+            iterations.
 
     Yields:
         `Report`s, and an `EpochReport` at each epoch's end.
 
     Raises:
-        SettingsError: the device is not there, or there are fewer images than in one mini-batch.
+        SettingsError: the device is not there, there are fewer images than in one mini-batch, or the group
+            cannot share one.
         TrainingError: the loss is no longer finite.
     """
     device = choose_device(settings.device)
+    group.check(settings, device)
     images = torch.from_numpy(np.array(training_set.images[: settings.limit])).to(device)
     iterations_per_epoch = len(images) // settings.batch_size
     if iterations_per_epoch == 0:
@@ -153,25 +176,32 @@ def train(
     if resume_from is not None:
         state.load(resume_from)
     model = state.model
-    loss_of = TrainingLoss(model, settings)
-    meter = _Meter(state, settings.batch_size, device)
+    loss_of = group.averaging(TrainingLoss(model, settings, group.average))
+    meter = _Meter(state, settings.batch_size, device, group)
+
+    def make_step(indices: Tensor) -> StepLoss:
+        """Of a mini-batch; the learning rate is set already."""
+        eps = torch.empty(len(indices), settings.latent_dim, device=device).normal_(generator=state.noise)
+        loss = loss_of(images[group.share(indices)], group.share(eps))
+        model.zero_grad(set_to_none=True)
+        loss.total.backward()
+        for optimizer in state.optimizers():
+            optimizer.step()
+        return loss
+
+    # SOAP reads its counters in Python, and what DistributedDataParallel would need is more than a step.
+    capturable = device.type == "cuda" and state.soap is None and group.count == 1
+    if capturable and not is_switched_off():
+        make_step = CapturedStep(make_step, state.noise)
 
     while state.epoch < settings.epochs:
         model.train()
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
-            for each in state.optimizers():
-                each.param_groups[0]["lr"] = learning_rate_at(settings, state.iteration, iterations_per_epoch)
-            eps = torch.empty(len(indices), settings.latent_dim, device=device).normal_(generator=state.noise)
-            loss = loss_of(images[indices], eps)
-            model.zero_grad(set_to_none=True)
-            loss.total.backward()
-            for each in state.optimizers():
-                each.step()
-
+            state.set_learning_rate(learning_rate_at(settings, state.iteration, iterations_per_epoch))
+            meter.add(make_step(indices))
             state.iteration += 1
-            meter.add(loss)
             ends_epoch = state.iteration % iterations_per_epoch == 0
-            if not ends_epoch and (meter.is_due() or state.iteration == 1):
+            if not ends_epoch and (group.leaders(meter.is_due()) or state.iteration == 1):
                 yield Report(epoch=state.epoch + 1, **meter.read(), state=state)
                 meter.restart()
         state.epoch += 1
@@ -189,8 +219,9 @@ def train(
 class _Meter:
     """Sums the losses between two reports on the device; reading them waits for it, adding does not."""
 
-    def __init__(self, state: TrainingState, batch_size: int, device: torch.device) -> None:
+    def __init__(self, state: TrainingState, batch_size: int, device: torch.device, group: Group) -> None:
         self._state = state
+        self._group = group
         self._batch_size = batch_size
         self._sums = torch.zeros(3, device=device)  # total, reconstruction, kl
         self._count = 0
@@ -215,7 +246,7 @@ class _Meter:
         Raises:
             TrainingError: the loss is not finite.
         """
-        total, reconstruction, kl = (self._sums / self._count).tolist()
+        total, reconstruction, kl = self._group.average(self._sums / self._count).tolist()
         iteration = self._state.iteration
         if not math.isfinite(total):
             raise _diverged(total, iteration)
@@ -227,7 +258,7 @@ class _Meter:
             "kl": kl,
             "images_per_second": self._count * self._batch_size / max(time.monotonic() - self._last, 1e-9),
             "elapsed_seconds": self.elapsed_seconds(),
-            "kl_per_dimension": kl_per_dimension(*self._posterior).tolist(),
+            "kl_per_dimension": self._group.average(kl_per_dimension(*self._posterior)).tolist(),
         }
 
     def restart(self) -> None:
@@ -253,7 +284,12 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
     parameters = list(model.parameters())
     matrices = [parameter for parameter in parameters if settings.optimizer == "soap" and parameter.dim() > 1]
     others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
-    optimizer = torch.optim.Adam(others, lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    on_gpu = device.type == "cuda"
+    optimizer = torch.optim.Adam(
+        others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
+        # In memory of the GPU, where a captured step finds it.
+        lr=torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate,
+    )  # fmt: skip
     soap = Soap(matrices, settings.learning_rate) if matrices else None
     return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
 
