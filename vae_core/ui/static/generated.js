@@ -39,6 +39,9 @@ export function generate(seed, count, temperature, label, sampler) {
   return show();
 }
 
+/** For Gradio: the field "Seed" for the button "Another seed". */
+export const anotherSeed = (seed) => [(Math.round(seed ?? 0) + 1) % 2 ** 31];
+
 /** What is wanted, as it stands in an address: one class is drawn from its own distribution, without a sampler. */
 function parameters() {
   const { label, sampler, ...others } = wanted;

@@ -34,7 +34,7 @@ function makeRow(run, mayChange) {
   row.innerHTML = `
     <td><input type="checkbox" aria-label="Overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
-    <td><span class="dot"></span></td><td></td><td></td><td></td><td></td><td></td><td></td><td></td>
+    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="number"></td><td></td><td></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
       <a class="link" download>Zip</a>

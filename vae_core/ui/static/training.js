@@ -1,6 +1,7 @@
 // Watches a run: asks the server what is new, appends it to the curve, shows how the training stands.
 // The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
 
+import { colourOf } from "./colours.js";
 import { draw, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
@@ -15,11 +16,10 @@ const MOST_POINTS = 4000;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
 const CURVES = [
-  { name: "Loss", color: "#6366f1", width: 1.6 },
-  { name: "Reconstruction", color: "#0891b2", width: 1.2 },
-  { name: "KL", color: "#d97706", width: 1.2 },
+  { name: "Loss", color: "var(--accent)", width: 1.6 },
+  { name: "Reconstruction", color: "var(--second)", width: 1.2 },
+  { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
-const OVERLAY_COLOURS = ["#65a30d", "#7c3aed", "#0284c7", "#b45309", "#be123c", "#475569"];
 const STATES = {
   running: "Training",
   finished: "Finished",
@@ -169,7 +169,7 @@ async function showCurve(plot, news, watched) {
       line: { color, width },
       hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
     }));
-    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "#db2777", width: 1.5 }, marker: { size: 6 } };
+    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
     watched.top = usefulTop(watched.totals);
     await draw(plot, [...curves, test], layoutFor(news, watched.top));
     plot.dataset.overlaid = "";
@@ -217,7 +217,7 @@ function overlays() {
     x: points.map((point) => point[0]),
     y: points.map((point) => point[1]),
     mode: "lines",
-    line: { color: OVERLAY_COLOURS[index % OVERLAY_COLOURS.length], width: 1.2, dash: "dot" },
+    line: { color: colourOf(index), width: 1.2, dash: "dot" },
   }));
 }
 

@@ -40,15 +40,15 @@ export async function showErrors(plot, news) {
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
     yaxis: { rangemode: "tozero" },
-  });
+  }, { displayModeBar: false });
 }
 
 function traces(news) {
   const { mean_image: meanImage, pca } = news.baselines;
   const level = (name, value, dash) => ({
-    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "#d97706", width: 1.5, dash },
+    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "var(--mark)", width: 1.5, dash },
   });
   const lines = meanImage ? [level("Mean image", meanImage, "dot"), level("PCA", pca, "dash")] : [];
-  const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "#6366f1", width: 1.6 }, marker: { size: 5 } };
+  const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "var(--accent)", width: 1.6 }, marker: { size: 5 } };
   return [model, ...lines];
 }
