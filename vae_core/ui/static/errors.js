@@ -2,11 +2,10 @@
 
 import { onOther, other } from "./compare.js";
 import { colourOf, worth } from "./colours.js";
-import { draw } from "./plots.js";
+import { draw, isTouched } from "./plots.js";
 import { Latest, ask, named } from "./studio.js";
 import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
-const isTouched = window.matchMedia("(pointer: coarse)").matches;
 let parts = null;
 let facts = null;
 let shade = []; // the range that is shown in the gallery, as Plotly's shapes

@@ -7,6 +7,9 @@ const STYLES = ["line", "marker", "fillcolor"];
 let library = null;
 const shown = new Set();
 
+/** Whether a finger is what points here: on a plot it scrolls the page. */
+export const isTouched = window.matchMedia("(pointer: coarse)").matches;
+
 /** The Plotly library, loaded once. */
 export function plotly() {
   library ??= new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@
 // The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
 
 import { colourOf } from "./colours.js";
-import { draw, plotly } from "./plots.js";
+import { draw, isTouched, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, named } from "./studio.js";
@@ -20,6 +20,7 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
+const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
   finished: "Finished",
@@ -171,7 +172,7 @@ async function showCurve(plot, news, watched) {
     }));
     const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
     watched.top = usefulTop(watched.totals);
-    await draw(plot, [...curves, test], layoutFor(news, watched.top));
+    await draw(plot, [...curves, test], layoutFor(news, watched.top), OPTIONS);
     plot.dataset.overlaid = "";
     return;
   }
@@ -188,8 +189,9 @@ function layoutFor(news, top) {
     height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
     margin: { l: 52, r: 12, t: 8, b: 44 },
     uirevision: news.run,
+    dragmode: isTouched ? false : "zoom",
     hovermode: "x unified",
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
     yaxis: { title: { text: "Loss (nats per image)" }, range: [0, top] },
   };
@@ -225,7 +227,7 @@ async function showOverlays(plot) {
   const wanted = [...overlaid.keys()].join();
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
-  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout);
+  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
 }
 
 function setText(element, text) {

@@ -37,7 +37,7 @@ export async function showErrors(plot, news) {
     height: 210,
     margin: { l: 52, r: 12, t: 8, b: 40 },
     showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
     yaxis: { rangemode: "tozero" },
   }, { displayModeBar: false });
