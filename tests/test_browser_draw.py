@@ -118,6 +118,7 @@ def test_digits_of_any_size_place_and_pen_come_back_as_themselves(pad: Page) -> 
     for digit, size, middle, width in DRAWINGS:
         pad.get_by_label("Width").fill(str(width))
         pad.get_by_role("button", name="Clear").click()
+        pad.locator(".invitation").wait_for()
         draw(pad, digit, size, middle)
         wait_for_answer(pad)
         assert verdict(pad).startswith(f"It lies among the {digit}s."), (digit, size, middle, width)

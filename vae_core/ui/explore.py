@@ -23,9 +23,9 @@ def build() -> None:
             part("map")
     part("traversal")
     with gr.Row(elem_classes="level"):
-        with gr.Column(scale=1, min_width=300):
+        with gr.Column(scale=1, min_width=380):
             part("morph")
-        with gr.Column(scale=1, min_width=300):
+        with gr.Column(scale=1, min_width=380):
             part("loss", elem_id="loss-panel")
     words("help")
     starts.change(
