@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BINS = 60
 ACCENT = "var(--accent)"
-MARK = "var(--mark)"
+MARK = "var(--body-text-color)"
 SECOND = "var(--second)"
 
 

@@ -40,6 +40,7 @@ export async function showErrors(plot, news) {
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
     yaxis: { rangemode: "tozero" },
+    annotations: errors.x.length ? [] : [{ text: "The first point comes after the first epoch.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
   }, { displayModeBar: false });
 }
 
