@@ -66,6 +66,7 @@ async function show() {
     return;
   }
   if (asked !== wanted) return;
+  parts.tiles.setAttribute("aria-busy", true);
   picture.src = modelAddress("generated.png", parameters());
   picture.alt = `${count} generated images, seed ${seed}`;
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
@@ -76,6 +77,7 @@ async function show() {
     () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${from}`),
     () => (about.textContent = "The picture could not be made."),
   );
+  if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);
 }
 
 /** The model's mixture is there; a model's first one takes some seconds to fit. */
