@@ -5,6 +5,7 @@ import { expectStart, overlay, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const OURS = { "X-VAE-Studio": "1" };
+const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
 
 export function mount(element) {
@@ -71,7 +72,7 @@ function act(parts, event) {
   const path = `runs/${encodeURIComponent(run)}`;
   if (action === "watch") {
     watchRun(run);
-    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: "smooth" });
+    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: isCalm ? "auto" : "smooth" });
   }
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
