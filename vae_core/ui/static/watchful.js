@@ -39,7 +39,7 @@ export async function showErrors(plot, news) {
     showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
-    yaxis: { rangemode: "tozero" },
+    yaxis: { rangemode: "tozero", visible: errors.x.length > 0 },
     annotations: errors.x.length ? [] : [{ text: "The first point comes after the first epoch.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
   }, { displayModeBar: false });
 }
