@@ -17,13 +17,15 @@ def part(
 
     Args:
         is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
+
+    Its element carries `data-alive` from when the function has run.
     """
-    mount = f"{_module(name)}.then((module) => module.mount(element, trigger))"
+    mount = f"{_module(name)}.then((module) => module.mount(element, trigger)).then({SAY_ALIVE})"
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
-        elem_classes=elem_classes,
+        elem_classes=["part", *([elem_classes] if elem_classes else [])],
         apply_default_css=False,
     )
 
@@ -57,4 +59,5 @@ def _module(name: str) -> str:
     return f"import(new URL('studio/static/{name}.js', document.baseURI).href)"
 
 
+SAY_ALIVE = '() => { element.dataset.alive = ""; }'
 KEEP_WORDED = f"{_module('words')}.then((words) => words.keepWorded(element))"
