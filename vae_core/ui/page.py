@@ -98,7 +98,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             )
         news = part("models", elem_id="models-news")
         link = part("link", elem_id="link")
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Explore", id="explore") as explore_tab:
                 explore.build()
             with gr.Tab("Draw", id="draw") as draw_tab:
