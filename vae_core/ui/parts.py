@@ -15,6 +15,8 @@ def part(
 ) -> gr.HTML:
     """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there.
 
+    It has the class `part-NAME`.
+
     Args:
         is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
     """
@@ -23,7 +25,7 @@ def part(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
-        elem_classes=elem_classes,
+        elem_classes=f"part-{name} {elem_classes or ''}".split(),
         apply_default_css=False,
     )
 
@@ -33,6 +35,7 @@ def words(name: str) -> gr.HTML:
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=KEEP_WORDED,
+        elem_classes=f"part-{name}",
         apply_default_css=False,
     )
 
