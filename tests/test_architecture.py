@@ -32,7 +32,7 @@ FLOORS = [
     {"evaluation", "archives"},
     {"gradients", "classifier", "inspection"},
     {"training"},
-    {"recording", "sample_quality", "benchmark"},
+    {"recording", "sample_quality", "benchmark", "parity"},
     {"assessment"},
     {"jobs"},
     {"worker", "__main__"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from vae_core.settings import GENERATED_IMAGES
 from vae_core.ui.parts import ask_first, call, part
 
 
@@ -17,7 +18,7 @@ def build() -> None:
                 elem_classes="heading",
             )
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
-            count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=64)
+            count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)
             temperature = gr.Slider(
                 label="Temperature",
                 info="1 draws from the sampler itself; less stays near the middle.",

@@ -67,6 +67,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
                 fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
             part("training", elem_id="training-watch", is_worded=False)
+    part("parity", is_worded=False)
     part("runs", elem_id="runs")
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
