@@ -41,14 +41,15 @@ function groupOf(part, lines) {
   const title = cell("th", part[0].toUpperCase() + part.slice(1), { scope: "rowgroup", colSpan: HEADS.length });
   body.append(rowOf([title]));
   for (const line of lines) {
+    const theirs = cell("td", line.mathworks, { className: line.mathworks === line.here ? "theirs same" : "theirs" });
     const verdict = cell("td", line.agrees ? "✓ agrees" : "≠ differs", { className: line.agrees ? "agrees" : "differs" });
-    body.append(rowOf([cell("th", line.what, { scope: "row" }), cell("td", line.mathworks), hereOf(line), verdict]));
+    body.append(rowOf([cell("th", line.what, { scope: "row" }), theirs, hereOf(line), verdict]));
   }
   return body;
 }
 
 function hereOf(line) {
-  const here = cell("td", line.here);
+  const here = cell("td", line.here, { className: "ours" });
   if (line.note) here.append(Object.assign(document.createElement("small"), { textContent: line.note }));
   return here;
 }
