@@ -39,7 +39,7 @@ class App:
         self, runs_dir: Path, environment: dict[str, str], *options: str, host: str = "127.0.0.1"
     ) -> None:
         self.runs_dir = runs_dir
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.log = runs_dir.parent / f"app-{self.port}.log"
         command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(self.port)]
@@ -83,7 +83,7 @@ def chromium_path() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 

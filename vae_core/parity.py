@@ -73,7 +73,7 @@ class Line:
 
 
 def parity(dataset: Dataset) -> list[Line]:
-    """The whole table, with the data at hand; takes about a second.
+    """The whole table, with the data at hand; takes a second or two.
 
     Args:
         dataset: at least one mini-batch of training images, and some test images.
