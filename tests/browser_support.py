@@ -48,20 +48,11 @@ class App:
                 [*command, "--runs-dir", str(runs_dir), *options],
                 env=environment, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        self._wait_until_it_answers()
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(self.url, timeout=5).close()
-                return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
-        self.end()
-        raise RuntimeError(f"the app did not start:\n{self.log.read_text()}")
+        try:
+            wait_for_answer(self.url, self.process)
+        except RuntimeError as error:
+            self.end()
+            raise RuntimeError(f"{error}:\n{self.log.read_text()}") from error
 
     def end(self) -> None:
         """Ends the server, and the training it started, which would go on without it."""
@@ -77,6 +68,22 @@ class App:
                 self.process.wait()
 
 
+def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Waits until a server answers.
+
+    Raises:
+        RuntimeError: it has ended, or is too slow.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError("the app did not start")
+
+
 def chromium_path() -> str | None:
     """The browser to test with, or None."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -88,8 +95,30 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def wait_until_alive(page: Page) -> None:
+    """Until every part on the screen listens to its visitor: clicks before that are lost."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('.part')].filter((part) => part.offsetParent !== null)"
+        ".every((part) => part.matches('[data-alive]') || part.querySelector('[data-alive]'))"
+    )
+
+
+def open_app(page: Page, url: str) -> None:
+    """Opens the page at Explore and waits until it has come to life, with its model."""
+    page.goto(url)
+    wait_for_model(page)
+
+
+def wait_for_model(page: Page) -> None:
+    """After the page was opened or loaded again at Explore."""
+    page.wait_for_selector("#decoded-digit img[src]")
+    page.locator(".latent input").first.wait_for()
+    wait_until_alive(page)
+
+
 def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
+    wait_until_alive(page)
 
 
 def source_of(page: Page, selector: str) -> str:

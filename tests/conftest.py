@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path, open_app
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 REAL_MNIST = os.environ.pop("MNIST_DIR", None)
 """Where the real MNIST lies, if the one who runs the tests has it; no test uses it unasked."""
@@ -122,19 +122,26 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser profile for a file's tests: the page's scripts are fetched once."""
+    profile = browser.new_context(viewport={"width": 1280, "height": 860})
+    yield profile
+    profile.close()
+
+
 @pytest.fixture
-def page(browser: Browser, app: App) -> Iterator[Page]:
+def page(profile: BrowserContext, app: App) -> Iterator[Page]:
     """A fresh visitor's page; a request to any other host, an error on the page or anything that its content
     security policy forbids fails the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page = profile.new_page()
     page.set_default_timeout(60_000)  # these machines are shared
     outside: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
-    page.goto(app.url)
-    page.wait_for_selector("#decoded-digit img[src]")
+    open_app(page, app.url)
     yield page
     page.close()
     assert outside == []

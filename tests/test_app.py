@@ -320,7 +320,8 @@ def test_start_training_without_arguments_is_the_reference_recipe(app: App, clie
         record = json.loads((app.runs_dir / run / "run.json").read_text())
         assert record["settings"] | {"device": "auto"} == {
             "epochs": 30, "batch_size": 128, "learning_rate": 1e-3, "latent_dim": 16, "beta": 1.0,
-            "likelihood": "gaussian", "schedule": "constant", "seed": 0, "limit": None, "device": "auto",
+            "likelihood": "gaussian", "schedule": "constant", "optimizer": "adam", "seed": 0, "limit": None,
+            "device": "auto",
         }  # fmt: skip
     finally:
         client.predict(api_name="/stop_training")

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import App, open_tab, set_field, source_of, wait_for_new_source, wait_for_state
+from browser_support import (
+    App,
+    open_app,
+    open_tab,
+    set_field,
+    source_of,
+    wait_for_model,
+    wait_for_new_source,
+    wait_for_state,
+)
 
 from vae_core.recording import perform, prepare
 from vae_core.runs import Run
@@ -87,7 +96,7 @@ def test_a_chosen_model_is_the_model_of_every_tab(
 ) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "chosen", dirs_exist_ok=True)
     page.reload()
-    page.wait_for_selector("#decoded-digit img[src]")
+    wait_for_model(page)
     page.get_by_label("Model").click()
     page.get_by_role("option", name=re.compile("chosen")).click()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
@@ -104,7 +113,7 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
     for _ in perform(prepare(settings, app.runs_dir, "plane-like", str(small_mnist), alone=False)):
         pass
     page.reload()
-    page.wait_for_selector("#decoded-digit img[src]")
+    wait_for_model(page)
     page.get_by_label("Model").click()
     page.get_by_role("option", name=re.compile("plane-like")).click()
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
@@ -118,8 +127,7 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
 @pytest.mark.parametrize("width", [390, 768])
 def test_nothing_is_wider_than_the_screen(browser: Browser, app: App, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 844})
-    page.goto(app.url)
-    page.wait_for_selector("#decoded-digit img[src]")
+    open_app(page, app.url)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import App, open_tab
+from browser_support import App, open_tab, wait_for_model
 from conftest import FORBIDDEN
 
 from vae_core.passwords import set_password
@@ -49,7 +49,7 @@ def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
         page.get_by_role("button", name="Login").click()
         if password.startswith("wrong"):
             page.get_by_text("Incorrect").wait_for()
-    page.wait_for_selector("#decoded-digit img[src]")
+    wait_for_model(page)
     yield page
     page.close()
     assert forbidden == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, open_tab
+from browser_support import App, compare_with, open_tab, wait_until_alive
 from digit_strokes import STROKES
 from PIL import Image, ImageDraw
 
@@ -47,6 +47,16 @@ def draw(page: Page, digit: int, size: float = 170, middle: tuple[float, float] 
         for point in points[1:]:
             page.mouse.move(*point)
         page.mouse.up()
+
+
+def clear(page: Page) -> None:
+    """Presses "Clear" and waits until the pad is empty."""
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_function(
+        "(() => { const canvas = document.querySelector('#sketch canvas');"
+        " const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        " return data.every((value, index) => index % 4 === 3 || value === 0); })()"
+    )
 
 
 def wait_for_answer(page: Page) -> None:
@@ -97,7 +107,7 @@ def test_a_drawing_is_reconstructed_and_cleared(pad: Page) -> None:
     assert said
     assert float(said[1]) == pytest.approx(error, abs=2e-4)
     assert np.abs(shown(pad, "[data-is=difference]") - np.abs(seen - made)).max() < 0.01
-    pad.get_by_role("button", name="Clear").click()
+    clear(pad)
     pad.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/gif')")
     assert "Draw a digit" in verdict(pad)
 
@@ -117,7 +127,7 @@ DRAWINGS = [
 def test_digits_of_any_size_place_and_pen_come_back_as_themselves(pad: Page) -> None:
     for digit, size, middle, width in DRAWINGS:
         pad.get_by_label("Width").fill(str(width))
-        pad.get_by_role("button", name="Clear").click()
+        clear(pad)
         draw(pad, digit, size, middle)
         wait_for_answer(pad)
         assert verdict(pad).startswith(f"It lies among the {digit}s."), (digit, size, middle, width)
@@ -155,7 +165,7 @@ def test_eraser_undo_and_clear(pad: Page) -> None:
     assert ink_of(pad).sum() < one.sum()
     pad.get_by_role("button", name="Undo").click()
     assert np.array_equal(ink_of(pad), one)
-    pad.get_by_role("button", name="Clear").click()
+    clear(pad)
     assert ink_of(pad).sum() == 0
     pad.get_by_role("button", name="Undo").click()
     assert np.array_equal(ink_of(pad), one)
@@ -268,6 +278,8 @@ def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
     assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
     touch = pad.context.browser.new_page(has_touch=True, viewport={"width": 390, "height": 844})
     touch.goto(f"{app.url}/?tab=draw")
+    touch.wait_for_selector("#sketch canvas")
+    wait_until_alive(touch)
     box = touch.locator("#sketch canvas").bounding_box()
     assert box
     touch.evaluate("window.scrollTo(0, 0)")

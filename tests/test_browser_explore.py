@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, open_tab, source_of, wait_for_new_source
+from browser_support import App, compare_with, open_app, open_tab, source_of, wait_for_new_source
 from PIL import Image
 
 from vae_core import load_run
@@ -139,7 +139,7 @@ def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
         assert f"mean {mean:.2f}, spread {spread:.2f}" in words.replace("-0.00", "0.00")
         assert mark.is_visible()
     page.get_by_role("button", name="Reset").click()
-    assert page.locator(".latent .track i:visible").count() == 0
+    page.locator(".latent .track i:visible").first.wait_for(state="detached")
 
 
 def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
@@ -246,7 +246,7 @@ def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
 
 
 def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App) -> None:
-    page.goto(f"{app.url}/?model=plane&z=0.5,-1")
+    open_app(page, f"{app.url}/?model=plane&z=0.5,-1")
     page.wait_for_selector("#latent-map .imagelayer image", state="attached")
     behind = page.evaluate("document.querySelector('#latent-map .js-plotly-plot').layout.images[0].source")
     assert "/runs/plane/manifold.png" in behind
@@ -331,8 +331,7 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     wait_for_vector(page, first)
 
     other = browser.new_page()
-    other.goto(at)
-    other.wait_for_selector(DIGIT + "[src]")
+    open_app(other, at)
     wait_for_vector(other, first)
     other.close()
 
@@ -373,8 +372,7 @@ def test_help_is_folded_away_and_needs_no_other_host(page: Page) -> None:
 
 def test_on_a_phone_the_digit_stays_in_sight_and_all_tabs_fit(browser: Browser, app: App) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(app.url)
-    page.wait_for_selector(DIGIT + "[src]")
+    open_app(page, app.url)
     assert sum(tab.is_visible() for tab in page.get_by_role("tab").all()) == 5
     page.locator("#latent-15").scroll_into_view_if_needed()
     box = page.locator(DIGIT).first.bounding_box()

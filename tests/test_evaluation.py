@@ -14,6 +14,7 @@ from vae_core import evaluation, load_run
 from vae_core.data import Dataset, ImageSet
 from vae_core.evaluation import baselines, evaluate, importance_weighted_bound
 from vae_core.model import VAE
+from vae_core.runs import SHIPPED_RUNS
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_stored_errors_agree_with_the_weights(tiny_run: Path, dataset: Dataset) 
     assert np.abs(np.sort(stored.errors_mean) - np.sort(errors)).max() < 1e-5
 
 
-@pytest.mark.parametrize("run", ["reference", "plane"])
+@pytest.mark.parametrize("run", SHIPPED_RUNS)
 def test_the_shipped_errors_agree_with_the_shipped_weights(real_mnist: Path, run: str) -> None:
     from vae_core import load_mnist
     from vae_core.runs import find_run

@@ -88,11 +88,9 @@ def build(studio: Studio) -> None:
         sampler = gr.Textbox("prior", label="sampler")
         picture_in = gr.Image(type="pil", label="image", image_mode="RGBA")
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
-        latents, settings, answer = (
-            gr.JSON(label="latents"),
-            gr.JSON({}, label="settings"),
-            gr.JSON(label="answer"),
-        )
+        latents = _json("latents", {"type": "array", "items": {"type": "number"}})
+        settings = _json("settings", {"type": "object"}, {})
+        answer = _json("answer", {"type": "object"})
         count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
         endpoints = (
@@ -109,6 +107,13 @@ def build(studio: Studio) -> None:
                 _explained(function), inputs, output, api_name=function.__name__, concurrency_limit=4,
                 api_description=function.__doc__,
             )  # fmt: skip
+
+
+def _json(label: str, schema: dict[str, Any], value: Any = None) -> gr.JSON:
+    """A JSON value of which the endpoints' descriptions give the schema: MCP refuses Gradio's own, `{}`."""
+    component = gr.JSON(value, label=label)
+    component.api_info = lambda: schema
+    return component
 
 
 def _explained(function: Any) -> Any:

@@ -15,17 +15,17 @@ def part(
 ) -> gr.HTML:
     """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there.
 
-    It has the class `part-NAME`.
-
     Args:
         is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
+
+    It has the class `part-NAME`, and its element carries `data-alive` from when the function has run.
     """
-    mount = f"{_module(name)}.then((module) => module.mount(element, trigger))"
+    mount = f"{_module(name)}.then((module) => module.mount(element, trigger)).then({SAY_ALIVE})"
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
-        elem_classes=f"part-{name} {elem_classes or ''}".split(),
+        elem_classes=["part", f"part-{name}", *([elem_classes] if elem_classes else [])],
         apply_default_css=False,
     )
 
@@ -60,4 +60,5 @@ def _module(name: str) -> str:
     return f"import(new URL('studio/static/{name}.js', document.baseURI).href)"
 
 
+SAY_ALIVE = '() => { element.dataset.alive = ""; }'
 KEEP_WORDED = f"{_module('words')}.then((words) => words.keepWorded(element))"

@@ -29,8 +29,14 @@ LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
-    "quick": "Six epochs instead of 30: SOAP, smaller batches and a one-cycle learning rate.",
-    "sharp": "Crisper pictures: a calibrated likelihood, SOAP, 12 epochs with a one-cycle learning rate.",
+    "quick": (
+        f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
+        "learning rate."
+    ),
+    "sharp": (
+        f"Crisper pictures: a calibrated likelihood, SOAP, {PRESETS['sharp'].epochs} epochs with a one-cycle "
+        "learning rate. Takes longest."
+    ),
 }
 
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."

@@ -1,0 +1,202 @@
+"""Test errors as a person would use it: bars that open as galleries, shortcuts, classes, a second model."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from browser_support import App, compare_with, open_app, open_tab
+
+from vae_core import load_run
+from vae_core.runs import LoadedRun
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PLOT = "document.querySelector('#error-histogram')"
+BARS = f"{PLOT}.data.filter((trace) => trace.type === 'bar')"
+DRAWN = f"{PLOT}?._fullLayout && {BARS}.length"
+
+
+@pytest.fixture(scope="module")
+def run(app: App, tiny_run: Path) -> LoadedRun:
+    """The tiny run, in the app under the name "tested", with the test images that the app has."""
+    shutil.copytree(tiny_run, app.runs_dir / "tested", dirs_exist_ok=True)
+    return load_run(app.runs_dir / "tested")
+
+
+@pytest.fixture
+def errors(page: Page, app: App, run: LoadedRun) -> Page:
+    """The tab, with the histogram of the run's 205 test images."""
+    open_app(page, f"{app.url}/?model=tested")
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/tested/')")
+    open_tab(page, "Test errors")
+    wait_for_bars(page, 205)
+    return page
+
+
+def wait_for_bars(page: Page, images: int) -> None:
+    """Waits for a histogram of so many images."""
+    total = f"{BARS}.flatMap((bars) => [...bars.y]).reduce((sum, count) => sum + count, 0)"
+    page.wait_for_function(f"{DRAWN} && {total} === {images}")
+
+
+def gallery(page: Page, words: str) -> str:
+    """What stands above the gallery once these words are in it."""
+    about = page.locator("#error-images [role=status]").filter(has_text=re.compile(words))
+    about.wait_for()
+    return about.inner_text()
+
+
+def shown_errors(page: Page) -> list[float]:
+    """The errors beside the gallery's pictures."""
+    texts = page.locator("#error-images li p").all_inner_texts()
+    return [float(text.split("·")[1]) for text in texts]
+
+
+def evaluated(run: LoadedRun) -> np.ndarray:
+    """The errors that the run's evaluation holds, of sampled latents: float (205,)."""
+    assert run.evaluation is not None
+    return run.evaluation.errors.astype(np.float64)
+
+
+def place_of_bar(page: Page, index: int) -> tuple[float, float]:
+    """A bar's middle in the window, in pixels, low in the plot, where even a short bar answers."""
+    page.locator("#error-histogram").scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        "index => { const plot = document.querySelector('#error-histogram');"
+        " const bars = plot.data.find((trace) => trace.type === 'bar'), size = plot._fullLayout._size;"
+        " const box = plot.getBoundingClientRect();"
+        " return [box.left + size.l + plot._fullLayout.xaxis.d2p(bars.x[index]),"
+        " box.top + size.t + size.h - 12]; }",
+        index,
+    )
+    return x, y
+
+
+def test_mean_median_and_95th_percentile_are_marked(errors: Page, run: LoadedRun) -> None:
+    values = evaluated(run)
+    entries = errors.locator("#test-errors .legend li").all_inner_texts()
+    p95 = np.percentile(values, 95)
+    for name, value in (("mean", values.mean()), ("median", np.median(values)), ("95th percentile", p95)):
+        assert f"{name} {value:.4f}" in entries
+
+
+def test_a_clicked_bar_opens_as_a_gallery_in_the_order_of_the_errors(errors: Page, run: LoadedRun) -> None:
+    counts = errors.evaluate(f"[...{BARS}[0].y]")
+    index = int(np.argmax(counts))
+    low, high = errors.evaluate(f"index => [...{BARS}[0].customdata[index]]", index)
+    errors.mouse.click(*place_of_bar(errors, index))
+    assert gallery(errors, "with an error from").startswith(f"{counts[index]} test image")
+    expected = np.sort(evaluated(run)[(evaluated(run) >= low) & (evaluated(run) <= high)])[:16]
+    assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
+    pictures = errors.locator("#error-images li").first.locator("img")
+    assert [picture.get_attribute("title") for picture in pictures.all()] == [
+        "original", "reconstruction", "difference",
+    ]  # fmt: skip
+
+
+def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun) -> None:
+    start, end = place_of_bar(errors, 8), place_of_bar(errors, 30)
+    errors.mouse.move(*start)
+    errors.mouse.down()
+    for share in np.linspace(0, 1, 8):
+        errors.mouse.move(start[0] + share * (end[0] - start[0]), start[1] - 40)
+    errors.mouse.up()
+    words = gallery(errors, "with an error from")
+    found = re.match(r"(\d+) test images? with an error from (0\.\d+) to (0\.\d+)", words)
+    assert found
+    count, low, high = int(found[1]), float(found[2]), float(found[3])
+    middles = errors.evaluate(f"[...{BARS}[0].x]")
+    bar = middles[1] - middles[0]
+    assert (low, high) == pytest.approx((middles[8], middles[30]), abs=1.5 * bar)
+    inside = [(evaluated(run) >= low + at) & (evaluated(run) <= high - at) for at in (1e-4, -1e-4)]
+    assert inside[0].sum() <= count <= inside[1].sum()  # the range is said to four digits
+    errors.get_by_role("button", name="Next").click()
+    errors.wait_for_function("document.querySelector('#error-images').innerText.includes('17 to ')")
+    assert shown_errors(errors) == sorted(shown_errors(errors))
+
+
+@pytest.mark.parametrize(("button", "at"), [("16 best", 0), ("16 worst", -1)])
+def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, button: str, at: int) -> None:
+    errors.get_by_role("button", name=button).click()
+    gallery(errors, "the worst first" if at else "in the order of their error")
+    expected = np.sort(evaluated(run))[:: -1 if at else 1][:16]
+    assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_an_image_of_the_gallery_is_explored_from_its_own_latents(errors: Page) -> None:
+    errors.get_by_role("button", name="16 worst").click()
+    gallery(errors, "the worst first")
+    name = errors.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
+    number = re.search(r"test image (\d+)", name)
+    assert number
+    errors.get_by_role("button", name="Explore from here").first.click()
+    errors.get_by_role("tab", name="Explore", selected=True).wait_for()
+    errors.wait_for_function(
+        "words => document.querySelector('.starts').innerText.includes(words)",
+        arg=f"from test image {number[1]}, class",
+    )
+    assert errors.locator(".latent .track i:visible").count() == 16
+
+
+def test_errors_from_the_mean_and_by_digit_on_a_log_scale(errors: Page, run: LoadedRun) -> None:
+    assert run.evaluation is not None
+    errors.get_by_label("their mean").check()
+    mean = f"mean {run.evaluation.errors_mean.mean():.4f}"
+    errors.wait_for_function("text => document.querySelector('.legend').innerText.includes(text)", arg=mean)
+    errors.get_by_label("log scale").check()
+    errors.wait_for_function(f"{PLOT}.layout.yaxis.type === 'log'")
+    errors.get_by_label("by digit").check()
+    errors.wait_for_function(f"{BARS}.length === 10")
+    wait_for_bars(errors, 205)
+    assert errors.evaluate(f"new Set({BARS}.map((bars) => bars.marker.color)).size") == 10
+
+
+def test_a_second_models_errors_lie_over_the_first(errors: Page) -> None:
+    compare_with(errors, "reference")
+    errors.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
+    note = errors.locator(".overlaid")
+    note.filter(has_text="reference was evaluated on another set: 10,000 images").wait_for()
+
+
+def test_each_digit_has_its_figures_and_its_images(errors: Page, run: LoadedRun) -> None:
+    labels = load_run(run.info.folder).evaluation.labels  # type: ignore[union-attr]
+    rows = errors.locator("#errors-by-class tbody tr")
+    assert rows.count() == 10
+    cells = rows.nth(4).locator("td").all_inner_texts()
+    of_four = evaluated(run)[labels == 4]
+    assert cells[0] == str(len(of_four))
+    assert float(cells[1]) == pytest.approx(of_four.mean(), abs=6e-5)
+    rows.nth(4).get_by_role("button").click()
+    assert gallery(errors, "of class 4").startswith(f"{len(of_four)} test images of class 4")
+    assert shown_errors(errors) == pytest.approx(np.sort(of_four)[::-1][:16].tolist(), abs=1e-3)
+
+
+def test_what_turns_into_what_counts_every_image_and_opens(errors: Page) -> None:
+    errors.locator("#turned-into").scroll_into_view_if_needed()
+    errors.wait_for_selector("#turned-into table button")
+    counts = [int(text) for text in errors.locator("#turned-into table button").all_inner_texts()]
+    assert sum(counts) == 205
+    cell = errors.locator("#turned-into td:not(.kept) button").first
+    count, name = cell.inner_text(), cell.get_attribute("aria-label") or ""
+    kinds = re.fullmatch(r"\d+ of class (\d) read as (\d)", name)
+    assert kinds
+    cell.click()
+    words = gallery(errors, f"of class {kinds[1]} whose reconstruction is read as {kinds[2]}")
+    assert words.startswith(f"{count} test image")
+
+
+def test_images_that_are_not_here_are_said_and_others_can_be_measured(page: Page) -> None:
+    open_tab(page, "Test errors")
+    wait_for_bars(page, 10_000)
+    page.locator("#test-errors .caution").filter(has_text="The 10,000 images of this evaluation").wait_for()
+    page.get_by_role("button", name="Measure it on the 205 test images here").click()
+    wait_for_bars(page, 205)
+    page.get_by_role("button", name="16 typical").click()
+    gallery(page, "the nearest to the median first")
+    assert page.locator("#error-images li").count() == 16

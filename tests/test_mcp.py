@@ -1,0 +1,47 @@
+"""The named endpoints as tools of the Model Context Protocol, for assistants; needs the extra "mcp"."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser_support import App
+from PIL import Image
+
+from vae_core import load_run
+from vae_core.pictures import to_grey
+from vae_core.usage import decode_latents
+
+pytest.importorskip("mcp", reason="the extra mcp is not installed")
+
+
+def test_an_assistant_finds_the_tools_and_decodes_a_vector(small_mnist: Path, tmp_path: Path) -> None:
+    server = App(tmp_path / "runs", os.environ | {"MNIST_DIR": str(small_mnist), "GRADIO_MCP_SERVER": "True"})
+    try:
+        names, content = asyncio.run(ask(f"{server.url}/gradio_api/mcp/"))
+    finally:
+        server.end()
+    assert {"decode", "reconstruct", "generate", "test_errors", "start_training"} <= set(names)
+    picture = next(part for part in content if part.type == "image")
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data))).convert("L"))
+    expected = to_grey(decode_latents(load_run("reference").model, np.full((1, 16), 0.5, np.float32)))[0]
+    assert np.abs(shown.astype(int) - expected).max() <= 3
+
+
+async def ask(url: str) -> tuple[list[str], list[Any]]:
+    """The names of the tools, and what "decode" gives for a vector of halves."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
+        await session.initialize()
+        tools = (await session.list_tools()).tools
+        result = await session.call_tool("decode", {"latents": [0.5] * 16})
+        assert not result.isError, result.content
+        return [tool.name for tool in tools], result.content
