@@ -36,7 +36,7 @@ SETTLE_MILLISECONDS = 40
 MOST_BYTES = 5_000_000
 QUALITIES = (80, 65, 50, 35)
 """Of WebP, tried in this order until the film is small enough."""
-LAPSE_FRAMES, LAPSE_SECONDS = 26, 0.6
+LAPSE_SECONDS, LAPSE_POINTS, LONGEST_LAPSE_SECONDS = 0.5, 220, 40
 STILLS = {"explore.png": 1000, "train.png": 1460}
 """The still pictures and their heights."""
 
@@ -66,6 +66,8 @@ async (milliseconds) => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }
 """
+
+POINTS = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length"
 
 Point = tuple[float, float]
 
@@ -160,15 +162,15 @@ def _box(found: Locator) -> tuple[float, float, float, float]:
 
 def explore(film: Film) -> None:
     """A digit morphs under two sliders; then the pointer travels over the map."""
-    film.hold(0.6)
+    film.hold(0.4)
     film.press(film.middle("button", "Mean of class 3"))
     for number, first, second in ((0, 2.4, -2.2), (2, -2.0, 1.2)):
         slider = film.page.get_by_role("slider").nth(number)
         left, top, width, height = _box(slider)
-        values = np.interp(range(21), (0, 10, 20), (float(slider.input_value()), first, second))
+        values = np.interp(range(17), (0, 7, 16), (float(slider.input_value()), first, second))
         film.follow([(left + 9 + (width - 18) * (value + 3) / 6, top + height / 2) for value in values])
     left, top, width, height = film.box("#latent-map")
-    turns = [math.radians(200 + 12 * step) for step in range(26)]
+    turns = [math.radians(200 + 15 * step) for step in range(21)]
     way = [(0.5 + 0.27 * math.cos(turn), 0.45 + 0.25 * math.sin(turn)) for turn in turns]
     film.follow([(left + x * width, top + y * height) for x, y in way], is_pressed=False)
     film.press(film.hand, 1)
@@ -185,36 +187,41 @@ def draw(film: Film) -> None:
             for x, y in stroke
         ]
         film.follow(points[::2])
-    film.hold(1.4)
+    film.hold(1)
 
 
 def errors(film: Film) -> None:
     """A bar of the histogram is clicked, and the images in it appear."""
     film.press(film.middle("tab", "Test errors"))
     film.page.wait_for_selector("#error-histogram .bars path", state="attached")
-    film.hold(0.5)
+    film.hold(0.3)
     bars = film.page.locator("#error-histogram .bars .point path")
     box = bars.nth(30).bounding_box()
     assert box
     film.press((box["x"] + box["width"] / 2, box["y"] + box["height"] - 3))
     film.page.wait_for_selector("#error-images li img")
-    film.page.evaluate("document.querySelector('#error-images').scrollIntoView({ block: 'end' })")
-    film.hold(1.4)
-    film.page.evaluate("scrollTo({ top: 0 })")
+    _scroll(film, 420)
+    film.hold(1)
+    _scroll(film, -2000)
+
+
+def _scroll(film: Film, pixels: float) -> None:
+    for _ in range(5):
+        film.page.mouse.wheel(0, pixels / 5)
+        film.shoot()
 
 
 def generate(film: Film) -> None:
     """New digits, and the training image that is most like one of them."""
     film.press(film.middle("tab", "Generate"))
     film.page.wait_for_selector("#generated-grid button")
-    film.hold(0.4)
     film.page.get_by_label("Seed").fill("7")
     film.press(film.middle("button", "Generate"))
-    film.hold(0.6)
+    film.hold(0.3)
     left, top, width, height = film.box("#generated-grid button:nth-of-type(12)")
     film.press((left + width / 2, top + height / 2))
     film.page.wait_for_function("document.querySelector('#invention [data-is=nearest]').naturalWidth > 1")
-    film.hold(1.2)
+    film.hold(0.8)
 
 
 def train(film: Film) -> None:
@@ -223,13 +230,12 @@ def train(film: Film) -> None:
     film.press(film.middle("radio", "Quick"))
     film.press(film.middle("button", "Start training"))
     wait_for_state(film.page, "Training")
-    film.page.wait_for_function(
-        "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length > 1"
-    )
-    for _ in range(LAPSE_FRAMES):
+    film.page.wait_for_function(f"{POINTS} > 1")
+    until = time.monotonic() + LONGEST_LAPSE_SECONDS
+    while film.page.evaluate(POINTS) < LAPSE_POINTS and time.monotonic() < until:
         film.page.wait_for_timeout(1000 * LAPSE_SECONDS)
         film.shoot()
-    film.hold(1.5)
+    film.hold(1)
 
 
 def record(browser: Browser, app: App, out: Path) -> None:

@@ -108,7 +108,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             )
         news = part("models", elem_id="models-news")
         link = part("link", elem_id="link")
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             with _tab("explore") as explore_tab:
                 explore.build()
             with _tab("draw") as draw_tab:

@@ -5,8 +5,6 @@
 const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").content);
 /** Buttons that would open Explore. */
 const TO_EXPLORE = '.gradio-container [data-is="explore"]';
-/** Where Gradio measures which tabs have to go into a menu: unmeasured they all stay, and break into lines. */
-const MEASURED = ".tab-container.visually-hidden button";
 
 /** Names of the tabs in addresses, with their titles. */
 export const TABS = known.tabs;
@@ -64,14 +62,13 @@ function misnamed(what, unknown, there) {
 function hide() {
   const gone = Object.keys(TABS).filter((tab) => !shown.includes(tab));
   const selectors = [
-    ...gone.flatMap((tab) => [`[role="tab"][data-tab-id="${tab}"]`, `#tab-${tab}`, MEASURED]),
+    ...gone.flatMap((tab) => [`[role="tab"][data-tab-id="${tab}"]`, `#tab-${tab}`]),
     ...parts.found.map((name) => PARTS[name].where),
     ...(shown.includes("explore") ? [] : [TO_EXPLORE]),
   ];
   const style = document.createElement("style");
   style.textContent = selectors.map((selector) => `${selector} { display: none !important; }`).join("\n");
   document.head.append(style);
-  document.documentElement.classList.toggle("fewer-tabs", gone.length > 0);
   document.documentElement.classList.add("lesson-read"); // the cover is lifted, see studio.css
 }
 
