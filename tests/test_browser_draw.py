@@ -23,9 +23,13 @@ PAD = 280
 
 @pytest.fixture
 def pad(page: Page) -> Page:
-    """The page with the drawing pad open."""
+    """The page with the drawing pad open, and come to life: it is black then."""
     open_tab(page, "Draw")
     page.wait_for_selector("#sketch canvas")
+    page.wait_for_function(
+        "document.querySelector('#sketch canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3] === 255"
+        " && document.querySelector('.flow .bar')"
+    )
     return page
 
 

@@ -55,6 +55,15 @@ def test_a_grid_is_made_and_downloaded_at_its_size(grid: Page) -> None:
         assert picture.size == (3 * 238, 3 * 238)
 
 
+def test_another_seed_makes_other_images_and_stands_in_its_field(grid: Page) -> None:
+    for seed in ("1", "2"):
+        before = source_of(grid, GRID)
+        grid.get_by_role("button", name="Another seed").click()
+        wait_for_new_source(grid, GRID, before)
+        assert f"seed={seed}&" in source_of(grid, GRID)
+        assert grid.get_by_label("Seed").first.input_value() == seed
+
+
 def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     before = source_of(grid, GRID)
     grid.get_by_role("radio", name="mixture").check()

@@ -9,7 +9,7 @@ from vae_core.ui.parts import ask_first, call, part, words
 
 def build() -> None:
     """Lays the tab out; the scripts of its parts do the rest."""
-    with gr.Row(elem_classes="explore"):
+    with gr.Row(elem_classes="explore level"):
         with gr.Column(scale=3, min_width=280, elem_classes="explore-digit"):
             part("digit", elem_id="digits")
             with gr.Row():
@@ -22,10 +22,10 @@ def build() -> None:
         with gr.Column(scale=4, min_width=300):
             part("map")
     part("traversal")
-    with gr.Row(elem_classes="explore-more"):
-        with gr.Column(scale=1, min_width=300):
+    with gr.Row(elem_classes="level"):
+        with gr.Column(scale=1, min_width=380):
             part("morph")
-        with gr.Column(scale=1, min_width=300):
+        with gr.Column(scale=1, min_width=380):
             part("loss", elem_id="loss-panel")
     words("help")
     starts.change(

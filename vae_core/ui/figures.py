@@ -1,4 +1,4 @@
-"""The Plotly figures. Colours of text and grid are left to the page, which knows light from dark."""
+"""The Plotly figures. Their colours are names of static/studio.css: only the page knows light from dark."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from vae_core.inspection import ClassErrors
 
 BINS = 60
-ACCENT = "#6366f1"
-MARK = "#d97706"
-SECOND = "#0d9488"
+ACCENT = "var(--accent)"
+MARK = "var(--body-text-color)"
+SECOND = "var(--second)"
 
 
 @dataclass(frozen=True)

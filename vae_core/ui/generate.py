@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from vae_core.settings import GENERATED_IMAGES
@@ -17,6 +19,9 @@ def build() -> None:
                 "model. The same seed gives the same picture.</p>",
                 elem_classes="heading",
             )
+            with gr.Row():
+                button = gr.Button("Generate", variant="primary", size="md", min_width=100)
+                another = gr.Button("Another seed", size="md", min_width=120)
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)
             temperature = gr.Slider(
@@ -41,17 +46,20 @@ def build() -> None:
                 value="",
                 elem_id="generate-class",
             )
-            button = gr.Button("Generate", variant="primary", size="md")
             classes = part("classes", elem_id="classes-news")
         with gr.Column(scale=4, min_width=300):
             part("generated", elem_id="generated-panel")
         with gr.Column(scale=2, min_width=240):
             part("invention", elem_id="invention")
             part("walk", elem_id="walk")
-    button.click(
-        None, [seed, count, temperature, label, sampler], None,
-        js=call("generated", "generate"), queue=False, api_visibility="private",
-    )  # fmt: skip
+    generating: dict[str, Any] = {
+        "inputs": [seed, count, temperature, label, sampler], "js": call("generated", "generate"),
+        "queue": False, "api_visibility": "private",
+    }  # fmt: skip
+    button.click(None, **generating)
+    another.click(
+        None, seed, seed, js=ask_first("generated", "anotherSeed"), queue=False, api_visibility="private"
+    ).then(None, **generating)
     classes.change(
         None, label, label, js=ask_first("classes", "choices"), queue=False, api_visibility="private"
     )

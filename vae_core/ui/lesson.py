@@ -61,7 +61,7 @@ PARTS = {
     "parity": Part("Line by line with MATLAB", "train", ".part-parity"),
     "runs": Part("Runs", "train", ".part-runs"),
     "gallery": Part("Images behind the bars", "errors", ".part-gallery"),
-    "classes": Part("Errors by class", "errors", ".error-classes"),
+    "classes": Part("Errors by class", "errors", "#error-classes"),
     "meanings": Part("What the numbers mean", "errors", ".part-meanings"),
     "sampler": Part("Sampler and class", "generate", "#generate-sampler, #generate-class"),
     "invention": Part("Memory or invention?", "generate", ".part-invention"),

@@ -32,12 +32,12 @@ onModel((chosen) => {
 
 export function mount(element) {
   const { chosen, choices } = named(element);
-  let known = [];
+  let known = null;
   const fill = () => {
-    const others = known.filter((run) => run !== model()?.run);
+    const others = (known ?? []).filter((run) => run !== model()?.run);
     chosen.textContent = card?.run ?? "nothing";
     choices.replaceChildren(...["", ...others].map(choiceOf));
-    element.hidden = others.length === 0;
+    element.hidden = known !== null && others.length === 0; // until the runs are known, it keeps its place
   };
   onRuns((runs) => {
     known = runs;

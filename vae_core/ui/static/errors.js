@@ -1,13 +1,11 @@
 // The histogram of the test errors: a click on a bar, or a drag over several, asks for the images in it.
 
 import { onOther, other } from "./compare.js";
-import { colourOf } from "./map.js";
-import { draw } from "./plots.js";
+import { colourOf, worth } from "./colours.js";
+import { draw, isTouched } from "./plots.js";
 import { Latest, ask, named } from "./studio.js";
 import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
-const isTouched = window.matchMedia("(pointer: coarse)").matches;
-const SHADE = "#d9770633";
 let parts = null;
 let facts = null;
 let shade = []; // the range that is shown in the gallery, as Plotly's shapes
@@ -89,7 +87,7 @@ function listen() {
 function mark(selection) {
   const hasRange = selection?.low !== undefined && selection?.high !== undefined;
   shade = hasRange
-    ? [{ type: "rect", x0: selection.low, x1: selection.high, y0: 0, y1: 1, yref: "paper", fillcolor: SHADE, line: { width: 0 }, layer: "below" }]
+    ? [{ type: "rect", x0: selection.low, x1: selection.high, y0: 0, y1: 1, yref: "paper", fillcolor: worth("--mark"), opacity: 0.2, line: { width: 0 }, layer: "below" }]
     : [];
   if (parts.plot.layout) window.Plotly.relayout(parts.plot, { shapes: shade, selections: [] });
 }

@@ -41,7 +41,7 @@ function showNothing(parts) {
   for (const name of PICTURES) parts[name].src = EMPTY;
   parts.verdict.textContent = worded("Draw a digit, or paste a photo of one. The model answers while you draw.");
   parts.seenWords.textContent = "28×28 pixels, nothing else";
-  parts.bars.replaceChildren();
+  showBars(parts.bars, null);
   parts.resampled.hidden = parts.explore.hidden = parts.second.hidden = true;
 }
 
@@ -78,14 +78,18 @@ function verdict({ error, rank, nearest }) {
 
 const percent = ({ probability }) => `${Math.round(100 * probability)} %`;
 
-function showBars(bars, { mean, deviation, kl, z }) {
+/** A bar for each latent, the most used first; without an answer they are empty. */
+function showBars(bars, answer) {
   const order = latentsByUse();
-  while (bars.children.length > mean.length) bars.lastChild.remove();
-  while (bars.children.length < mean.length) bars.append(makeBar());
+  bars.classList.toggle("empty", answer === null);
+  while (bars.children.length > order.length) bars.lastChild.remove();
+  while (bars.children.length < order.length) bars.append(makeBar());
   order.forEach((latent, row) => {
     const bar = bars.children[row];
     const at = (x) => `${((Math.max(-REACH, Math.min(REACH, x)) + REACH) / (2 * REACH)) * 100}%`;
     bar.firstChild.textContent = `z${latent + 1}`;
+    if (answer === null) return;
+    const { mean, deviation, kl, z } = answer;
     bar.style.setProperty("--from", at(mean[latent] - deviation[latent]));
     bar.style.setProperty("--to", at(mean[latent] + deviation[latent]));
     bar.style.setProperty("--mean", at(mean[latent]));

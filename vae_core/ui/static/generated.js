@@ -39,6 +39,9 @@ export function generate(seed, count, temperature, label, sampler) {
   return show();
 }
 
+/** For Gradio: the field "Seed" for the button "Another seed". */
+export const anotherSeed = (seed) => [(Math.round(seed ?? 0) + 1) % 2 ** 31];
+
 /** What is wanted, as it stands in an address: one class is drawn from its own distribution, without a sampler. */
 function parameters() {
   const { label, sampler, ...others } = wanted;
@@ -63,6 +66,7 @@ async function show() {
     return;
   }
   if (asked !== wanted) return;
+  parts.tiles.setAttribute("aria-busy", true);
   picture.src = modelAddress("generated.png", parameters());
   picture.alt = `${count} generated images, seed ${seed}`;
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
@@ -73,6 +77,7 @@ async function show() {
     () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${from}`),
     () => (about.textContent = "The picture could not be made."),
   );
+  if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);
 }
 
 /** The model's mixture is there; a model's first one takes some seconds to fit. */

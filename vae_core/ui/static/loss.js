@@ -55,8 +55,8 @@ function update(parts, { z, origin, decoded }) {
   parts.squared.textContent = `${squared.toFixed(2)} nats`;
   parts.kl.textContent = `${kl.toFixed(2)} nats`;
   parts.sum.textContent = `${(squared + kl).toFixed(2)} nats`;
-  parts.squaredBar.style.width = `${(100 * squared) / most}%`;
-  parts.klBar.style.width = `${(100 * kl) / most}%`;
+  parts.squaredBar.style.setProperty("--share", `${(100 * squared) / most}%`);
+  parts.klBar.style.setProperty("--share", `${(100 * kl) / most}%`);
   showBars(parts.bars, terms);
   const mean = squared / MEAN_INSTEAD_OF_HALF_SUM;
   parts.words.textContent =

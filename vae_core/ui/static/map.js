@@ -2,19 +2,19 @@
 // the place under the pointer. The points are Plotly's; what moves lies above them, so that they need no
 // redrawing while a slider or the pointer moves.
 
+import { colourOf } from "./colours.js";
 import { onVector, setVector, vector } from "./latent.js";
 import { draw } from "./plots.js";
 import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
-const COLOURS = ["#cc6677", "#5b5bd6", "#ddaa33", "#117733", "#56b4e9", "#882255", "#44aa99", "#999933", "#aa4499", "#8d99ae"];
 const STEP = 0.1;
 const ZOOM = 1.6;
 const TILES = 18;
 const RESTED_MILLISECONDS = 150;
+const LABEL_APART = 24;
+const LABEL_PUSHES = 30;
 const SVG = "http://www.w3.org/2000/svg";
-
-export const colourOf = (label) => COLOURS[label % COLOURS.length];
 
 let parts = null;
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
@@ -136,7 +136,7 @@ function traces() {
   return [...groups].map(([label, { x, y }]) => ({
     x, y, name: className(label), mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
     type: hasWebGL() ? "scattergl" : "scatter",
-    marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.7 },
+    marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.65 },
   }));
 }
 
@@ -209,14 +209,37 @@ function drawLabels() {
     sums.set(label, [sum[0] + map.x[index], sum[1] + map.y[index], sum[2] + 1]);
   });
   parts.overlay.replaceChildren();
-  parts.overlay.classList.toggle("named", hasLongNames());
-  for (const [label, [x, y, count]] of sums) {
-    if (hidden.has(label)) continue;
-    const [left, top] = toScreen([x / count, y / count]);
-    const text = shape("text", { x: left, y: top, class: "map-label", fill: colourOf(label) });
+  for (const part of [parts.overlay, parts.classes]) part.classList.toggle("named", hasLongNames());
+  const labels = [...sums].filter(([label]) => !hidden.has(label));
+  const places = apart(labels.map(([, [x, y, count]]) => toScreen([x / count, y / count])));
+  labels.forEach(([label], index) => {
+    const [x, y] = places[index];
+    const text = shape("text", { x, y, class: "map-label" });
+    text.style.setProperty("--colour", colourOf(label));
     text.textContent = className(label);
     parts.overlay.append(text);
+  });
+}
+
+/** Pushes places on the screen away from each other until each can be read. */
+function apart(places) {
+  const moved = places.map((at) => [...at]);
+  for (let push = 0; push < LABEL_PUSHES; push += 1) {
+    for (const one of moved) {
+      for (const other of moved) {
+        const [dx, dy] = [one[0] - other[0], one[1] - other[1]];
+        const distance = Math.hypot(dx, dy);
+        if (one === other || distance >= LABEL_APART) continue;
+        const step = (LABEL_APART - distance) / 2;
+        const [ux, uy] = distance > 0 ? [dx / distance, dy / distance] : [1, 0];
+        one[0] += ux * step;
+        one[1] += uy * step;
+        other[0] -= ux * step;
+        other[1] -= uy * step;
+      }
+    }
   }
+  return moved;
 }
 
 function shape(kind, attributes) {
@@ -228,6 +251,7 @@ function shape(kind, attributes) {
 function classButton(label) {
   const button = document.createElement("button");
   button.type = "button";
+  button.className = "chip";
   button.textContent = className(label);
   button.style.setProperty("--colour", colourOf(label));
   button.title = `Show or hide ${imagesOf(label)}`;

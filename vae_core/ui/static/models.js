@@ -7,10 +7,10 @@ const listeners = [];
 let known = null;
 let runs = [];
 
-/** Calls the listener with the names of the runs that have a model, now and whenever they are others. */
+/** Calls the listener with the names of the runs that have a model, once they are known and whenever they are others. */
 export function onRuns(listener) {
   listeners.push(listener);
-  listener(runs);
+  if (known !== null) listener(runs);
 }
 
 export function mount(element, trigger) {

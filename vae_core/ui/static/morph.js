@@ -34,6 +34,7 @@ export function mount(element) {
     for (const name of ["A", "B"]) {
       const picture = parts[`picture${name}`];
       picture.src = pins[name] ? modelAddress("decode.png", { z: written(pins[name]) }) : EMPTY;
+      parts[`pin${name}`].classList.toggle("pinned", Boolean(pins[name]));
       picture.alt = pins[name] ? worded(`Digit ${name}`) : "";
     }
     const isReady = Boolean(pins.A && pins.B);

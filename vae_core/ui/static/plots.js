@@ -1,9 +1,14 @@
 // Plotly from our own server, loaded when the first plot is needed, in the page's colours.
 
+import { coloured, worth } from "./colours.js";
 import { address, isShown } from "./studio.js";
 
+const STYLES = ["line", "marker", "fillcolor"];
 let library = null;
 const shown = new Set();
+
+/** Whether a finger is what points here: on a plot it scrolls the page. */
+export const isTouched = window.matchMedia("(pointer: coarse)").matches;
 
 /** The Plotly library, loaded once. */
 export function plotly() {
@@ -17,27 +22,34 @@ export function plotly() {
   return library;
 }
 
-/** Draws a figure into an element, or anew with other content, and keeps it in the page's colours. */
+/**
+ * Draws a figure into an element, or anew with other content, and keeps it in the page's colours: a colour of
+ * a trace may be a var(...) of studio.css.
+ */
 export async function draw(element, data, layout, options = {}) {
   const Plotly = await plotly();
   element.style.height = `${layout.height}px`;
   const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], ...options };
-  await Plotly.react(element, data, merged(layout, colours()), config);
+  await Plotly.react(element, data.map(painted), merged(layout, colours()), config);
   if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);
   return Plotly;
 }
 
+/** A trace in the colours of now, which keeps the names of its colours: the page may go from light to dark. */
+function painted(trace) {
+  const style = trace.style ?? Object.fromEntries(STYLES.filter((key) => key in trace).map((key) => [key, trace[key]]));
+  return { ...trace, ...coloured(style), style };
+}
+
 function colours() {
-  const style = getComputedStyle(document.body);
-  const text = style.getPropertyValue("--body-text-color").trim();
-  const muted = style.getPropertyValue("--body-text-color-subdued").trim();
-  const line = style.getPropertyValue("--border-color-primary").trim();
+  const [text, muted, line] = ["--body-text-color", "--body-text-color-subdued", "--border-color-primary"].map(worth);
   const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickcolor: line, tickfont: { color: muted } };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: text, family: style.fontFamily },
+    font: { color: text, family: worth("--font") },
+    hoverlabel: { bgcolor: worth("--block-background-fill"), bordercolor: line, font: { color: text } },
     xaxis: axis,
     yaxis: axis,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: text },
@@ -55,6 +67,6 @@ function merged(base, over) {
 
 new MutationObserver(() => {
   for (const element of shown) {
-    if (element.layout) window.Plotly.react(element, element.data, merged(element.layout, colours()));
+    if (element.layout) window.Plotly.react(element, element.data.map(painted), merged(element.layout, colours()));
   }
 }).observe(document.body, { attributes: true, attributeFilter: ["class"] });

@@ -1,5 +1,6 @@
 // The fixed digits and samples as the training goes, and their replay with the slider under the curve.
 
+import { worth } from "./colours.js";
 import { address } from "./studio.js";
 
 const KINDS = ["reconstructions", "samples"];
@@ -48,6 +49,6 @@ function show(parts, index) {
 function mark(plot, iteration) {
   if (!plot.data) return;
   const line = { type: "line", x0: iteration, x1: iteration, yref: "paper", y0: 0, y1: 1 };
-  const shapes = iteration === null ? [] : [{ ...line, line: { color: "#db2777", width: 1.5, dash: "dot" } }];
+  const shapes = iteration === null ? [] : [{ ...line, line: { color: worth("--test"), width: 1.5, dash: "dot" } }];
   window.Plotly.relayout(plot, { shapes });
 }

@@ -5,6 +5,7 @@ import { expectStart, overlay, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const OURS = { "X-VAE-Studio": "1" };
+const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
 
 export function mount(element) {
@@ -34,7 +35,7 @@ function makeRow(run, mayChange) {
   row.innerHTML = `
     <td><input type="checkbox" aria-label="Overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
-    <td><span class="dot"></span></td><td></td><td></td><td></td><td></td><td></td><td></td><td></td>
+    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="number"></td><td></td><td class="made"></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
       <a class="link" download>Zip</a>
@@ -71,7 +72,7 @@ function act(parts, event) {
   const path = `runs/${encodeURIComponent(run)}`;
   if (action === "watch") {
     watchRun(run);
-    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: "smooth" });
+    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: isCalm ? "auto" : "smooth" });
   }
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
@@ -111,9 +112,9 @@ function openCard(dialog, card) {
     ...Object.fromEntries(Object.entries(card.settings).map(([name, value]) => [`Setting ${name.replaceAll("_", " ")}`, value ?? "all"])),
     ...Object.fromEntries(Object.entries(card.results).map(([name, value]) => [`Result ${name.replaceAll("_", " ")}`, short(value)])),
   });
-  dialog.innerHTML = `<h2></h2><dl class="pairs"></dl>
-    <p class="row-end"><button class="text-button" data-act="again">Train again with these settings</button>
-    <a class="link" target="_blank">As JSON</a> <button class="text-button" data-act="close">Close</button></p>`;
+  dialog.innerHTML = `<h2 tabindex="-1" autofocus></h2><dl class="pairs"></dl>
+    <p class="row-end"><button class="chip" data-act="again">Train again with these settings</button>
+    <a class="chip" target="_blank">As JSON</a> <button class="chip" data-act="close">Close</button></p>`;
   dialog.querySelector("h2").textContent = card.name;
   for (const [name, value] of rows) {
     const [term, text] = [document.createElement("dt"), document.createElement("dd")];

@@ -50,7 +50,7 @@ export function undo() {
   const last = undone.pop();
   if (!last) return;
   context.putImageData(last.ink, 0, 0);
-  isEmpty = last.isEmpty;
+  setEmpty(last.isEmpty);
   if (isEmpty) tell(null);
   else request();
 }
@@ -63,15 +63,20 @@ export async function bringIn(file) {
     const ink = await createImageBitmap(await response.blob());
     keep();
     context.drawImage(ink, 0, 0, canvas.width, canvas.height);
-    isEmpty = false;
+    setEmpty(false);
     request();
   } catch (error) {
     tell({ problem: error.message });
   }
 }
 
+function setEmpty(value) {
+  isEmpty = value;
+  marks.invitation.hidden = !value;
+}
+
 function fill() {
-  isEmpty = true;
+  setEmpty(true);
   context.fillStyle = "#000";
   context.fillRect(0, 0, canvas.width, canvas.height);
   tell(null);
@@ -121,7 +126,7 @@ function place(event) {
 
 function stroke(from, to) {
   if (isEmpty && settings.isErasing) return;
-  isEmpty = false;
+  setEmpty(false);
   context.strokeStyle = settings.isErasing ? "#000" : "#fff";
   context.lineWidth = settings.width;
   context.lineCap = "round";

@@ -1,7 +1,8 @@
 // Watches a run: asks the server what is new, appends it to the curve, shows how the training stands.
 // The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
 
-import { draw, plotly } from "./plots.js";
+import { colourOf } from "./colours.js";
+import { draw, isTouched, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, named } from "./studio.js";
@@ -15,11 +16,11 @@ const MOST_POINTS = 4000;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
 const CURVES = [
-  { name: "Loss", color: "#6366f1", width: 1.6 },
-  { name: "Reconstruction", color: "#0891b2", width: 1.2 },
-  { name: "KL", color: "#d97706", width: 1.2 },
+  { name: "Loss", color: "var(--accent)", width: 1.6 },
+  { name: "Reconstruction", color: "var(--second)", width: 1.2 },
+  { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
-const OVERLAY_COLOURS = ["#65a30d", "#7c3aed", "#0284c7", "#b45309", "#be123c", "#475569"];
+const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
   finished: "Finished",
@@ -169,9 +170,9 @@ async function showCurve(plot, news, watched) {
       line: { color, width },
       hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
     }));
-    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "#db2777", width: 1.5 }, marker: { size: 6 } };
+    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
     watched.span = usefulSpan(watched.totals);
-    await draw(plot, [...curves, test], layoutFor(news, watched.span));
+    await draw(plot, [...curves, test], layoutFor(news, watched.span), OPTIONS);
     plot.dataset.overlaid = "";
     return;
   }
@@ -188,8 +189,9 @@ function layoutFor(news, span) {
     height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
     margin: { l: 52, r: 12, t: 8, b: 44 },
     uirevision: news.run,
+    dragmode: isTouched ? false : "zoom",
     hovermode: "x unified",
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
     yaxis: { title: { text: "Loss (nats per image)" }, range: span },
   };
@@ -222,7 +224,7 @@ function overlays() {
     x: points.map((point) => point[0]),
     y: points.map((point) => point[1]),
     mode: "lines",
-    line: { color: OVERLAY_COLOURS[index % OVERLAY_COLOURS.length], width: 1.2, dash: "dot" },
+    line: { color: colourOf(index), width: 1.2, dash: "dot" },
   }));
 }
 
@@ -230,7 +232,7 @@ async function showOverlays(plot) {
   const wanted = [...overlaid.keys()].join();
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
-  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout);
+  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
 }
 
 function setText(element, text) {

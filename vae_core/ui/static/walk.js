@@ -13,7 +13,7 @@ export function mount(element) {
   onModel(() => {
     parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = true;
   });
-  parts.go.addEventListener("click", () => {
+  parts.go.addEventListener("click", async () => {
     const { count, ...others } = wanted;
     const way = { ...others, seed: wanted.seed + steps };
     steps += 1;
@@ -22,7 +22,16 @@ export function mount(element) {
       parts[kind].href = modelAddress(`walk.${kind}`, way);
       parts[kind].download = `walk-seed-${way.seed}.${kind}`;
     }
-    parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
+    parts.go.disabled = true;
+    parts.go.textContent = "Making the pictures…";
+    parts.problem.hidden = true;
+    try {
+      await parts.picture.decode();
+      parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
+    } catch {
+      parts.problem.hidden = false;
+    }
+    parts.go.disabled = false;
     parts.go.textContent = "Another walk";
   });
 }

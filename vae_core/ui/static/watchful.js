@@ -37,18 +37,19 @@ export async function showErrors(plot, news) {
     height: 210,
     margin: { l: 52, r: 12, t: 8, b: 40 },
     showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
     yaxis: { rangemode: "tozero" },
-  });
+    annotations: errors.x.length ? [] : [{ text: "The first point comes after the first epoch.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
+  }, { displayModeBar: false });
 }
 
 function traces(news) {
   const { mean_image: meanImage, pca } = news.baselines;
   const level = (name, value, dash) => ({
-    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "#d97706", width: 1.5, dash },
+    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "var(--mark)", width: 1.5, dash },
   });
   const lines = meanImage ? [level("Mean image", meanImage, "dot"), level("PCA", pca, "dash")] : [];
-  const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "#6366f1", width: 1.6 }, marker: { size: 5 } };
+  const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "var(--accent)", width: 1.6 }, marker: { size: 5 } };
   return [model, ...lines];
 }

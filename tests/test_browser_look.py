@@ -1,0 +1,81 @@
+"""What every tab owes to every screen and visitor: nothing too wide, all tabs in reach, everything named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser_support import App, open_tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
+LEAST_TARGET = 24
+"""Pixels of the smallest thing to press, WCAG 2.2, 2.5.8."""
+LEAST_FINGER = 44
+"""Pixels of a thing made for fingers, WCAG 2.2, 2.5.5."""
+
+NAMELESS = """() =>
+  [...document.querySelectorAll('button, input, select, summary, a[href], [tabindex], [role=img]')]
+  .filter((element) => element.checkVisibility() && !element.closest('.modebar'))
+  .filter((element) => !(element.getAttribute('aria-label') || element.labels?.[0]?.innerText.trim()
+    || element.innerText?.trim() || element.querySelector('img')?.alt))
+  .map((element) => element.outerHTML.slice(0, 200))"""
+
+WITHOUT_ALTERNATIVE = """() => [...document.querySelectorAll('img')]
+  .filter((picture) => picture.checkVisibility() && !picture.hasAttribute('alt'))
+  .map((picture) => picture.outerHTML.slice(0, 200))"""
+
+TOO_SMALL = """(least) =>
+  [...document.querySelectorAll('.chip, .text-button, .digit-buttons button, .segments label')]
+  .filter((element) => element.checkVisibility())
+  .map((element) => [element.getBoundingClientRect(), element.outerHTML.slice(0, 200)])
+  .filter(([box]) => box.width < least || box.height < least)
+  .map(([, html]) => html)"""
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
+def visitor(request: pytest.FixtureRequest, browser: Browser, app: App) -> Any:
+    """A page of a width, whose jumps while it loads are added up in `window.jumped`."""
+    width, theme = request.param
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.set_default_timeout(60_000)
+    page.add_init_script(
+        """window.jumped = 0;
+        new PerformanceObserver((list) => {
+          for (const jump of list.getEntries()) if (!jump.hadRecentInput) window.jumped += jump.value;
+        }).observe({ type: 'layout-shift', buffered: true });"""
+    )
+    page.goto(f"{app.url}/?__theme={theme}")
+    page.wait_for_selector("#decoded-digit img[src]")
+    page.wait_for_selector(".map-classes button")
+    yield page
+    page.close()
+
+
+def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) -> None:
+    width = visitor.viewport_size["width"] if visitor.viewport_size else 0
+    jumped = visitor.evaluate("window.jumped")
+    assert jumped < 0.2, "the page jumps while it loads"
+    for tab in TABS:
+        open_tab(visitor, tab)
+        visitor.wait_for_selector(f"[role=tab][aria-selected=true]:text-is('{tab}')")
+        visitor.wait_for_timeout(1000)  # what comes later may be too wide as well
+        assert visitor.evaluate("document.documentElement.scrollWidth") <= width, tab
+        assert visitor.evaluate(NAMELESS) == [], tab
+        assert visitor.evaluate(WITHOUT_ALTERNATIVE) == [], tab
+        assert visitor.evaluate(TOO_SMALL, LEAST_TARGET) == [], tab
+        if width < 640:
+            small = visitor.evaluate(TOO_SMALL, LEAST_FINGER)
+            assert [html for html in small if "text-button" not in html and "map-classes" not in html] == []
+
+
+def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(app.url)
+    page.wait_for_selector("#decoded-digit img[src]")
+    boxes = [page.get_by_role("tab", name=name, exact=True).bounding_box() for name in TABS]
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    assert len({round(box["y"]) for box in boxes if box}) == 1
+    page.close()
