@@ -38,6 +38,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         help="let in only the users of this file, made by: python -m vae_core password FILE NAME",
     )  # fmt: skip
     parser.add_argument("--allow-embedding", action="store_true", help="let other sites frame the app")
+    parser.add_argument("--lesson", help='what the page shows, as in its links: "tabs=explore,draw"')
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port must be from 1 to 65535, not {options.port}")
@@ -61,7 +62,7 @@ def main() -> int:
 def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
-    from vae_core.errors import VAEStudioError
+    from vae_core.errors import LessonError, VAEStudioError
     from vae_core.settings import Settings
     from vae_core.ui.guard import Access
     from vae_core.ui.page import build_app
@@ -69,10 +70,10 @@ def _serve(options: argparse.Namespace) -> int:
     access = Access(options.host, options.read_only, options.auth_file, options.allow_embedding)
     try:
         Settings(device=options.device)
-        app = build_app(options.runs_dir, options.data_dir, options.device, access)
+        app = build_app(options.runs_dir, options.data_dir, options.device, access, options.lesson)
     except VAEStudioError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, LessonError) else 1
     if access.warning:
         print(access.warning, file=sys.stderr, flush=True)
     print(

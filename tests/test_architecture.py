@@ -33,7 +33,7 @@ FLOORS = [
     {"gradients", "classifier", "inspection", "distributed"},
     {"cuda_graph"},
     {"training"},
-    {"recording", "sample_quality", "benchmark"},
+    {"recording", "sample_quality", "benchmark", "parity"},
     {"assessment"},
     {"jobs"},
     {"worker", "__main__"},

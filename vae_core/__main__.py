@@ -28,7 +28,7 @@ from rich.table import Table
 
 from vae_core import __version__
 from vae_core.errors import SettingsError, VAEStudioError
-from vae_core.settings import PRESETS, Settings
+from vae_core.settings import GENERATED_IMAGES, PRESETS, Settings
 
 if TYPE_CHECKING:
     from vae_core.data import Dataset
@@ -288,7 +288,7 @@ def evaluate(
 def generate(
     run: RunArgument,
     out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
-    count: Annotated[int, typer.Option(help="How many images, 1 to 400.", min=1, max=400)] = 64,
+    count: Annotated[int, typer.Option(help="How many images, 1 to 400.", min=1, max=400)] = GENERATED_IMAGES,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
     scale: Annotated[
         int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)
@@ -456,6 +456,26 @@ def benchmark(
         "latent vector to PNG, ms", f"{measured.decode_milliseconds:.1f}",
         f"95% within {measured.decode_milliseconds_p95:.1f}",
     )  # fmt: skip
+    out.print(table)
+
+
+@app.command()
+def parity(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Compare the reference recipe with the MathWorks example, line by line, as this code really does it."""
+    from vae_core.parity import parity as compare
+
+    lines = compare(_load(data_dir, quiet=as_json))
+    if as_json:
+        print(json.dumps({"lines": [dataclasses.asdict(line) for line in lines]}))
+        return
+    agreeing = sum(line.agrees for line in lines)
+    table = Table("", "MathWorks example", "here", "", title=f"{agreeing} of {len(lines)} lines agree")
+    for line in lines:
+        here = line.here if line.agrees or not line.note else f"{line.here}\n{line.note}"
+        table.add_row(
+            escape(f"{line.part}: {line.what}"), escape(line.mathworks), escape(here),
+            "agrees" if line.agrees else "differs",
+        )  # fmt: skip
     out.print(table)
 
 

@@ -57,3 +57,7 @@ class LoginError(VAEStudioError):
 
 class PasswordError(VAEStudioError):
     """A file of users and passwords cannot be read or written, or a name or password cannot be used."""
+
+
+class LessonError(VAEStudioError):
+    """What `--lesson` asks for is not there: a tab, a part, a recipe, a model."""

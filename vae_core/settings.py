@@ -134,6 +134,9 @@ def range_in_words(field: dataclasses.Field) -> str:
     return f"{kind} {low} to {limits['maximum']:,.0f}"
 
 
+GENERATED_IMAGES = 64
+"""How many images the reference generates."""
+
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),
     "quick": Settings(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vae_core.errors import RunError, SettingsError, VAEStudioError
 from vae_core.pictures import square_tiles, to_grey
-from vae_core.settings import Settings
+from vae_core.settings import GENERATED_IMAGES, Settings
 from vae_core.sketch import to_ink, to_mnist_form
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
@@ -48,7 +48,7 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(reconstruct_image(loaded.model, seen.image).image))
 
     def generate(
-        count: float = 64, seed: float = 0, model: str = "reference", sampler: str = "prior"
+        count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior"
     ) -> Image.Image:
         """Decodes latent vectors drawn from N(0, I), or from the model's mixture, into one tiled picture."""
         from vae_core.usage import decode_latents
@@ -91,7 +91,7 @@ def build(studio: Studio) -> None:
         latents = _json("latents", {"type": "array", "items": {"type": "number"}})
         settings = _json("settings", {"type": "object"}, {})
         answer = _json("answer", {"type": "object"})
-        count, seed = gr.Number(64, label="count"), gr.Number(0, label="seed")
+        count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
         endpoints = (
             (decode, [latents, model], picture_out),

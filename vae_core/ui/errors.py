@@ -12,7 +12,7 @@ def build() -> None:
     part("errors", elem_id="test-errors")
     part("compare")
     part("gallery", elem_id="error-images")
-    with gr.Row(elem_classes="level"):
+    with gr.Row(elem_classes="level", elem_id="error-classes"):
         with gr.Column(scale=1, min_width=300):
             part("perclass", elem_id="errors-by-class")
         with gr.Column(scale=1, min_width=300):

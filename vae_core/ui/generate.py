@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from vae_core.settings import GENERATED_IMAGES
 from vae_core.ui.parts import ask_first, call, part
 
 
@@ -22,7 +23,7 @@ def build() -> None:
                 button = gr.Button("Generate", variant="primary", size="md", min_width=100)
                 another = gr.Button("Another seed", size="md", min_width=120)
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
-            count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=64)
+            count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)
             temperature = gr.Slider(
                 label="Temperature",
                 info="1 draws from the sampler itself; less stays near the middle.",

@@ -33,7 +33,7 @@ CLOSED = re.compile(
 OPEN_TO_ALL = re.compile(r"/gradio_api/(login_check|user|app_id|startup-events|theme\.css)/?")
 """Of Gradio's routes under its prefix, those the log-in page needs."""
 UPLOAD = re.compile(r"/gradio_api/upload/?")
-COMPUTING = re.compile(r"/studio/(runs/|ink\.png)|/gradio_api/(run|api|call|queue/join)")
+COMPUTING = re.compile(r"/studio/(runs/|ink\.png|parity)|/gradio_api/(run|api|call|queue/join)")
 COSTLY = re.compile(r"/studio/runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map)")
 MOST_COMPUTING = 80
 """Requests that compute, at once: more than this machine's visitors can wait for."""

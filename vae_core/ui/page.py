@@ -14,6 +14,7 @@ from vae_core import __version__
 from vae_core.passwords import read_passwords
 from vae_core.ui import api, draw, errors, explore, generate, train
 from vae_core.ui.guard import Access, Guard
+from vae_core.ui.lesson import TABS, Lesson, read_lesson
 from vae_core.ui.login import Doorman, visitor
 from vae_core.ui.parts import STATIC, ask_first, call, part
 from vae_core.ui.routes import add_routes
@@ -30,7 +31,11 @@ MOST_QUEUED = 60
 
 
 def build_app(
-    runs_dir: Path, data_dir: str | None = None, device: str = "auto", access: Access | None = None
+    runs_dir: Path,
+    data_dir: str | None = None,
+    device: str = "auto",
+    access: Access | None = None,
+    lesson: str | None = None,
 ) -> FastAPI:
     """The whole app, ready to be served.
 
@@ -39,23 +44,27 @@ def build_app(
         data_dir: as `--data-dir` of the command line.
         device: where trainings compute unless a setting says otherwise.
         access: who may do what; by default everyone everything.
+        lesson: what holds for addresses that say nothing, as it stands in one: see vae_core/ui/lesson.py.
 
     Raises:
+        LessonError: the lesson names something that is not there.
         PasswordError: the auth file cannot be read.
     """
     access = access or Access()
     doorman = None if access.auth_file is None else Doorman(read_passwords(access.auth_file))
     studio = Studio(runs_dir, data_dir, device, access.read_only)
+    taught = Lesson() if lesson is None else read_lesson(lesson, studio.models())
     app = FastAPI(title="VAE Studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     who = None if doorman is None else lambda request: visitor(request, gradio_app(app))
     add_routes(app, studio, who)
-    page = build_page(studio).queue(max_size=MOST_QUEUED, api_open=False)
+    page = build_page(studio, taught).queue(max_size=MOST_QUEUED, api_open=False)
     gr.mount_gradio_app(
         app,
         page,
         path="/",
         theme=studio_theme(),
         css_paths=[STATIC / "studio.css"],
+        head=taught.head,
         footer_links=["api", "settings"],
         run_history=False,
         ssr_mode=False,
@@ -77,7 +86,7 @@ def gradio_app(app: FastAPI) -> Any:
     return next(route.app for route in reversed(app.routes) if isinstance(route, Mount))
 
 
-def build_page(studio: Studio) -> gr.Blocks:
+def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
     """The Gradio page."""
     with gr.Blocks(
         title="VAE Studio",
@@ -87,6 +96,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     ) as page:
         with gr.Row(elem_id="studio-header", equal_height=True):
             part("header", elem_id="studio-title")
+            part("share", elem_id="share", is_worded=False)
             model = gr.Dropdown(
                 label="Model",
                 choices=_choices(studio),
@@ -99,15 +109,15 @@ def build_page(studio: Studio) -> gr.Blocks:
         news = part("models", elem_id="models-news")
         link = part("link", elem_id="link")
         with gr.Tabs(overflow_behavior="wrap") as tabs:
-            with gr.Tab("Explore", id="explore") as explore_tab:
+            with _tab("explore") as explore_tab:
                 explore.build()
-            with gr.Tab("Draw", id="draw") as draw_tab:
+            with _tab("draw") as draw_tab:
                 draw.build()
-            with gr.Tab("Train", id="train") as train_tab:
-                train.build(studio)
-            with gr.Tab("Test errors", id="errors") as errors_tab:
+            with _tab("train") as train_tab:
+                form = train.build(studio)
+            with _tab("errors") as errors_tab:
                 errors.build()
-            with gr.Tab("Generate", id="generate") as generate_tab:
+            with _tab("generate") as generate_tab:
                 generate.build()
         api.build(studio)
 
@@ -125,11 +135,13 @@ def build_page(studio: Studio) -> gr.Blocks:
             None, model, None, js=call("studio", "chooseModel"), queue=False, api_visibility="private"
         )
 
-        def opening(request: gr.Request) -> gr.Dropdown:
-            return _refreshed(studio, request.query_params.get("model"))
+        def opening(request: gr.Request) -> list[Any]:
+            said = request.query_params
+            recipe = lesson.of(said, "preset")
+            return [_refreshed(studio, lesson.of(said, "model")), *train.form_values(recipe)]
 
         page.load(
-            opening, None, model, queue=False, show_progress="hidden", api_visibility="private"
+            opening, None, [model, *form], queue=False, show_progress="hidden", api_visibility="private"
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
             lambda chosen: _refreshed(studio, chosen),
@@ -137,6 +149,10 @@ def build_page(studio: Studio) -> gr.Blocks:
         )  # fmt: skip
         train_tab.select(studio.desk.warm_up, None, None, queue=False, api_visibility="private")
     return page
+
+
+def _tab(name: str) -> gr.Tab:
+    return gr.Tab(TABS[name], id=name, elem_id=f"tab-{name}")
 
 
 def _choices(studio: Studio) -> list[tuple[str, str]]:

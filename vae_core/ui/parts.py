@@ -18,14 +18,14 @@ def part(
     Args:
         is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
 
-    Its element carries `data-alive` from when the function has run.
+    It has the class `part-NAME`, and its element carries `data-alive` from when the function has run.
     """
     mount = f"{_module(name)}.then((module) => module.mount(element, trigger)).then({SAY_ALIVE})"
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
-        elem_classes=["part", *([elem_classes] if elem_classes else [])],
+        elem_classes=["part", f"part-{name}", *([elem_classes] if elem_classes else [])],
         apply_default_css=False,
     )
 
@@ -35,6 +35,7 @@ def words(name: str) -> gr.HTML:
     return gr.HTML(
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=KEEP_WORDED,
+        elem_classes=f"part-{name}",
         apply_default_css=False,
     )
 

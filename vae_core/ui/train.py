@@ -42,8 +42,8 @@ ABOUT = {
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
-def build(studio: Studio) -> None:
-    """Lays the tab out and connects its buttons."""
+def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdown]:
+    """Lays the tab out and connects its buttons; the form: what `form_values` has the values for."""
     with gr.Row(elem_classes="train"):
         with gr.Column(scale=1, min_width=280):
             preset = gr.Radio(
@@ -52,7 +52,7 @@ def build(studio: Studio) -> None:
                 label="Recipe",
                 elem_id="preset",
             )
-            about = gr.Markdown(ABOUT["reference"], elem_classes="muted")
+            about = gr.Markdown(ABOUT["reference"], elem_classes="muted", elem_id="preset-about")
             may_train = not studio.read_only
             start = gr.Button(
                 "Start training",
@@ -69,10 +69,11 @@ def build(studio: Studio) -> None:
                     "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
                 )
             problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
-            with gr.Accordion("Advanced", open=False):
+            with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 fields = [_field(name) for name in SHOWN]
         with gr.Column(scale=3, min_width=320):
             part("training", elem_id="training-watch", is_worded=False)
+    part("parity", is_worded=False)
     part("runs", elem_id="runs")
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
@@ -120,6 +121,14 @@ def build(studio: Studio) -> None:
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
         js=ask_first("training", "resuming"), concurrency_limit=4, **quiet,
     )  # fmt: skip
+    return [preset, about, *fields]
+
+
+def form_values(preset: str | None) -> list[Any]:
+    """The form for a preset; for none of that name it stays as it is."""
+    if preset not in PRESETS:
+        return [gr.skip()] * (len(SHOWN) + 2)
+    return [preset, *_preset_values(preset)]
 
 
 def _settings(values: tuple[Any, ...], device: str) -> Settings:

@@ -17,7 +17,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from vae_core.errors import LoginError, ReadOnlyError, RunError, VAEStudioError
-from vae_core.ui.routes import draw, errors, explore, generate, models, runs, training
+from vae_core.ui.routes import draw, errors, explore, generate, models, parity, runs, training
 from vae_core.ui.studio import Studio
 
 PREFIX = "/studio"
@@ -37,7 +37,7 @@ def add_routes(app: FastAPI, studio: Studio, visitor: Callable[[Request], str | 
         if visitor is not None and visitor(request) is None:
             raise LoginError("log in first")
 
-    for part in (models, explore, draw, training, runs, errors, generate):
+    for part in (models, explore, draw, training, parity, runs, errors, generate):
         app.include_router(part.router(studio), prefix=PREFIX, dependencies=[Depends(has_logged_in)])
     app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
 

@@ -13,6 +13,7 @@ from vae_core.errors import RequestError, RunError
 from vae_core.latent_space import closed_walk
 from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
+from vae_core.settings import GENERATED_IMAGES
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, evaluation_of, picture
 from vae_core.ui.studio import Loaded, Studio
 
@@ -30,8 +31,8 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs/{run}/generated.png")
     def generated(
-        run: str, count: Count = 64, seed: Seed = 0, temperature: Temperature = 1, label: Label = None,
-        sampler: Sampler = "prior", scale: Scale = 1,
+        run: str, count: Count = GENERATED_IMAGES, seed: Seed = 0, temperature: Temperature = 1,
+        label: Label = None, sampler: Sampler = "prior", scale: Scale = 1,
     ) -> Response:  # fmt: skip
         from vae_core.usage import decode_latents
 
@@ -42,7 +43,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs/{run}/generated/{index}")
     def one(
-        run: str, index: int, count: Count = 64, seed: Seed = 0, temperature: Temperature = 1,
+        run: str, index: int, count: Count = GENERATED_IMAGES, seed: Seed = 0, temperature: Temperature = 1,
         label: Label = None, sampler: Sampler = "prior",
     ) -> dict[str, Any]:  # fmt: skip
         """One of the generated images, and the training image that is most like it."""

@@ -123,6 +123,7 @@ function shownImage(image) {
   button.type = "button";
   button.className = "text-button";
   button.textContent = "Explore from here";
+  button.dataset.is = "explore";
   button.setAttribute("aria-label", `Explore from here: test image ${image.index}, class ${image.name}`);
   button.addEventListener("click", () =>
     explore(image.z, {

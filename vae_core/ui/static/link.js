@@ -3,11 +3,11 @@
 
 import { compareWith, onOther, other } from "./compare.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
+import { problemOfLesson, shownTabs, START, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
 const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
-const TABS = ["explore", "draw", "train", "errors", "generate"];
 let tab = "explore";
 let wantedTab = null;
 let wantedModel = null;
@@ -18,6 +18,7 @@ let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 export function mount(element, trigger) {
   turn = trigger;
   exploreOpensWith(() => openTab("explore"));
+  if (!shownTabs().includes(tab)) openTab(shownTabs()[0]);
   const write = afterwards(remember, RESTED_MILLISECONDS);
   onVector(write);
   onOther(write);
@@ -32,9 +33,9 @@ export function mount(element, trigger) {
   });
 }
 
-/** Opens one of the five tabs. */
+/** Opens one of the five tabs, unless the lesson leaves it out. */
 export function openTab(name) {
-  if (name === tab) return;
+  if (name === tab || !shownTabs().includes(name)) return;
   wantedTab = name;
   turn("change");
   window.scrollTo({ top: 0 });
@@ -60,25 +61,33 @@ function remember() {
   history.pushState({ source: source() }, "", search || location.pathname);
 }
 
+/** Where the visitor is, as parameters of an address: model, tab, vector and the model compared with. */
+export function placeOfNow() {
+  const place = { model: model().run };
+  if (tab !== "explore") place.tab = tab;
+  if (vector().some((value) => value !== 0)) place.z = written(vector());
+  if (other()) place.with = other().run;
+  return place;
+}
+
 function searchOfNow() {
-  const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, stay
-  const put = (name, value) => (value ? parameters.set(name, value) : parameters.delete(name));
-  put("model", model().run);
-  put("tab", tab === "explore" ? "" : tab);
-  put("z", vector().some((value) => value !== 0) ? written(vector()) : "");
-  put("with", other()?.run);
+  const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, and the lesson stay
+  const place = placeOfNow();
+  for (const name of START) name in place ? parameters.set(name, place[name]) : parameters.delete(name);
   return `?${parameters.toString().replaceAll("%2C", ",")}`;
 }
 
 /** Makes the app what an address says. What cannot be followed is said, and the rest is followed. */
 async function follow(search, state) {
   isApplying = true;
-  const parameters = new URLSearchParams(search);
+  const parameters = withLesson(search);
   const run = parameters.get("model") ?? model().run;
-  if (!(await isThere(run))) tellProblem(`There is no model "${run}" here; this is ${model().run}.`);
-  else await followWithin(run, parameters, state);
+  const problems = [problemOfLesson()];
+  if (await isThere(run)) problems.push(await followWithin(run, parameters, state));
+  else problems.push(`There is no model "${run}" here; this is ${model().run}.`);
+  if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const asked = parameters.get("tab") ?? "explore";
-  if (TABS.includes(asked) && !hasMoved) openTab(asked);
+  if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
   setTimeout(() => {
     isApplying = false;
     if (hasMoved) remember();
@@ -86,12 +95,14 @@ async function follow(search, state) {
   }, RESTED_MILLISECONDS + 100);
 }
 
+/** Answers with what cannot be followed, in words, or "". */
 async function followWithin(run, parameters, state) {
   if (run !== model().run) await chosen(run);
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
-  if (z.length === model().latent_dim && z.every(Number.isFinite)) setVector(z, state?.source ?? null);
-  else tellProblem(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`);
+  const isVector = z.length === model().latent_dim && z.every(Number.isFinite);
+  if (isVector) setVector(z, state?.source ?? null);
   await compareWith(parameters.get("with") ?? "");
+  return isVector ? "" : `The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`;
 }
 
 async function isThere(run) {

@@ -7,6 +7,7 @@ export const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 const listeners = [];
 const problemListeners = [];
 let card = null;
+let hasFailed = false; // the last choice of a model
 
 /** The address of a direct route, with its parameters. */
 export function address(path, parameters = {}) {
@@ -57,10 +58,13 @@ export async function chooseModel(run) {
     chosen = await cardOf(run);
   } catch (error) {
     tellProblem(error.message);
+    hasFailed = true;
     return;
   }
-  tellProblem(null);
-  if (card?.run === chosen.run && card.version === chosen.version) return;
+  const isSame = card?.run === chosen.run && card.version === chosen.version;
+  if (hasFailed || !isSame) tellProblem(null);
+  hasFailed = false;
+  if (isSame) return;
   card = chosen;
   for (const listener of listeners) listener(card);
 }

@@ -171,8 +171,8 @@ async function showCurve(plot, news, watched) {
       hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
     }));
     const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
-    watched.top = usefulTop(watched.totals);
-    await draw(plot, [...curves, test], layoutFor(news, watched.top), OPTIONS);
+    watched.span = usefulSpan(watched.totals);
+    await draw(plot, [...curves, test], layoutFor(news, watched.span), OPTIONS);
     plot.dataset.overlaid = "";
     return;
   }
@@ -181,10 +181,10 @@ async function showCurve(plot, news, watched) {
   const added = { x: [columns[0], columns[0], columns[0]], y: columns.slice(1) };
   await Plotly.extendTraces(plot, added, [0, 1, 2]);
   if (tests[0].length) await Plotly.extendTraces(plot, { x: [tests[0]], y: [tests[1]] }, [3]);
-  await followTop(Plotly, plot, watched);
+  await followSpan(Plotly, plot, watched);
 }
 
-function layoutFor(news, top) {
+function layoutFor(news, span) {
   return {
     height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
     margin: { l: 52, r: 12, t: 8, b: 44 },
@@ -193,24 +193,29 @@ function layoutFor(news, top) {
     hovermode: "x unified",
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
-    yaxis: { title: { text: "Loss (nats per image)" }, range: [0, top] },
+    yaxis: { title: { text: "Loss (nats per image)" }, range: span },
   };
 }
 
-/** The axis reaches over nearly all points: the first few of a run are ten times the rest. */
-function usefulTop(totals) {
-  if (!totals.length) return 60;
+/**
+ * What the axis spans: from 0 to above nearly all points, as the first few of a run are ten times the rest; a
+ * calibrated likelihood is a density, whose loss goes below 0.
+ */
+function usefulSpan(totals) {
+  if (!totals.length) return [0, 60];
   const sorted = [...totals].sort((a, b) => a - b);
-  return 1.15 * sorted[Math.floor(0.97 * (sorted.length - 1))];
+  const high = Math.max(0, sorted[Math.floor(0.97 * (sorted.length - 1))]);
+  const low = Math.min(0, sorted[0]);
+  return [1.1 * low, high + 0.15 * (high - low)];
 }
 
-async function followTop(Plotly, plot, watched) {
-  const range = plot.layout.yaxis.range;
-  const isOurs = Math.abs(range[1] - watched.top) < 1e-6;
-  const top = usefulTop(watched.totals);
-  if (!isOurs || Math.abs(top - watched.top) < 0.08 * watched.top) return;
-  watched.top = top;
-  await Plotly.relayout(plot, { "yaxis.range": [0, top] });
+async function followSpan(Plotly, plot, watched) {
+  const differs = (one, other, by) => one.some((end, index) => Math.abs(end - other[index]) > by);
+  const span = usefulSpan(watched.totals);
+  const isOurs = !differs(plot.layout.yaxis.range, watched.span, 1e-6);
+  if (!isOurs || !differs(span, watched.span, 0.08 * (watched.span[1] - watched.span[0]))) return;
+  watched.span = span;
+  await Plotly.relayout(plot, { "yaxis.range": span });
 }
 
 function overlays() {

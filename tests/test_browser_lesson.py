@@ -1,0 +1,138 @@
+"""Links that make a lesson, the panel that makes such links, and the table beside the MathWorks example."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from browser_support import App, open_tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LOOK = """
+window.seen = new Set();
+const look = () => {
+  for (const part of document.querySelectorAll('[role=tab], [role=tabpanel], .part-map, .part-morph')) {
+    const isSeen = part.checkVisibility({ visibilityProperty: true });
+    if (isSeen) window.seen.add(part.dataset.tabId ?? `${part.className} ${part.id}`);
+  }
+  requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+"""Writes down whatever was on the screen in any frame, however short."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
+    """A server for a class: its address alone leaves out Generate, and trains by the quick recipe."""
+    folder = tmp_path_factory.mktemp("class")
+    lesson = "tabs=explore,draw,train,errors&preset=quick&model=plane&z=1,-1"
+    server = App(folder / "runs", os.environ | {"MNIST_DIR": str(small_mnist)}, "--lesson", lesson)
+    yield server
+    server.end()
+
+
+def visit(browser: Browser, app: App, search: str = "") -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(60_000)
+    page.add_init_script(LOOK)
+    page.goto(app.url + search)
+    return page
+
+
+def tabs_of(page: Page) -> list[str]:
+    return [tab.inner_text() for tab in page.get_by_role("tab").all()]
+
+
+def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Browser, app: App) -> None:
+    page = visit(browser, app, "/?tabs=draw,errors,explore,paint&hide=map,nose&preset=sharp&model=reference")
+    page.wait_for_selector("#decoded-digit img[src]")
+    problem = page.locator("#studio-title [role=alert]")
+    problem.wait_for()
+    assert "“paint”: there are explore, draw, train, errors, generate." in problem.inner_text()
+    assert "“nose”: there are model, compare" in problem.inner_text()
+    assert tabs_of(page) == ["Explore", "Draw", "Test errors"]
+    assert page.get_by_role("application").count() == 0  # the map
+    page.get_by_role("button", name="Random digit").click()
+    page.wait_for_url(re.compile(r"[?&]z=.*"))
+    asked = parse_qs(urlsplit(page.url).query)
+    assert asked["tabs"] == ["draw,errors,explore,paint"]
+    assert asked["hide"] == ["map,nose"]
+    seen = page.evaluate("[...window.seen].join(' ')")
+    assert "morph" in seen
+    assert not re.search("train|generate|part-map", seen)
+    page.close()
+
+
+def test_without_explore_another_tab_opens_and_nothing_leads_there(browser: Browser, app: App) -> None:
+    page = visit(browser, app, "/?tabs=draw,train&model=reference")
+    page.wait_for_selector("#sketch canvas")
+    assert tabs_of(page) == ["Draw", "Train"]
+    pad = page.locator("#sketch canvas").first
+    pad.focus()
+    for key in (" ", *["ArrowDown"] * 12):
+        page.keyboard.press(key)
+    page.wait_for_function("document.querySelector('#flow [data-is=explore]').hidden === false")
+    assert not page.get_by_role("button", name="Explore from here").is_visible()
+    assert "explore" not in page.evaluate("[...window.seen].join(' ')")
+    page.close()
+
+
+def test_the_servers_lesson_holds_until_an_address_says_otherwise(browser: Browser, app: App) -> None:
+    page = visit(browser, app)
+    page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    page.wait_for_function("document.querySelector('.latent output').innerText !== '0.00'")
+    assert tabs_of(page) == ["Explore", "Draw", "Train", "Test errors"]
+    open_tab(page, "Train")
+    page.wait_for_url("**tab=train**")
+    page.get_by_role("radio", name="Quick").wait_for()
+    assert page.get_by_role("radio", name="Quick").is_checked()
+    page.get_by_role("button", name="Advanced").click()
+    assert page.get_by_label("Optimizer").input_value() == "soap"
+    page.reload()
+    page.wait_for_selector("#training-status", state="visible")
+    assert tabs_of(page) == ["Explore", "Draw", "Train", "Test errors"]
+
+    summary = page.locator(".part-parity summary").first
+    summary.click()
+    page.wait_for_function("document.querySelector('.part-parity [role=status]').innerText.includes('agree')")
+    assert "37 of 42 lines agree" in summary.inner_text()
+    row = page.get_by_role("row", name="learnable parameters")
+    assert row.get_by_text("119,200 + 108,993 = 228,193").count() == 2
+    assert row.get_by_text("agrees").is_visible()
+    assert page.get_by_role("row", name=re.compile("^padding")).get_by_text("differs").is_visible()
+    page.close()
+
+
+def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> None:
+    page = visit(browser, app, "/?tabs=explore,draw,train,errors,generate&preset=")
+    page.wait_for_selector("#decoded-digit img[src]")
+    assert "Generate" in tabs_of(page)
+    page.get_by_role("button", name="Share").click()
+    panel = page.get_by_role("dialog", name="Share, or make a lesson")
+    for tick in ("Draw", "Train", "Generate", "Map"):
+        panel.get_by_role("checkbox", name=tick, exact=True).uncheck()
+    assert panel.get_by_role("checkbox", name="Walk").is_disabled()
+    panel.get_by_label("Recipe to train").select_option("sharp")
+    link = panel.get_by_label("The link").input_value()
+    asked = parse_qs(urlsplit(link).query)
+    assert asked["tabs"] == ["explore,errors"]
+    assert asked["hide"] == ["map"]
+    assert asked["preset"] == ["sharp"]
+    assert asked["model"] == ["plane"]
+    assert urlsplit(link).query in panel.locator("code").first.inner_text()
+    panel.get_by_role("checkbox", name="Explore", exact=True).uncheck()
+    assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
+    panel.get_by_role("button", name="Copy link").click()
+    panel.get_by_text("Copied.").wait_for()
+    page.goto(link)
+    page.wait_for_selector("#decoded-digit img[src]")
+    assert tabs_of(page) == ["Explore", "Test errors"]
+    page.close()

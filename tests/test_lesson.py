@@ -1,0 +1,74 @@
+"""Lessons: what `--lesson` may say, and what holds for an address that says something itself."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from browser_support import REPOSITORY, free_port
+
+from vae_core.errors import LessonError
+from vae_core.runs import list_runs
+from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
+
+ZEROS = ",".join(["0"] * 16)
+
+
+def read(text: str) -> Lesson:
+    return read_lesson(text, list_runs(REPOSITORY / "checkpoints"))
+
+
+def test_a_lesson_is_what_stands_in_an_address() -> None:
+    text = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
+    values = read(f"?{text}").values
+    assert values["tabs"] == "explore,draw"
+    assert values["z"] == ZEROS
+    known = json.loads(html.unescape(re.findall('content="(.*?)"', Lesson(values).head)[0]))
+    assert known["lesson"] == text
+    assert list(known["parts"]) == list(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("nonsense", "tabs, hide, preset"),
+        ("tab5=explore", "tabs, hide, preset"),
+        ("tabs=explore,paint", "'paint'; known are explore, draw"),
+        ("tabs=", "names none"),
+        ("hide=map,nose", "'nose'; known are model"),
+        ("preset=slow", "'slow'; known are reference"),
+        ("tabs=draw&tab=train", "'train'; known are draw"),
+        ("model=gone", "'gone'; known are reference"),
+        ("with=gone", "'gone'; known are reference"),
+        ("z=1,2", "expected 16 numbers"),
+        ("model=plane&z=1,two", "expected 2 numbers"),
+        ("model=plane&z=1,nan", "expected 2 numbers"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:
+    with pytest.raises(LessonError, match=re.escape(named)):
+        read(text)
+
+
+def test_an_address_goes_before_the_lesson_and_its_start_is_taken_whole() -> None:
+    lesson = Lesson({"tabs": "draw", "preset": "quick", "model": "plane", "z": "1,2"})
+    assert lesson.of({}, "model") == "plane"
+    assert lesson.of({"tabs": "train"}, "tabs") == "train"
+    assert lesson.of({"tabs": "train"}, "preset") == "quick"
+    assert lesson.of({"tab": "draw"}, "z") is None
+    assert lesson.of({"hide": "map"}, "z") == "1,2"
+
+
+def test_the_app_refuses_a_wrong_lesson_in_one_line(tmp_path: Path) -> None:
+    options = ["--runs-dir", str(tmp_path), "--port", str(free_port()), "--lesson", "tabs=paint"]
+    command = [sys.executable, str(REPOSITORY / "app.py"), *options]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 2
+    assert answer.stderr.strip().splitlines() == [
+        f"error: --lesson: there is no tab 'paint'; known are {', '.join(TABS)}"
+    ]

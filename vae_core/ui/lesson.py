@@ -1,0 +1,143 @@
+"""A lesson: what the page leaves out and starts with, as its address says, or else `--lesson`.
+
+Here stand the names of all that can be left out; static/lesson.js reads them and hides. Hidden is a matter of
+the page, not of permissions: those are `--read-only`'s and the guard's.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from urllib.parse import parse_qsl, urlencode
+
+from vae_core.errors import LessonError
+from vae_core.runs import RunInfo
+from vae_core.settings import PRESETS
+
+TABS = {
+    "explore": "Explore",
+    "draw": "Draw",
+    "train": "Train",
+    "errors": "Test errors",
+    "generate": "Generate",
+}
+"""The tabs by their names in addresses, in their order."""
+RESTRICTIONS = ("tabs", "hide", "preset")
+START = ("model", "tab", "z", "with")
+"""What an address says where the visitor is; it is rewritten as the visitor moves."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page that can be left out.
+
+    Attributes:
+        words: what it is called where a lesson is made.
+        tab: where it is, "" for a part of more than one tab.
+        where: the CSS selector of all that goes with it.
+    """
+
+    words: str
+    tab: str
+    where: str
+
+
+PARTS = {
+    "model": Part("Choice of the model", "", ".form:has(> #model-choice)"),
+    "compare": Part("Comparison with a second model", "", ".part-compare"),
+    "share": Part("This panel and its button", "", ".part-share"),
+    "starts": Part("Class means and test digits", "explore", ".part-starts"),
+    "sliders": Part("Sliders", "explore", ".column:has(> .part-sliders)"),
+    "map": Part("Map", "explore", ".column:has(> .part-map)"),
+    "film": Part("Film strip", "explore", ".part-traversal"),
+    "morph": Part("Morph", "explore", ".column:has(> .part-morph)"),
+    "loss": Part("The loss, to touch", "explore", ".column:has(> .part-loss)"),
+    "help": Part("Explanations", "explore", ".part-help"),
+    "recipe": Part("Choice of the recipe", "train", ".form:has(> #preset), #preset-about"),
+    "advanced": Part("Advanced settings", "train", "#advanced"),
+    "parity": Part("Line by line with MATLAB", "train", ".part-parity"),
+    "runs": Part("Runs", "train", ".part-runs"),
+    "gallery": Part("Images behind the bars", "errors", ".part-gallery"),
+    "classes": Part("Errors by class", "errors", "#error-classes"),
+    "meanings": Part("What the numbers mean", "errors", ".part-meanings"),
+    "sampler": Part("Sampler and class", "generate", "#generate-sampler, #generate-class"),
+    "invention": Part("Memory or invention?", "generate", ".part-invention"),
+    "walk": Part("Walk", "generate", ".part-walk"),
+}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What holds for addresses that say nothing: values by the parameters' names, as in an address."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, address: Mapping[str, str], name: str) -> str | None:
+        """What a parameter is for a visitor who came with these others in the address.
+
+        A start is taken from one place as a whole: a visitor's own model is not given the lesson's vector.
+        """
+        is_said = any(start in address for start in START) if name in START else name in address
+        return address.get(name) if is_said else self.values.get(name)
+
+    @property
+    def head(self) -> str:
+        """What the page's head needs: the names, this lesson, and the script that hides."""
+        known = {
+            "tabs": TABS,
+            "parts": {name: asdict(part) for name, part in PARTS.items()},
+            "presets": list(PRESETS),
+            "start": START,
+            "lesson": urlencode(self.values, safe=","),
+        }
+        return (
+            f'<meta name="studio-lesson" content="{html.escape(json.dumps(known))}">'
+            '<script type="module" src="studio/static/lesson.js"></script>'
+        )
+
+
+def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
+    """A lesson as it stands after the question mark of an address, such as "tabs=explore,draw&preset=quick".
+
+    Args:
+        models: the runs that can be chosen.
+
+    Raises:
+        LessonError: it names something that is not there; says what is.
+    """
+    values = dict(parse_qsl(text.removeprefix("?"), keep_blank_values=True))
+    _check("there is no", [*values] or [text], (*RESTRICTIONS, *START))
+    runs = {info.name: info.settings.latent_dim for info in models}
+    tabs = _listed(values, "tabs")
+    _check("there is no tab", tabs, TABS)
+    if "tabs" in values and not tabs:
+        raise LessonError(f"--lesson: tabs names none; known are {', '.join(TABS)}")
+    _check("nothing to hide is called", _listed(values, "hide"), PARTS)
+    for name, known in (("preset", PRESETS), ("tab", tabs or TABS), ("model", runs), ("with", runs)):
+        _check(f"there is no {'model' if name == 'with' else name}", _listed(values, name)[:1], known)
+    if "z" in values:
+        _check_vector(values["z"], runs.get(values.get("model", next(iter(runs), "")), 0))
+    return Lesson(values)
+
+
+def _listed(values: Mapping[str, str], name: str) -> list[str]:
+    return [item for item in values.get(name, "").split(",") if item]
+
+
+def _check(problem: str, names: list[str], known: Collection[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise LessonError(
+            f"--lesson: {problem} {', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+        )
+
+
+def _check_vector(text: str, count: int) -> None:
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise LessonError(f"--lesson: z={text} is no vector of the model; expected {count} numbers")

@@ -1,0 +1,40 @@
+"""Train: the reference recipe beside the MathWorks example, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from vae_core.class_words import class_words
+from vae_core.parity import Line, compared, parity
+from vae_core.ui.studio import Studio
+
+
+def router(studio: Studio) -> APIRouter:
+    """The routes."""
+    routes = APIRouter()
+
+    @cache  # while the app runs neither its code nor its data change
+    def lines() -> list[Line]:
+        return [*parity(studio.dataset()), _histogram()]
+
+    @routes.get("/parity")
+    def table() -> dict[str, Any]:
+        return {"lines": [asdict(line) for line in lines()]}
+
+    return routes
+
+
+def _histogram() -> Line:
+    from vae_core.ui.figures import error_histogram
+
+    layout: Any = error_histogram(np.linspace(0, 0.1, 20), None, class_words("MNIST")).layout
+    axes = f"axes “{layout.xaxis.title.text}” and “{layout.yaxis.title.text}”"
+    return compared(
+        "test", "histogram", "titled “Test Data”, axes “Error” and “Frequency”",
+        f"titled “{layout.title.text}”, {axes}",
+    )  # fmt: skip

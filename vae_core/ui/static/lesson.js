@@ -1,0 +1,75 @@
+// A lesson: what the page leaves out and starts with, as its address says, or else the server's --lesson.
+// This runs before Gradio builds the page; what is left out is never seen, and neither keyboard nor screen
+// reader reaches it. It is hidden, not forbidden: whoever edits the address has it back.
+
+const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").content);
+/** Buttons that would open Explore. */
+const TO_EXPLORE = '.gradio-container [data-is="explore"]';
+
+/** Names of the tabs in addresses, with their titles. */
+export const TABS = known.tabs;
+/** Names of the parts that can be left out: {words, tab}. */
+export const PARTS = known.parts;
+export const PRESETS = known.presets;
+/** Parameters of an address that say where the visitor is. */
+export const START = known.start;
+
+const address = withLesson(location.search);
+const tabs = named("tabs", Object.keys(TABS));
+const parts = named("hide", Object.keys(PARTS));
+const preset = named("preset", PRESETS);
+const shown = tabs.found.length ? tabs.found : Object.keys(TABS);
+
+/** The tabs that are left, at least one, in their order. */
+export const shownTabs = () => Object.keys(TABS).filter((tab) => shown.includes(tab));
+
+/** The names of the parts that are left out. */
+export const hiddenParts = () => parts.found;
+
+/** What the lesson says of the recipe, "" for nothing. */
+export const presetOfLesson = () => preset.found[0] ?? "";
+
+/** What cannot be followed, in words, or "". */
+export const problemOfLesson = () =>
+  [
+    misnamed("tab", tabs.unknown, Object.keys(TABS)),
+    misnamed("part", parts.unknown, Object.keys(PARTS)),
+    misnamed("recipe", preset.unknown, PRESETS),
+  ]
+    .filter(Boolean)
+    .join(" ");
+
+/** The parameters of an address, and of the server's lesson where they say nothing: as Lesson.of. */
+export function withLesson(search) {
+  const said = new URLSearchParams(search);
+  const saysWhere = START.some((name) => said.has(name));
+  for (const [name, value] of new URLSearchParams(known.lesson)) {
+    if (START.includes(name) ? !saysWhere : !said.has(name)) said.set(name, value);
+  }
+  return said;
+}
+
+function named(parameter, all) {
+  const names = (address.get(parameter) ?? "").split(",").filter(Boolean);
+  return { found: names.filter((name) => all.includes(name)), unknown: names.filter((name) => !all.includes(name)) };
+}
+
+function misnamed(what, unknown, there) {
+  if (!unknown.length) return "";
+  return `The address names a ${what} that is not here, “${unknown.join("”, “")}”: there are ${there.join(", ")}.`;
+}
+
+function hide() {
+  const gone = Object.keys(TABS).filter((tab) => !shown.includes(tab));
+  const selectors = [
+    ...gone.flatMap((tab) => [`[role="tab"][data-tab-id="${tab}"]`, `#tab-${tab}`]),
+    ...parts.found.map((name) => PARTS[name].where),
+    ...(shown.includes("explore") ? [] : [TO_EXPLORE]),
+  ];
+  const style = document.createElement("style");
+  style.textContent = selectors.map((selector) => `${selector} { display: none !important; }`).join("\n");
+  document.head.append(style);
+  document.documentElement.classList.add("lesson-read"); // the cover is lifted, see studio.css
+}
+
+hide();
