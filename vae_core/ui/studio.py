@@ -142,12 +142,14 @@ class Studio:
         return next((info.name for info in self.models()), None)
 
     def watched(self, name: str = "") -> RunInfo | None:
-        """The run the Train tab shows: the one named, else the one running, else the newest."""
+        """The run the Train tab shows: the one named, else the one running, else the visitors' newest, else
+        the reference."""
         if name:
             return self.run(name).info()
         runs = list_runs(self.runs_dir)
         running = [info for info in runs if info.state == "running"]
-        return next(iter(running or sorted(runs, key=lambda info: info.created, reverse=True)), None)
+        own = [info for info in runs if not info.is_shipped]  # the newest first
+        return next(iter(running or own or runs), None)
 
 
 def weights_version(folder: Path) -> int:

@@ -187,7 +187,7 @@ async function showCurve(plot, news, watched) {
 function layoutFor(news, span) {
   return {
     height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
-    margin: { l: 52, r: 12, t: 8, b: 44 },
+    margin: { l: 64, r: 12, t: 8, b: 44 },
     uirevision: news.run,
     dragmode: isTouched ? false : "zoom",
     hovermode: "x unified",
