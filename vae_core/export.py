@@ -75,8 +75,8 @@ def export_onnx(model: VAE, decoder: Path, run_name: str, settings: Settings) ->
         run_name, settings: kept in both files as metadata.
 
     Raises:
-        SettingsError, ExportError: as `check_target`; or the files cannot be written, or ONNX Runtime
-            computes something else than PyTorch. What was there before is then left as it was.
+        SettingsError, ExportError: as `check_target`; or ONNX Runtime computes something else than PyTorch,
+            and what was there before is left as it was; or the files cannot be written.
     """
     check_target(decoder)
     encoder = encoder_beside(decoder)
