@@ -5,15 +5,20 @@ import { placeOfNow } from "./link.js";
 import { named } from "./studio.js";
 
 export function mount(element) {
-  const parts = named(element);
+  const { open, dialog, content } = named(element);
+  const form = content.content; // in the page only while it is open: nobody finds a second "Map" there
+  const children = [...form.children];
+  const parts = named(form);
   const ticks = { tabs: {}, parts: {} };
   fill(parts, ticks);
-  parts.open.addEventListener("click", () => {
+  open.addEventListener("click", () => {
     parts.about.textContent = "";
     show(parts, ticks);
-    parts.dialog.showModal();
+    dialog.append(...children);
+    dialog.showModal();
   });
-  parts.dialog.addEventListener("input", () => {
+  dialog.addEventListener("close", () => dialog.replaceChildren());
+  dialog.addEventListener("input", () => {
     keepOneTab(ticks.tabs);
     show(parts, ticks);
   });
