@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_support import App, open_tab
+from browser_support import App, open_app, open_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -47,8 +47,7 @@ def visitor(request: pytest.FixtureRequest, browser: Browser, app: App) -> Any:
           for (const jump of list.getEntries()) if (!jump.hadRecentInput) window.jumped += jump.value;
         }).observe({ type: 'layout-shift', buffered: true });"""
     )
-    page.goto(f"{app.url}/?__theme={theme}")
-    page.wait_for_selector("#decoded-digit img[src]")
+    open_app(page, f"{app.url}/?__theme={theme}")
     page.wait_for_selector(".map-classes button")
     yield page
     page.close()
@@ -73,8 +72,7 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(app.url)
-    page.wait_for_selector("#decoded-digit img[src]")
+    open_app(page, app.url)
     boxes = [page.get_by_role("tab", name=name, exact=True).bounding_box() for name in TABS]
     assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     assert len({round(box["y"]) for box in boxes if box}) == 1
