@@ -36,6 +36,7 @@ FIRST_PREVIEWS = (1, 5, 10, 20, 40, 70, 100, 150, 200, 300, 400)
 PREVIEW_SAMPLES = 16
 LATENTS_SECONDS = 1.0
 """How often the KL of each latent is written beside the losses."""
+AFTER_GPU_FAILURE = "resume the run when it is back, or train on the CPU (device cpu)"
 OUT_OF_MEMORY = "out of memory: try a smaller batch size or close other programs"
 
 
@@ -138,7 +139,12 @@ def perform(job: Job, dataset: Dataset | None = None) -> Iterator[Report]:
     if job.tensorboard and find_spec("tensorboard") is None:
         raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
     settings = Settings.from_dict(job.settings)
-    device = device_in_words(choose_device(settings.device))
+    try:
+        device = device_in_words(choose_device(settings.device))
+    except RuntimeError as error:
+        if (message := _explained(error)) is None:
+            raise
+        raise TrainingError(message) from error
     dataset = dataset or load_dataset(job.data_dir)
     with _machine_slot(job):
         yield from _perform(job, settings, dataset, device)
@@ -153,14 +159,17 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
         run = RunWriter(runs_dir / job.name)
         try:
             resume_from, epoch = _where_it_stood(run, dataset, settings)
+            run.forget_after(epoch)
+            run.update(
+                state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
+                epoch=epoch, process=os.getpid(),
+            )  # fmt: skip
+        except OSError as error:
+            run.close()
+            raise RunError(_cannot_write(error)) from error
         except VAEStudioError:
             run.close()
             raise
-        run.forget_after(epoch)
-        run.update(
-            state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
-            epoch=epoch, process=os.getpid(),
-        )  # fmt: skip
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with _StopSignals() as signals:
@@ -177,22 +186,33 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str) -> Ite
             _mark_failed(run, OUT_OF_MEMORY)
             raise TrainingError(OUT_OF_MEMORY) from error
         except RuntimeError as error:
-            if "allocate memory" not in str(error):  # PyTorch's way to say so on the CPU
-                _mark_failed(run, str(error))
+            message = _explained(error)
+            _mark_failed(run, message or str(error))
+            if message is None:
                 raise
-            _mark_failed(run, OUT_OF_MEMORY)
-            raise TrainingError(OUT_OF_MEMORY) from error
-        except OSError as error:
-            message = (
-                f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
-            )
-            _mark_failed(run, message)
             raise TrainingError(message) from error
+        except OSError as error:
+            _mark_failed(run, _cannot_write(error))
+            raise TrainingError(_cannot_write(error)) from error
         except BaseException as error:
             _mark_failed(run, f"{type(error).__name__}: {error}")
             raise
         finally:
             run.close()
+
+
+def _explained(error: RuntimeError) -> str | None:
+    """What to do about an error of PyTorch's, where it is one of the machine; None for any other."""
+    text = str(error)
+    if "allocate memory" in text:  # its way to say so on the CPU
+        return OUT_OF_MEMORY
+    if "CUDA" in text or "cuda" in text:  # a GPU that is gone, or that another program has broken
+        return f"the GPU failed ({text.splitlines()[0]}); {AFTER_GPU_FAILURE}"
+    return None
+
+
+def _cannot_write(error: OSError) -> str:
+    return f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
 
 
 def _where_it_stood(
