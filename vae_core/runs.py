@@ -337,7 +337,7 @@ class RunWriter(Run):
                 f"run {self.name} is being trained, or writing its last results; try again when it has ended"
             ) from error
         except OSError as error:
-            raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
+            raise RunError(_cannot_write(folder, error)) from error
         with suppress(OSError):
             (folder / "stop").unlink(missing_ok=True)
         for written in (folder, folder / "previews"):  # by one who was killed
@@ -362,7 +362,7 @@ class RunWriter(Run):
                 f"there is already a run named {name} in {runs_dir}; choose another name"
             ) from error
         except OSError as error:
-            raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+            raise RunError(_cannot_write(runs_dir, error)) from error
         try:
             (folder / "previews").mkdir()
             writer = cls(folder)
@@ -373,7 +373,7 @@ class RunWriter(Run):
             )  # fmt: skip
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+            raise RunError(_cannot_write(runs_dir, error)) from error
         return writer
 
     def update(self, **changes: Any) -> None:
@@ -733,6 +733,10 @@ def _is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
         return False
+
+
+def _cannot_write(folder: Path, error: OSError) -> str:
+    return f"cannot write to {folder}: {error.strerror or error}; free some space or choose another folder"
 
 
 def _versions() -> dict[str, str]:
