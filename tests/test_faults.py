@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,11 +21,13 @@ import pytest
 import torch
 from browser_support import REPOSITORY
 from faults import temporary_files, unreadable
+from studio_client import call, studio_client
 
 from vae_core.data import Dataset
-from vae_core.errors import RunError, VAEStudioError
+from vae_core.errors import RunError, TrainingError, VAEStudioError
+from vae_core.jobs import TrainingDesk
 from vae_core.recording import perform, prepare, prepare_resume
-from vae_core.runs import Run
+from vae_core.runs import Run, list_runs
 from vae_core.settings import Settings
 
 SHORT = Settings(epochs=2, batch_size=30, limit=60, latent_dim=2, device="cpu")
@@ -136,6 +140,161 @@ def test_a_disk_that_is_full_when_a_run_is_resumed_leaves_it_as_it_was(few: Data
         assert (run.info().state, run.info().epoch) == ("finished", 1)
         assert not run.is_alive()
         assert unreadable(run) == []
+
+
+@contextmanager
+def small_disk(folder: Path, *options: str) -> Iterator[None]:
+    """A disk in memory."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a disk to try")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_real_disks_of_all_sizes_fill_up_cleanly(few: Dataset, tmp_path: Path) -> None:
+    ends = set()
+    for kilobytes in (16, 300, 600, 1200, 2400, 4800):
+        with small_disk(tmp_path / "disk", "-o", f"size={kilobytes}k"):
+            with pytest.raises(VAEStudioError, match="No space left on device; free"):
+                do(tmp_path / "disk" / "runs", few, settings=replace(SHORT, epochs=50, latent_dim=16))
+            for info in list_runs(tmp_path / "disk" / "runs"):
+                if not info.is_shipped:
+                    assert unreadable(Run(info.folder)) == []
+                    ends.add(info.state)
+            assert temporary_files(tmp_path / "disk") == []
+    assert ends <= {"failed", "interrupted"}
+    assert ends
+
+
+def test_an_app_on_a_read_only_folder_shows_its_runs_and_says_why_it_trains_none(
+    few: Dataset, small_mnist: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk):
+        do(disk / "runs", few, settings=replace(SHORT, epochs=1))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with studio_client(disk / "runs", small_mnist) as client:
+            for path in ("runs/run/card", "runs/run/map.json", "runs/run/errors", "runs/run/archive.zip"):
+                assert client.get(f"/studio/{path}").status_code == 200, path
+            answer = client.get("/studio/runs/run/decode.png?z=0,0")
+            assert answer.headers["content-type"] == "image/png"
+            assert client.get("/studio/training").json()["state"] == "finished"
+            for name, route in (("POST", "again"), ("POST", "name?to=other"), ("DELETE", "")):
+                answer = client.request(name, f"/studio/runs/run/{route}".rstrip("/"), headers=OURS)
+                assert answer.status_code == 404 or answer.status_code == 400, route
+                assert "Read-only file system" in answer.json()["error"]
+                assert len(answer.json()["error"].splitlines()) == 1
+            kind, answer = call(client, "start_training", {"epochs": 1, "limit": 128}, "mine")
+            assert kind == "error"
+            assert "cannot write to" in answer["error"]
+            archive = client.get("/studio/runs/run/archive.zip").content
+            answer = client.post("/studio/archive", content=archive, headers=OURS)
+            assert "Read-only file system" in answer.json()["error"]
+            assert client.post("/studio/runs/run/assessment", headers=OURS).status_code < 500
+        with pytest.raises(TrainingError, match="Read-only file system"):
+            TrainingDesk(disk / "runs", str(small_mnist)).resume("run", epochs=2)
+        run = Run(disk / "runs" / "run")
+        with pytest.raises(RunError, match="cannot be asked to stop"):
+            run.request_stop()
+
+
+def test_two_apps_on_one_folder_share_its_one_training(small_mnist: Path, tmp_path: Path) -> None:
+    first, second = (TrainingDesk(tmp_path, str(small_mnist)) for _ in range(2))
+    results: list[str | TrainingError] = []
+
+    def start(desk: TrainingDesk) -> None:
+        try:
+            results.append(desk.start(Settings(epochs=500, batch_size=20)))
+        except TrainingError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=start, args=(desk,)) for desk in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = [result for result in results if isinstance(result, str)]
+    refusals = [str(result) for result in results if not isinstance(result, str)]
+    assert len(names) == len(refusals) == 1
+    assert "is being trained" in refusals[0]
+    assert [info.name for info in list_runs(tmp_path) if not info.is_shipped] == names
+    run = Run(tmp_path / names[0])
+    assert [desk.running().name for desk in (first, second)] == [names[0]] * 2  # type: ignore[union-attr]
+    # Whoever did not start it stops it.
+    (second if first._last is None or first._last.poll() is None else first).stop()
+    deadline = time.monotonic() + 60
+    while run.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert run.info().state == "stopped"
+    assert first.running() is second.running() is None
+
+
+BROKEN_GPU = """
+import torch
+step = torch.optim.Adam.step
+def broken(self, *arguments, **options):
+    self.steps = getattr(self, "steps", 0) + 1
+    if self.steps > {after}:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\\nCUDA kernel\\n", 719)
+    return step(self, *arguments, **options)
+torch.optim.Adam.step = broken
+"""
+"""Beside the worker's path, where Python looks for it at its start: a GPU that fails after some steps."""
+
+
+@pytest.mark.parametrize("after", [0, 50])
+def test_a_gpu_that_fails_ends_the_run_and_the_app_goes_on(
+    small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN_GPU.format(after=after))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    desk = TrainingDesk(tmp_path / "runs", str(small_mnist))
+    run = Run(tmp_path / "runs" / "run")
+    if after:
+        desk.start(Settings(epochs=500, batch_size=20), "run")
+    else:
+        with pytest.raises(TrainingError, match=r"the GPU failed \(CUDA error.*train on the CPU"):
+            desk.start(Settings(epochs=500, batch_size=20), "run")
+    deadline = time.monotonic() + 60
+    while run.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    info = run.info()
+    assert (info.state, info.epoch) == ("failed", after // 35)
+    assert "train on the CPU" in (info.error or "")
+    assert len((info.error or "").splitlines()) == 1
+    assert unreadable(run) == []
+    monkeypatch.delenv("PYTHONPATH")
+    desk.warm_up()  # a new process, on a GPU or processor that works
+    assert desk.resume("run") == "run"
+    desk.stop()
+    while run.is_alive() and time.monotonic() < deadline + 60:
+        time.sleep(0.05)
+    assert run.info().state == "stopped"
+    assert run.info().error is None
+
+
+def test_a_clock_that_runs_backwards_changes_no_duration(
+    few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+
+    def backwards() -> float:
+        nonlocal now
+        now -= 1000
+        return now
+
+    monkeypatch.setattr(time, "time", backwards)
+    started = time.monotonic()
+    run = do(tmp_path, few)
+    elapsed = [row["elapsed_seconds"] for row in run.metrics()[0]]
+    assert elapsed[0] > 0
+    assert elapsed == sorted(elapsed)
+    assert elapsed[-1] < time.monotonic() - started
+    assert run.info().state == "finished"
 
 
 def test_killed_trainings_lose_only_the_epoch_in_progress() -> None:
