@@ -364,7 +364,7 @@ def test_a_broken_auth_file_keeps_the_app_from_starting(tmp_path: Path) -> None:
 def test_the_started_app_warns_and_tidies_up(tmp_path: Path, small_mnist: Path) -> None:
     environment = os.environ | {"MNIST_DIR": str(small_mnist), "TMPDIR": str(tmp_path)}
     (tmp_path / "vae-studio-killed").mkdir()
-    (tmp_path / "vae-studio-killed" / "lock").touch()
+    (tmp_path / "vae-studio-killed" / ".lock").touch()
     app = App(tmp_path / "runs", environment, "--host", "127.0.0.2", host="127.0.0.2")
     try:
         assert "WARNING: whoever reaches 127.0.0.2 can start" in app.log.read_text()

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from vae_core import load_run
+from vae_core import load_run, runs
 from vae_core.errors import RunError
 from vae_core.runs import (
     SHIPPED_RUNS,
@@ -28,9 +32,11 @@ from vae_core.runs import (
     find_run,
     free_name,
     list_runs,
+    new_name,
     rename_run,
     shipped_folder,
     store_evaluation,
+    tidy,
 )
 from vae_core.settings import Settings
 
@@ -183,13 +189,87 @@ def test_an_offset_beyond_the_end_starts_again(run: Run) -> None:
 def test_a_run_without_a_process_is_interrupted(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     # Process 1 lives, but it is not ours: ids are never compared.
-    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "process": 1}))
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "process": 1, "epoch": 1}))
     assert run.info().state == "interrupted"
+
+
+def test_a_run_whose_process_was_killed_after_its_last_epoch_is_finished(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running"}))
+    assert run.info().state == "finished"
+
+
+def test_many_who_look_at_once_do_not_take_one_another_for_a_training(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "epoch": 1}))
+
+    def look(_: int) -> set[str]:
+        return {run.info().state for _ in range(200)}
+
+    with ThreadPoolExecutor(8) as visitors:
+        assert set().union(*visitors.map(look, range(8))) == {"interrupted"}
+
+
+def test_what_killed_processes_left_behind_is_tidied_away_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    whole = {path for path in tmp_path.rglob("*") if path.name != "run.lock"}
+    for file in ("copied/.run.json.123.tmp", "copied/previews/.000001-samples.png.9.tmp"):
+        (tmp_path / file).write_bytes(b"torn")
+    (tmp_path / ".incoming-x").mkdir()
+    (tmp_path / ".incoming-x" / ".lock").touch()
+    for name in ("never-begun", "just-begun", "somebodys"):
+        (tmp_path / name / "previews").mkdir(parents=True)
+        (tmp_path / name / "run.lock").touch()
+    (tmp_path / "never-begun" / ".run.json.123.tmp").touch()
+    (tmp_path / "somebodys" / "notes.txt").touch()
+    for name in ("never-begun", "somebodys"):
+        os.utime(tmp_path / name, (0, 0))
+    tidy(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"copied", "just-begun", "somebodys"}
+    assert whole <= set(tmp_path.rglob("*"))
+    assert not list(tmp_path.rglob("*.tmp"))
+    tidy(tmp_path / "nowhere")
+
+
+def test_a_run_in_training_is_not_tidied(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    (run.folder / ".run.json.123.tmp").write_bytes(b"being written")
+    thread = threading.Thread(target=tidy, args=(run.folder.parent,))
+    thread.start()
+    thread.join()
+    assert (run.folder / ".run.json.123.tmp").exists()
+    writer.close()
+
+
+def test_a_clock_set_back_makes_no_new_run_an_old_one(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = Run(tiny_run).info()
+
+    class Clock(datetime):
+        moment = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return cls.moment.astimezone(tz)
+
+    monkeypatch.setattr(runs, "datetime", Clock)
+    names = []
+    for moment in (
+        Clock.moment,
+        datetime(1970, 1, 1, tzinfo=UTC),
+        Clock.moment,
+        datetime(2020, 1, 1, tzinfo=UTC),
+    ):
+        Clock.moment = moment
+        names.append(new_name(tmp_path))
+        RunWriter.create(tmp_path, names[-1], info.settings, info.data, "CPU").close()
+    assert len(set(names)) == 4
+    assert [info.name for info in list_runs(tmp_path) if not info.is_shipped] == names[::-1]
 
 
 def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
-    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running"}))
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "epoch": 1}))
     hold = (
         "import sys, pathlib; from vae_core.runs import RunWriter;"
         "run = RunWriter(pathlib.Path(sys.argv[1])); print('held', flush=True); input()"

@@ -6,14 +6,14 @@ import io
 import re
 import shutil
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 from vae_core.arrays import CENTRAL_ENTRY
 from vae_core.errors import RunError
-from vae_core.runs import MOST_METRIC_BYTES, Run, check_name, free_name
+from vae_core.leftovers import scratch_folder
+from vae_core.runs import INCOMING, MOST_METRIC_BYTES, Run, check_name, free_name
 
 FILES = (
     "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz",
@@ -69,8 +69,8 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
             _check_entries(entries, prefix)
             name = free_name(runs_dir, _usable(name or prefix.rstrip("/")))
             runs_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".incoming-", dir=runs_dir) as scratch:
-                folder = Path(scratch) / name
+            with scratch_folder(runs_dir, INCOMING) as scratch:
+                folder = scratch / name
                 (folder / "previews").mkdir(parents=True)
                 left = MOST_UNPACKED_BYTES
                 for entry in entries:

@@ -12,7 +12,6 @@ import os
 import shutil
 import socket
 import struct
-import tempfile
 import threading
 import time
 import zipfile
@@ -25,6 +24,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError
+from vae_core.leftovers import scratch_folder, sweep
 
 IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049
@@ -33,6 +33,7 @@ PIECE = 2**20
 NETWORK_TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 600
 FAILURE_MARK = "download-failed"
+DOWNLOADING = ".download-"
 
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
@@ -258,9 +259,10 @@ def _download(target: Path) -> bool:
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        sweep(target.parent, DOWNLOADING)
+        with scratch_folder(target.parent, DOWNLOADING) as scratch:
             MNIST(scratch, download=True)
-            raw = Path(scratch) / "MNIST" / "raw"
+            raw = scratch / "MNIST" / "raw"
             for unpacked in raw.glob("*-ubyte"):
                 unpacked.unlink()
             read_idx_folder(raw)

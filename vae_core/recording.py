@@ -37,6 +37,7 @@ FIRST_PREVIEWS = (1, 5, 10, 20, 40, 70, 100, 150, 200, 300, 400)
 PREVIEW_SAMPLES = 16
 LATENTS_SECONDS = 1.0
 """How often the KL of each latent is written beside the losses."""
+AFTER_GPU_FAILURE = "resume the run when it is back, or train on the CPU (device cpu)"
 OUT_OF_MEMORY = "out of memory: try a smaller batch size or close other programs"
 
 
@@ -142,7 +143,12 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
     if job.tensorboard and find_spec("tensorboard") is None:
         raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
     settings = Settings.from_dict(job.settings)
-    device = choose_device(settings.device)
+    try:
+        device = choose_device(settings.device)
+    except RuntimeError as error:
+        if (message := _in_words(error)) is None:
+            raise
+        raise TrainingError(message) from error
     group.check(settings, device)
     computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
@@ -189,14 +195,17 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
         run = RunWriter(runs_dir / job.name)
         try:
             resume_from, epoch = _where_it_stood(run, dataset, settings)
+            run.forget_after(epoch)
+            run.update(
+                state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
+                epoch=epoch, process=os.getpid(),
+            )  # fmt: skip
+        except OSError as error:
+            run.close()
+            raise RunError(_cannot_write(error)) from error
         except VAEStudioError:
             run.close()
             raise
-        run.forget_after(epoch)
-        run.update(
-            state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
-            epoch=epoch, process=os.getpid(),
-        )  # fmt: skip
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with (
@@ -219,16 +228,17 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
                 raise
             raise TrainingError(message) from error
         except OSError as error:
-            message = (
-                f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
-            )
-            _mark_failed(run, message)
-            raise TrainingError(message) from error
+            _mark_failed(run, _cannot_write(error))
+            raise TrainingError(_cannot_write(error)) from error
         except BaseException as error:
             _mark_failed(run, f"{type(error).__name__}: {error}")
             raise
         finally:
             run.close()
+
+
+def _cannot_write(error: OSError) -> str:
+    return f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
 
 
 def _where_it_stood(
@@ -439,7 +449,12 @@ def _in_words(error: MemoryError | RuntimeError) -> str | None:
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
         return OUT_OF_MEMORY
-    return LOST_PROCESS if is_lost_process(error) else None
+    if is_lost_process(error):
+        return LOST_PROCESS
+    text = str(error)
+    if "CUDA" in text or "cuda" in text:  # a GPU that is gone, or that another program has broken
+        return f"the GPU failed ({text.splitlines()[0]}); {AFTER_GPU_FAILURE}"
+    return None
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:

@@ -13,10 +13,11 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,15 @@ from filelock import FileLock, Timeout
 
 from vae_core import __version__
 from vae_core.errors import RunError, SettingsError
+from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, temporary_name
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +53,10 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 METRIC_NAMES = (
     "epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds",
 )  # fmt: skip
+INCOMING = ".incoming-"
+"""Begins the name of a folder in which a run is unpacked before it is known to be sound."""
+STARTING_SECONDS = 60.0
+"""A folder without a run.json is left alone for so long: its training may be about to write it."""
 TEST_METRIC_NAMES = ("test_total", "test_reconstruction", "test_kl", "test_mse")
 
 
@@ -116,13 +127,14 @@ class Run:
             state = record["state"]
             if state not in STATES:
                 raise RunError(f"run {self.name}: state must be one of {', '.join(STATES)}, not {state!r}")
-            if state == "running" and not self.is_alive():
-                state = "interrupted"
+            settings = Settings.from_dict(record["settings"])
+            if state == "running" and not self.is_alive():  # killed, if only after its last epoch
+                state = "interrupted" if int(record["epoch"]) < settings.epochs else "finished"
             return RunInfo(
                 name=self.name,
                 folder=self.folder,
                 state=state,
-                settings=Settings.from_dict(record["settings"]),
+                settings=settings,
                 data=_data_record(record["data"]),
                 device=str(record["device"]),
                 versions=dict(record["versions"]),
@@ -154,15 +166,9 @@ class Run:
 
     def is_alive(self) -> bool:
         """Whether a training process holds the folder's lock."""
-        path = self.folder / "run.lock"
-        if not path.exists():
-            return False
         try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # not ours to lock: a read-only folder has no training in it
+            return _is_locked(self.folder / "run.lock")
+        except OSError:  # there is none, or it may not even be read
             return False
 
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -299,12 +305,26 @@ class Run:
         return (self.folder / "stop").exists()
 
     def request_stop(self) -> None:
-        """Asks the training process to finish its step, write everything and end."""
-        _write(self.folder / "stop", b"")
+        """Asks the training process to finish its step, write everything and end.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        try:
+            (self.folder / "stop").touch()
+        except OSError as error:
+            raise RunError(
+                f"run {self.name} cannot be asked to stop: {error.strerror or error}; free some space, or "
+                "stop it as the user who started it"
+            ) from error
 
 
 class RunWriter(Run):
-    """A run folder, for the one process that trains in it. Holds the folder's lock until closed."""
+    """A run folder, for the one process that trains in it. Holds the folder's lock until closed.
+
+    Raises:
+        RunError: another process holds it, or the folder cannot be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -316,7 +336,12 @@ class RunWriter(Run):
             raise RunError(
                 f"run {self.name} is being trained, or writing its last results; try again when it has ended"
             ) from error
-        (folder / "stop").unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(_cannot_write(folder, error)) from error
+        with suppress(OSError):
+            (folder / "stop").unlink(missing_ok=True)
+        for written in (folder, folder / "previews"):  # by one who was killed
+            remove_temporary_files(written)
 
     @classmethod
     def create(
@@ -328,22 +353,27 @@ class RunWriter(Run):
             RunError: the name is not usable or taken, or the folder cannot be written.
         """
         check_name(name)
+        folder = runs_dir / name
+        created = _after_all_others(runs_dir)
         try:
-            folder = runs_dir / name
             folder.mkdir(parents=True)
-            (folder / "previews").mkdir()
-            writer = cls(folder)
-            writer.update(
-                format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
-                versions=_versions(), created=_now(), epoch=0, elapsed_seconds=0.0, results={}, error=None,
-                process=os.getpid(),
-            )  # fmt: skip
         except FileExistsError as error:
             raise RunError(
                 f"there is already a run named {name} in {runs_dir}; choose another name"
             ) from error
         except OSError as error:
-            raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+            raise RunError(_cannot_write(runs_dir, error)) from error
+        try:
+            (folder / "previews").mkdir()
+            writer = cls(folder)
+            writer.update(
+                format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
+                versions=_versions(), created=created, epoch=0, elapsed_seconds=0.0, results={}, error=None,
+                process=os.getpid(),
+            )  # fmt: skip
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise RunError(_cannot_write(runs_dir, error)) from error
         return writer
 
     def update(self, **changes: Any) -> None:
@@ -402,7 +432,8 @@ class RunWriter(Run):
 
     def close(self) -> None:
         """Releases the folder."""
-        (self.folder / "stop").unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.folder / "stop").unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -452,7 +483,7 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixtu
     """Keeps an evaluation, and the mixture it was made with, if it is of the run's own test set; returns
     whether it is.
 
-    A folder that cannot be written, or that a training is writing, keeps what it has.
+    A folder that cannot be written, or that a training is writing, keeps what it has; so does a full disk.
     """
     same_test_set = info.data.get("name") == evaluation.name and info.data.get("test_images") == len(
         evaluation.errors
@@ -464,6 +495,8 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixtu
         if mixture is not None:
             run.save_mixture(mixture)
         run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
+    except OSError:
+        return False
     finally:
         run.close()
     return True
@@ -476,9 +509,43 @@ def store_mixture(info: RunInfo, mixture: LatentMixture) -> bool:
         return False
     try:
         run.save_mixture(mixture)
+    except OSError:
+        return False
     finally:
         run.close()
     return True
+
+
+def tidy(runs_dir: Path) -> None:
+    """Deletes what killed processes have left behind: files under temporary names, halves of what was to be
+    brought in, folders of trainings that ended before they wrote a run.json.
+
+    Nothing is touched of a run that is being trained, nor anything that is not of a run.
+    """
+    with suppress(OSError):
+        sweep(runs_dir, INCOMING)
+        for folder in [path for path in runs_dir.iterdir() if path.is_dir() and not path.is_symlink()]:
+            with suppress(RunError, OSError):
+                if (folder / "run.json").is_file():
+                    if _has_temporary_files(folder):
+                        RunWriter(folder).close()
+                elif _was_never_begun(folder):
+                    shutil.rmtree(folder)
+
+
+def _has_temporary_files(folder: Path) -> bool:
+    return any(TEMPORARY.fullmatch(path.name) for path in (*folder.iterdir(), *folder.glob("previews/.*")))
+
+
+def _was_never_begun(folder: Path) -> bool:
+    """Whether a folder holds what a training makes before its run.json, and nothing else."""
+    names = {path.name for path in folder.iterdir() if not TEMPORARY.fullmatch(path.name)}
+    return (
+        {"previews"} <= names <= {"previews", "run.lock"}
+        and not any((folder / "previews").iterdir())
+        and not Run(folder).is_alive()
+        and abs(time.time() - folder.stat().st_mtime) > STARTING_SECONDS
+    )
 
 
 def _writer_of(info: RunInfo) -> RunWriter | None:
@@ -634,7 +701,7 @@ def _read_limited(path: Path, most_bytes: int) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Under a temporary name, then renamed: a reader sees the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -642,8 +709,34 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process holds this lock file.
+
+    Raises:
+        OSError: there is none, or it may not be read.
+    """
+    with path.open("rb") as file:
+        if fcntl is None:
+            try:
+                with FileLock(path, timeout=0):
+                    return False
+            except Timeout:
+                return True
+        try:
+            # Shared: of many who look at the same moment, none takes another for the training.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _cannot_write(folder: Path, error: OSError) -> str:
+    return f"cannot write to {folder}: {error.strerror or error}; free some space or choose another folder"
 
 
 def _versions() -> dict[str, str]:
@@ -652,3 +745,13 @@ def _versions() -> dict[str, str]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _after_all_others(runs_dir: Path) -> str:
+    """The time, but later than all runs there were made: a clock set back makes no new run an old one."""
+    created = datetime.now(UTC)
+    for info in list_runs(runs_dir):
+        with suppress(ValueError, TypeError, OverflowError):  # a date of another make
+            if not info.is_shipped:
+                created = max(created, datetime.fromisoformat(info.created) + timedelta(seconds=1))
+    return created.isoformat(timespec="seconds")

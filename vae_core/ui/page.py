@@ -12,6 +12,7 @@ from starlette.routing import Mount
 
 from vae_core import __version__
 from vae_core.passwords import read_passwords
+from vae_core.runs import tidy
 from vae_core.ui import api, draw, errors, explore, generate, train
 from vae_core.ui.guard import Access, Guard
 from vae_core.ui.lesson import TABS, Lesson, read_lesson
@@ -173,6 +174,8 @@ def _words(name: str, latent_dim: int, state: str) -> str:
 
 def _get_ready(studio: Studio) -> None:
     """While the browser still opens the page."""
+    if not studio.read_only:
+        tidy(studio.runs_dir)
     if (name := studio.first_model()) is not None:
         studio.load(name)
     studio.desk.warm_up()

@@ -1,0 +1,61 @@
+"""Folders and files that last no longer than the process that made them, even if it was killed.
+
+A scratch folder holds a lock, which the system releases when its process ends in whatever way; whoever comes
+next sweeps away those whose lock nobody holds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
+"""No run has such a name: one is unpacked beside it."""
+TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp")
+
+
+def temporary_name(path: Path) -> Path:
+    """Beside the file, for this process alone: where its content is written before it is renamed."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Deletes the files of a folder that were never renamed; only for whoever alone writes there."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder that ends with the block, or with the next `sweep` if this process is killed."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        with FileLock(folder / LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path, prefix: str) -> None:
+    """Deletes the scratch folders of processes that are no more; of another user's it can delete nothing."""
+    for lock in parent.glob(f"{prefix}*/{LOCK}"):
+        try:
+            if lock.is_symlink() or lock.parent.is_symlink() or not _is_ours(lock):
+                continue
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        except (OSError, Timeout):
+            continue
+
+
+def _is_ours(path: Path) -> bool:
+    return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
