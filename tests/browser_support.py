@@ -12,12 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vae_core.runs import Run, list_runs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 REPOSITORY = Path(__file__).parent.parent
 START_SECONDS = 90
@@ -93,6 +93,13 @@ def chromium_path() -> str | None:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+def new_page(browser: Browser | BrowserContext, **options: Any) -> Page:
+    """A visitor's page that waits for long: these machines are shared."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(60_000)
+    return page
 
 
 def wait_until_alive(page: Page) -> None:

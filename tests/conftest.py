@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path, open_app
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
@@ -134,8 +134,7 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 def page(profile: BrowserContext, app: App) -> Iterator[Page]:
     """A fresh visitor's page; a request to any other host, an error on the page or anything that its content
     security policy forbids fails the test."""
-    page = profile.new_page()
-    page.set_default_timeout(60_000)  # these machines are shared
+    page = new_page(profile)
     outside: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path, open_app, open_tab, wait_for_state
+from browser_support import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app, open_tab, wait_for_state
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def main() -> None:
             print(f"app.py to its first answer: {time.perf_counter() - start:.1f} s")
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
-                page = browser.new_page(viewport={"width": 1280, "height": 860})
-                page.set_default_timeout(60_000)
+                page = new_page(browser, viewport={"width": 1280, "height": 860})
                 start = time.perf_counter()
                 page.goto(app.url)
                 page.wait_for_function("document.querySelector('#decoded-digit img')?.naturalWidth === 28")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser_support import (
     App,
+    new_page,
     open_app,
     open_tab,
     set_field,
@@ -126,7 +127,7 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
 
 @pytest.mark.parametrize("width", [390, 768])
 def test_nothing_is_wider_than_the_screen(browser: Browser, app: App, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 844})
+    page = new_page(browser, viewport={"width": width, "height": 844})
     open_app(page, app.url)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
@@ -244,7 +245,7 @@ def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finishe
 def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
     row_of(page, "mine").get_by_role("button", name="Card").click()
-    card = page.locator("dialog.card")
+    card = page.get_by_role("dialog", name="Run card")
     card.wait_for()
     assert "Setting batch size" in card.inner_text()
     before = {path.name for path in app.runs_dir.iterdir()}
@@ -262,7 +263,7 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
 
 
 def test_a_tab_opened_while_the_page_comes_to_life_stays_open(browser: Browser, app: App) -> None:
-    page = browser.new_page()
+    page = new_page(browser)
     held = []
     page.route("**/card?*", lambda route: held.append(route))
     page.route("**/card", lambda route: held.append(route))
@@ -284,8 +285,7 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
     environment = os.environ | {"MNIST_DIR": str(small_mnist)}
     first = App(tmp_path / "runs", environment)
     try:
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page = new_page(browser)
         page.goto(first.url)
         open_tab(page, "Train")
         set_field(page, "Batch size", "8")
@@ -301,9 +301,8 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
 
     second = App(tmp_path / "runs", environment)
     try:
-        pages = [browser.new_page() for _ in range(2)]
+        pages = [new_page(browser) for _ in range(2)]
         for page in pages:
-            page.set_default_timeout(60_000)
             page.goto(second.url)
             open_tab(page, "Train")
             wait_for_state(page, "Training")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import App, open_tab, wait_for_model
+from browser_support import App, new_page, open_tab, wait_for_model
 from conftest import FORBIDDEN
 
 from vae_core.passwords import set_password
@@ -39,8 +39,7 @@ def forbidden() -> list[str]:
 @pytest.fixture
 def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
     """Alice's page, after her log-in; what the policy forbids fails the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
-    page.set_default_timeout(60_000)
+    page = new_page(browser, viewport={"width": 1280, "height": 860})
     page.on("console", lambda said: forbidden.append(said.text) if FORBIDDEN in said.text else None)
     page.goto(app.url)
     for password in ("wrong horse", "correct horse"):

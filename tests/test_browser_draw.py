@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, open_tab, wait_until_alive
+from browser_support import App, compare_with, new_page, open_tab, wait_until_alive
 from digit_strokes import STROKES
 from PIL import Image, ImageDraw
 
@@ -276,7 +276,7 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
 
 def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
     assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
-    touch = pad.context.browser.new_page(has_touch=True, viewport={"width": 390, "height": 844})
+    touch = new_page(pad.context.browser, has_touch=True, viewport={"width": 390, "height": 844})
     touch.goto(f"{app.url}/?tab=draw")
     touch.wait_for_selector("#sketch canvas")
     wait_until_alive(touch)

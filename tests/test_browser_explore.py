@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, open_app, open_tab, source_of, wait_for_new_source
+from browser_support import App, compare_with, new_page, open_app, open_tab, source_of, wait_for_new_source
 from PIL import Image
 
 from vae_core import load_run
@@ -330,7 +330,7 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     page.go_back()
     wait_for_vector(page, first)
 
-    other = browser.new_page()
+    other = new_page(browser)
     open_app(other, at)
     wait_for_vector(other, first)
     other.close()
@@ -371,7 +371,7 @@ def test_help_is_folded_away_and_needs_no_other_host(page: Page) -> None:
 
 
 def test_on_a_phone_the_digit_stays_in_sight_and_all_tabs_fit(browser: Browser, app: App) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page = new_page(browser, viewport={"width": 390, "height": 844})
     open_app(page, app.url)
     assert sum(tab.is_visible() for tab in page.get_by_role("tab").all()) == 5
     page.locator("#latent-15").scroll_into_view_if_needed()

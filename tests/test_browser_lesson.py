@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser_support import App, open_tab
+from browser_support import App, new_page, open_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,8 +40,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator
 
 
 def visit(browser: Browser, app: App, search: str = "") -> Page:
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
-    page.set_default_timeout(60_000)
+    page = new_page(browser, viewport={"width": 1280, "height": 860})
     page.add_init_script(LOOK)
     page.goto(app.url + search)
     return page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_support import App, open_app, open_tab
+from browser_support import App, new_page, open_app, open_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,8 +39,7 @@ TOO_SMALL = """(least) =>
 def visitor(request: pytest.FixtureRequest, browser: Browser, app: App) -> Any:
     """A page of a width, whose jumps while it loads are added up in `window.jumped`."""
     width, theme = request.param
-    page = browser.new_page(viewport={"width": width, "height": 844})
-    page.set_default_timeout(60_000)
+    page = new_page(browser, viewport={"width": width, "height": 844})
     page.add_init_script(
         """window.jumped = 0;
         new PerformanceObserver((list) => {
@@ -71,7 +70,7 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page = new_page(browser, viewport={"width": 390, "height": 844})
     open_app(page, app.url)
     boxes = [page.get_by_role("tab", name=name, exact=True).bounding_box() for name in TABS]
     assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
