@@ -20,6 +20,7 @@ from studio_client import ZEROS, guard_of, served
 from vae_core.ui import bodies, page
 from vae_core.ui.bodies import MOST_ARRIVING, Bodies, BodyError
 from vae_core.ui.guard import COSTLY_BODY_BYTES, MOST_COMPUTING, MOST_COSTLY, Access, Guard
+from vae_core.ui.page import gradio_app
 
 SKETCH = "/studio/runs/reference/sketch"
 DECODE = f"/studio/runs/reference/decode.png?z={ZEROS}"
@@ -252,3 +253,19 @@ def test_a_full_queue_is_said_with_when_to_come_back(
                 event = answer.json()["event_id"]
                 assert "event: complete" in visitor.get(f"/gradio_api/call/generate/{event}").text
     assert held(app) == (0, 0, 0)
+
+
+def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small_mnist: Path) -> None:
+    app = page.build_app(tmp_path / "runs", str(small_mnist))
+    queue = gradio_app(app).get_blocks()._queue
+    assert queue.pending_event_ids_session.max_size == queue.pending_messages_per_session.max_size
+    queue.pending_event_ids_session.max_size = queue.pending_messages_per_session.max_size = 10
+    with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as visitor:
+        for _ in range(25):
+            answer = visitor.post("/gradio_api/call/training_status", json={"data": []})
+            assert answer.status_code == 200
+        event = answer.json()["event_id"]
+        assert "event: complete" in visitor.get(f"/gradio_api/call/training_status/{event}").text
+        wait_for(lambda: len(queue) == 0 and not queue.event_ids_to_events)
+        assert len(queue.pending_event_ids_session) <= 10
+        assert len(queue.pending_messages_per_session) <= 10

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,34 +134,19 @@ class Guard:
             return
         if path in ("", "/"):  # it is read to learn its inline scripts
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
-        place = self._taken_place(path, len(body))
-        if place is None:
+        # A place is taken only now that the body is there: who sends slowly keeps it from nobody.
+        costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
+        computing = costly or bool(COMPUTING.match(path))
+        if (computing and self._computing >= MOST_COMPUTING) or (costly and self._costly >= MOST_COSTLY):
             await _busy()(scope, receive, answer)
             return
-        with answer.place_until_begun(place):
+        self._computing += computing
+        self._costly += costly
+        try:
             await self._app(scope, receive, answer)
-
-    def _taken_place(self, path: str, body_bytes: int) -> ExitStack | None:
-        """A place among the requests that compute, given back when it is closed; None if all are taken.
-
-        For computing alone: nobody has one while a body arrives or an answer is fetched, however slowly.
-        """
-        is_costly = bool(COSTLY.match(path)) or body_bytes > COSTLY_BODY_BYTES
-        is_computing = is_costly or bool(COMPUTING.match(path))
-        if (is_computing and self._computing >= MOST_COMPUTING) or (
-            is_costly and self._costly >= MOST_COSTLY
-        ):
-            return None
-        self._computing += is_computing
-        self._costly += is_costly
-
-        def give_back() -> None:
-            self._computing -= is_computing
-            self._costly -= is_costly
-
-        place = ExitStack()
-        place.callback(give_back)
-        return place
+        finally:
+            self._computing -= computing
+            self._costly -= costly
 
     def _refusal(self, request: HTTPConnection, path: str) -> JSONResponse | None:
         if problem := self._wrong_host(request.headers):
@@ -217,16 +201,9 @@ class _Answer:
         self._is_direct_call = is_direct_call
         self._start: Message | None = None
         self._body = bytearray()
-        self._place = ExitStack()
-
-    def place_until_begun(self, place: ExitStack) -> ExitStack:
-        """Has a place given back as soon as the answer begins, or when it is left without one."""
-        self._place = place
-        return place
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._place.close()
             headers = Headers(raw=message["headers"])
             is_queue_full = message["status"] == 503 and "retry-after" not in headers
             is_page = headers.get("content-type", "").startswith("text/html")
