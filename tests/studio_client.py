@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import uvicorn
 from fastapi import FastAPI
 
-from vae_core.ui.guard import Access
+from vae_core.ui.guard import Access, Guard
 from vae_core.ui.page import build_app
 
 if TYPE_CHECKING:
@@ -29,6 +33,28 @@ def studio_client(runs_dir: Path, data_dir: Path, access: Access | None = None) 
     app = build_app(runs_dir, str(data_dir), access=access)
     with TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[int]:
+    """A real server of an app, in a thread; its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+def guard_of(app: FastAPI) -> Guard:
+    """What stands before an app that has answered something."""
+    layer: Any = app.middleware_stack
+    while not isinstance(layer, Guard):
+        layer = layer.app
+    return layer
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:

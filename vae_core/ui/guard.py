@@ -5,7 +5,6 @@ It knows nothing of what the routes do. Read-only is not its business: whoever c
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -19,7 +18,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vae_core.archives import MOST_ZIP_BYTES
 from vae_core.errors import RequestError
+from vae_core.ui.bodies import Bodies, BodyError
 from vae_core.ui.calls import DIRECT, check_call
 from vae_core.ui.headers import security_headers
 from vae_core.ui.uploads import MOST_UPLOAD_BYTES, check_upload
@@ -30,19 +31,29 @@ CLOSED = re.compile(
     re.IGNORECASE,
 )
 """Routes of Gradio's that the app has no use for. Two of them make the server fetch from other hosts."""
-OPEN_TO_ALL = re.compile(r"/gradio_api/(login_check|user|app_id|startup-events|theme\.css)/?")
-"""Of Gradio's routes under its prefix, those the log-in page needs."""
+OPEN_TO_ALL = re.compile(
+    r"/gradio_api/(login_check|user|app_id|startup-events|theme\.css)/?|/studio/(static/.*|plotly\.min\.js)"
+)
+"""Of Gradio's routes under its prefix those the log-in page needs, of ours the scripts."""
 UPLOAD = re.compile(r"/gradio_api/upload/?")
-COMPUTING = re.compile(r"/studio/(runs/|ink\.png|parity)|/gradio_api/(run|api|call|queue/join)")
-COSTLY = re.compile(r"/studio/runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map)")
+COMPUTING = re.compile(
+    r"/studio/(runs/|ink\.png|parity|archive)|/gradio_api/(run/|api/|queue/join|call/[^/]*/?$)"
+)
+"""What Gradio queues is picked up elsewhere: whoever was let into the queue gets an answer."""
+COSTLY = re.compile(
+    r"/studio/(archive|runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map))"
+)
 MOST_COMPUTING = 80
 """Requests that compute, at once: more than this machine's visitors can wait for."""
 MOST_COSTLY = 12
 """Of those, the ones that take more than a few hundredths of a second: they leave room for the sliders."""
-LIMITS_ITSELF = re.compile(r"/studio/")
-"""Routes that read their bodies piece by piece, each with its own limit."""
+COSTLY_BODY_BYTES = 2**20
+"""A larger body is costly wherever it goes."""
+PICTURE = re.compile(r"/gradio_api/upload/?|/studio/(ink\.png|runs/[^/]*/sketch)")
+ARCHIVE = re.compile(r"/studio/archive")
 MOST_BODY_BYTES = 4 * 2**20
-BODY_SECONDS = 60.0
+MOST_FORM_BYTES = 2**16
+"""What a form adds to the picture in it."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -96,6 +107,7 @@ class Guard:
         self._access = access
         self._visitor = visitor
         self._gradio = gradio
+        self._bodies = Bodies()
         self._computing = self._costly = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,19 +119,27 @@ class Guard:
             return
         path = scope["path"]
         answer = _Answer(send, self._access.allow_embedding, bool(DIRECT.match(path)))
-        refusal = self._refusal(HTTPConnection(scope), path)
-        if refusal is None and scope["method"] in ("POST", "PUT", "PATCH") and not LIMITS_ITSELF.match(path):
-            most = MOST_UPLOAD_BYTES + 2**16 if UPLOAD.fullmatch(path) else MOST_BODY_BYTES
-            body, refusal = await _whole_body(scope, receive, most)
-            receive = _again(body, receive)
-            if refusal is None:
+        refusal, body = self._refusal(HTTPConnection(scope), path), b""
+        if refusal is None and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            try:
+                body = await self._bodies.whole(receive, _most_bytes(path))
+            except BodyError as error:
+                refusal = _busy() if error.status == 503 else _refused(error.status, str(error))
+                refusal.headers["Connection"] = "close"  # there may be more of it
+            else:
+                receive = _again(body, receive)
                 refusal = await self._problem_of_body(scope, path, body)
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
         if path in ("", "/"):  # it is read to learn its inline scripts
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
-        computing, costly = bool(COMPUTING.match(path)), bool(COSTLY.match(path))
+        # A place is taken only now that the body is there: who sends slowly keeps it from nobody.
+        costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
+        computing = costly or bool(COMPUTING.match(path))
+        if (computing and self._computing >= MOST_COMPUTING) or (costly and self._costly >= MOST_COSTLY):
+            await _busy()(scope, receive, answer)
+            return
         self._computing += computing
         self._costly += costly
         try:
@@ -135,12 +155,9 @@ class Guard:
             return _refused(403, "this request comes from another site's page")
         if CLOSED.match(path):
             return _refused(404, "there is nothing here")
-        needs_login = path.startswith("/gradio_api") and not OPEN_TO_ALL.fullmatch(path)
+        needs_login = path.startswith(("/gradio_api", "/studio")) and not OPEN_TO_ALL.fullmatch(path)
         if self._visitor is not None and needs_login and self._visitor(request) is None:
             return _refused(401, "log in first")
-        is_too_much = COMPUTING.match(path) and self._computing >= MOST_COMPUTING
-        if is_too_much or (COSTLY.match(path) and self._costly >= MOST_COSTLY):
-            return _refused(503, "many visitors ask at once; try again in a moment", {"Retry-After": "1"})
         return None
 
     async def _problem_of_body(self, scope: Scope, path: str, body: bytes) -> JSONResponse | None:
@@ -173,8 +190,9 @@ class Guard:
 class _Answer:
     """Passes an answer on, with the security headers.
 
-    Two kinds are held back until they are whole: pages, for their inline scripts, and what Gradio answers to
-    a direct call with status 500, which is 400 where it tells of a caller's mistake.
+    Three kinds are held back until they are whole: pages, for their inline scripts; what Gradio answers to
+    a direct call with status 500, which is 400 where it tells of a caller's mistake; and that its queue is
+    full, which is said in our words.
     """
 
     def __init__(self, send: Send, allow_embedding: bool, is_direct_call: bool) -> None:
@@ -187,9 +205,10 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
+            is_queue_full = message["status"] == 503 and "retry-after" not in headers
             is_page = headers.get("content-type", "").startswith("text/html")
             is_failed_call = self._is_direct_call and message["status"] == 500
-            if (is_page or is_failed_call) and "content-encoding" not in headers:
+            if is_queue_full or ((is_page or is_failed_call) and "content-encoding" not in headers):
                 self._start = message
                 return
             self._add_headers(message)
@@ -198,6 +217,9 @@ class _Answer:
             if message.get("more_body"):
                 return
             start, self._start = self._start, None
+            if start["status"] == 503:
+                refusal = _busy()
+                start["headers"], self._body = refusal.raw_headers, bytearray(refusal.body)
             if start["status"] == 500 and _tells_a_mistake(self._body):
                 start["status"] = 400
             self._add_headers(start, bytes(self._body))
@@ -218,23 +240,15 @@ def _refused(status: int, words: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"error": words, "detail": words}, status, headers)
 
 
-async def _whole_body(scope: Scope, receive: Receive, most_bytes: int) -> tuple[bytes, JSONResponse | None]:
-    """A request's body, or the refusal of one that is too large or does not come."""
-    body = bytearray()
-    loop = asyncio.get_running_loop()
-    until = loop.time() + BODY_SECONDS
-    while True:
-        try:
-            message = await asyncio.wait_for(receive(), max(0.0, until - loop.time()))
-        except TimeoutError:
-            return b"", _refused(408, "the request did not come to its end in time")
-        if message["type"] == "http.disconnect":
-            return bytes(body), _refused(400, "the request was not finished")
-        body += message.get("body", b"")
-        if len(body) > most_bytes:
-            return b"", _refused(413, f"this is larger than {most_bytes // 2**20} MiB; expected less")
-        if not message.get("more_body"):
-            return bytes(body), None
+def _busy() -> JSONResponse:
+    return _refused(503, "many visitors ask at once; try again in a moment", {"Retry-After": "1"})
+
+
+def _most_bytes(path: str) -> int:
+    """Of a body sent there."""
+    if ARCHIVE.fullmatch(path):
+        return MOST_ZIP_BYTES
+    return MOST_UPLOAD_BYTES + MOST_FORM_BYTES if PICTURE.fullmatch(path) else MOST_BODY_BYTES
 
 
 def _tells_a_mistake(body: bytes | bytearray) -> bool:

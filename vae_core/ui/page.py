@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.utils import LRUCache
 from starlette.routing import Mount
 
 from vae_core import __version__
@@ -59,6 +60,8 @@ def build_app(
     who = None if doorman is None else lambda request: visitor(request, gradio_app(app))
     add_routes(app, studio, who)
     page = build_page(studio, taught).queue(max_size=MOST_QUEUED, api_open=False)
+    # Gradio keeps an entry of each call for ever, though the messages only of the newest 2000 sessions.
+    page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
     gr.mount_gradio_app(
         app,
         page,

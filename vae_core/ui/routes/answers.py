@@ -46,20 +46,6 @@ def picture(content: bytes, kind: str = "png") -> Response:
     return Response(content, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
 
 
-async def limited_body(request: Request, most_bytes: int) -> bytes:
-    """A request's body.
-
-    Raises:
-        RequestError: it is larger.
-    """
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > most_bytes:
-            raise RequestError(f"the file is larger than {most_bytes // 2**20} MiB; expected less")
-    return bytes(content)
-
-
 def from_our_page(request: Request) -> None:
     """For routes that change something: they want a header that no form of another site can send.
 

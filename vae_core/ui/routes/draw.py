@@ -11,11 +11,10 @@ from fastapi.responses import Response
 from vae_core.errors import PictureError
 from vae_core.pictures import data_uri, png_bytes, to_grey
 from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
-from vae_core.ui.routes.answers import Seed, limited_body, picture
+from vae_core.ui.routes.answers import Seed, picture
 from vae_core.ui.routes.reading import reading
 from vae_core.ui.studio import Loaded, Studio
 
-MOST_PICTURE_BYTES = 20 * 2**20
 PAD_SIZE = 280
 
 
@@ -27,12 +26,12 @@ def router(studio: Studio) -> APIRouter:
     async def sketch(
         run: str, request: Request, centre: bool = True, seed: Seed = 0, sampled: bool = False
     ) -> dict[str, Any]:
-        content = await limited_body(request, MOST_PICTURE_BYTES)
+        content = await request.body()  # of limited size: see vae_core/ui/guard.py
         return await run_in_threadpool(lambda: read_sketch(studio.load(run), content, centre, seed, sampled))
 
     @routes.post("/ink.png")
     async def ink(request: Request) -> Response:
-        content = await limited_body(request, MOST_PICTURE_BYTES)
+        content = await request.body()
         return await run_in_threadpool(lambda: picture(ink_of(content)))
 
     return routes
