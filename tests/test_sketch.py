@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from vae_core import sketch
 from vae_core.data import Dataset
 from vae_core.errors import PictureError
-from vae_core.sketch import on_square, read_picture, to_mnist_form
+from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
 
 
 def drawn(size: int = 280, width: int = 22, scale: float = 1.0, at: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -79,6 +81,36 @@ def test_transparency_is_paper(ink: int) -> None:
     picture = Image.fromarray(np.dstack([colour, colour, colour, alpha]), "RGBA")
     seen = to_mnist_form(read_picture(png(picture))).image
     assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_a_palettes_transparent_colour_is_paper(file_format: str) -> None:
+    picture = Image.fromarray((drawn() > 0.5).astype(np.uint8), "P")
+    picture.putpalette([0, 0, 0, 9, 9, 9])  # which without its transparency would be too faint to see
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format, transparency=0)
+    seen = to_mnist_form(read_picture(buffer.getvalue())).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(110, 255), (145, 0)])
+def test_grey_paper_is_told_from_its_ink(paper: int, ink: int) -> None:
+    picture = np.rint(paper + (ink - paper) * drawn()).astype(np.uint8)
+    seen = to_mnist_form(read_picture(png(Image.fromarray(picture)))).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+def test_ink_is_what_stands_out_by_a_tenth() -> None:
+    assert to_mnist_form(0.11 * drawn()).image.max() == pytest.approx(1)
+    with pytest.raises(PictureError, match="nothing on the drawing"):
+        to_mnist_form(0.09 * drawn())
+
+
+def test_a_stroke_that_runs_off_the_picture_is_not_taken_for_paper() -> None:
+    ink = np.zeros((60, 90), np.float32)
+    ink[20:40, 45:] = 1
+    assert without_paper(ink) == pytest.approx(ink, abs=1e-5)
+    assert without_paper(0.4 * ink + 0.3) == pytest.approx(ink, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -194,9 +226,31 @@ def test_what_is_no_drawing_is_refused(ink: np.ndarray) -> None:
         to_mnist_form(ink)
 
 
-def test_giant_pictures_are_refused_before_they_are_unpacked() -> None:
-    with pytest.raises(PictureError, match="8000x8000 pixels; expected 40 megapixels at most"):
-        read_picture(png(Image.new("1", (8000, 8000))))
+@pytest.mark.parametrize(("largest", "too_large"), [((8000, 5000), (8000, 5001)), ((20_000, 1), (20_001, 1))])
+def test_giant_pictures_are_refused_before_they_are_unpacked(
+    largest: tuple[int, int], too_large: tuple[int, int]
+) -> None:
+    assert max(read_picture(png(Image.new("1", largest))).shape) == 560
+    with pytest.raises(PictureError, match=r"pixels; expected 40 megapixels at most, .* than 20,000"):
+        read_picture(png(Image.new("1", too_large)))
+
+
+def test_no_more_than_two_pictures_are_unpacked_at_once() -> None:
+    places = sketch._A_FEW
+    assert places.acquire(timeout=60)
+    assert places.acquire(timeout=60)
+    with ThreadPoolExecutor(1) as reader:
+        third = reader.submit(read_picture, SMALL_FILES["PNG"])
+        waited = not wait([third], timeout=0.3).done
+        places.release(2)
+        assert third.result().shape == (48, 48)
+    assert waited
+
+
+@pytest.mark.parametrize("file_format", ["PPM", "TGA", "EPS"])
+def test_a_format_not_listed_is_refused_though_pillow_knows_it(file_format: str) -> None:
+    with pytest.raises(PictureError, match="expected PNG or JPEG"):
+        read_picture(small_file(file_format))
 
 
 def test_without_centring_the_digit_stays_where_and_as_large_as_it_is() -> None:
