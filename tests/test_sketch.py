@@ -274,6 +274,13 @@ def test_a_wide_picture_lies_in_the_middle_of_its_square() -> None:
     assert square[:29].max() == square[51:].max() == 0
 
 
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1)])
+def test_a_line_stays_a_line_in_its_square(shape: tuple[int, int]) -> None:
+    square = on_square(np.ones(shape, np.float32), 28)
+    assert square.sum() == 28
+    assert np.ptp(np.nonzero(square), axis=1).tolist() == ([0, 27] if shape[0] == 1 else [27, 0])
+
+
 def photo(picture: np.ndarray, dark_on_light: bool) -> np.ndarray:
     """Ink, float (400, 520), as a camera sees it: uneven light, grain, and never black or white."""
     random = np.random.default_rng(0)
