@@ -220,6 +220,35 @@ def test_a_single_dot_is_enlarged_to_the_digits_size() -> None:
     assert image[4:24, 4:24].min() > 0.5
 
 
+def test_a_hairline_is_one_pixel_wide() -> None:
+    ink = np.zeros((200, 200), np.float32)
+    ink[10:190, 100] = 1
+    for turned, axis in ((ink, 1), (ink.T, 0)):
+        image = to_mnist_form(turned).image
+        assert image.sum() == pytest.approx(20)
+        assert np.ptp(np.nonzero(image)[axis]) == 0
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_digit_heavy_on_one_side_is_moved_no_further_than_the_picture_goes(turns: int) -> None:
+    digit = np.zeros((20, 20), np.float32)
+    digit[:17, 10] = digit[17:] = 1  # its centre of mass lies in row 16, two rows too far down
+    expected = np.zeros((28, 28), np.float32)
+    expected[:20, 4:24] = digit
+    seen = to_mnist_form(np.rot90(np.pad(digit, 9), turns)).image
+    assert np.rot90(seen, -turns).sum(axis=1) == pytest.approx(expected.sum(axis=1), abs=1e-4)
+
+
+def test_a_small_digit_is_enlarged_with_soft_edges_and_full_ink() -> None:
+    ring = np.ones((5, 5), np.float32)
+    ring[2, 2] = 0
+    image = to_mnist_form(np.pad(ring, 9)).image
+    digit = image[image.any(axis=1)][:, image.any(axis=0)]
+    assert digit.shape == (20, 20)
+    assert ((digit > 0.1) & (digit < 0.9)).sum() >= 20
+    assert digit[:4].min() == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize("ink", [np.zeros((0, 5)), np.zeros(5), np.zeros((2, 2, 2)), np.diag([0, 1, np.nan])])
 def test_what_is_no_drawing_is_refused(ink: np.ndarray) -> None:
     with pytest.raises(PictureError, match="a drawing"):
@@ -268,10 +297,11 @@ def test_a_picture_in_mnists_size_goes_through_without_centring_unchanged(datase
     assert np.array_equal(to_mnist_form(image, centre=False).image, image)
 
 
-def test_a_wide_picture_lies_in_the_middle_of_its_square() -> None:
+def test_a_wide_or_tall_picture_lies_in_the_middle_of_its_square() -> None:
     square = on_square(np.ones((10, 40), np.float32), 80)
     assert square[30:50].min() == 1
     assert square[:29].max() == square[51:].max() == 0
+    assert np.array_equal(on_square(np.ones((40, 10), np.float32), 80), square.T)
 
 
 @pytest.mark.parametrize("shape", [(1, 400), (400, 1)])
