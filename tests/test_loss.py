@@ -62,12 +62,33 @@ def test_calibrated_is_the_gaussian_likelihood_at_its_best_variance(batch: tuple
     assert got < min(likelihood_at(0.9 * best), likelihood_at(1.1 * best))
 
 
-def test_calibrated_stays_finite_without_any_error() -> None:
+def test_calibrated_takes_a_variance_of_a_millionth_where_there_is_no_error() -> None:
     images = torch.zeros(2, 1, 28, 28, requires_grad=True)
     loss = reconstruction_loss(images, images.detach(), "calibrated")
     loss.backward()
-    assert torch.isfinite(loss)
+    assert loss.item() == pytest.approx(392 * (math.log(2 * math.pi * 1e-6) + 1), rel=1e-5)
     assert torch.isfinite(images.grad).all()
+
+
+def test_processes_that_share_a_batch_get_its_calibrated_loss_and_on_average_its_gradient(
+    batch: tuple[torch.Tensor, ...],
+) -> None:
+    made, images, mean, log_variance = (part[:2] for part in batch)
+    whole = made.clone().requires_grad_()
+    expected = elbo_loss(whole, images, mean, log_variance, likelihood="calibrated")
+    expected.total.backward()
+    each = made.clone().requires_grad_()
+    halves = (slice(0, 1), slice(1, 2))
+    for mine, other in (halves, halves[::-1]):
+        error_of_other = torch.nn.functional.mse_loss(made[other], images[other])
+        loss = elbo_loss(
+            each[mine], images[mine], mean[mine], log_variance[mine], likelihood="calibrated",
+            average=lambda error, of_other=error_of_other: (error + of_other) / 2,
+        )  # fmt: skip
+        assert loss.reconstruction.item() == pytest.approx(expected.reconstruction.item(), rel=1e-6)
+        (loss.total / 2).backward()
+    assert whole.grad is not None
+    torch.testing.assert_close(each.grad, whole.grad)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "calibrated"])

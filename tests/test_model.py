@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_core.model import VAE, count_parameters
+from vae_core.model import IMAGE_SIZE, VAE, count_parameters
 
 
 def test_the_reference_has_228193_parameters() -> None:
@@ -19,11 +19,12 @@ def test_the_reference_has_228193_parameters() -> None:
 @pytest.mark.parametrize("latent_dim", [1, 2, 16, 40])
 def test_shapes_and_range(latent_dim: int) -> None:
     model = VAE(latent_dim)
-    images = torch.rand(3, 1, 28, 28)
+    assert model.latent_dim == latent_dim
+    images = torch.rand(3, 1, IMAGE_SIZE, IMAGE_SIZE)
     mean, log_variance = model.encode(images)
     assert mean.shape == log_variance.shape == (3, latent_dim)
     reconstruction, mean_again, _ = model(images)
-    assert reconstruction.shape == (3, 1, 28, 28)
+    assert reconstruction.shape == images.shape
     assert torch.equal(mean, mean_again)
     decoded = model.decode(100 * torch.randn(5, latent_dim))
     assert decoded.min() >= 0
@@ -48,6 +49,16 @@ def test_samples_have_the_posteriors_mean_and_spread() -> None:
     z = model.sample(mean, log_variance, torch.Generator().manual_seed(0))
     assert z.mean(0).tolist() == pytest.approx([1.0, -2.0], abs=0.02)
     assert z.std(0).tolist() == pytest.approx([1.0, 0.3], rel=0.02)
+
+
+def test_a_sample_is_the_mean_moved_by_the_global_generators_noise() -> None:
+    model = VAE(3)
+    mean, log_variance = torch.randn(2, 4, 3)
+    torch.manual_seed(3)
+    eps = torch.randn(4, 3)
+    torch.manual_seed(3)
+    z = model.sample(mean, log_variance)
+    assert torch.allclose(z, mean + (log_variance / 2).exp() * eps)
 
 
 def test_the_same_generator_gives_the_same_sample_in_prediction_too() -> None:

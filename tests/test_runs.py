@@ -4,13 +4,17 @@ import io
 import json
 import os
 import pickle
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, tzinfo
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from vae_core import load_run, runs
+from vae_core import __version__, load_run, runs
 from vae_core.errors import RunError
+from vae_core.mixture import LatentMixture
 from vae_core.runs import (
     SHIPPED_RUNS,
     Run,
@@ -36,6 +41,7 @@ from vae_core.runs import (
     rename_run,
     shipped_folder,
     store_evaluation,
+    store_mixture,
     tidy,
 )
 from vae_core.settings import Settings
@@ -44,6 +50,11 @@ from vae_core.settings import Settings
 @pytest.fixture
 def run(tiny_run: Path, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(tiny_run, tmp_path / "copied")))
+
+
+def one_component(latent_dim: int) -> LatentMixture:
+    factors = np.eye(latent_dim, dtype=np.float32)[None]
+    return LatentMixture(np.ones(1, np.float32), np.full((1, latent_dim), 0.5, np.float32), factors)
 
 
 def test_a_run_is_loaded_by_path_and_by_name(run: Run) -> None:
@@ -103,6 +114,117 @@ def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
         with pytest.raises(RunError, match="copied"):
             run.info()
         assert "copied" not in [info.name for info in list_runs(run.folder.parent)]
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("data.name", {"name": 1}), ("data.source", {"source": None}), ("data.is_sample", {"is_sample": 1}),
+        ("data.training_images", {"training_images": -1}), ("data.test_images", {"test_images": 0.5}),
+        ("result total", {"total": "much"}), ("result mse_mean", {"mse_mean": ""}), ("result x", {"x": [1]}),
+        ("result x", {"x": True}),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_kind_is_named(run: Run, field: str, change: dict[str, Any]) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    record["data" if field.startswith("data") else "results"].update(change)
+    (run.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=field):
+        run.info()
+
+
+def test_a_record_of_a_mebibyte_is_read_and_no_larger_one(run: Run) -> None:
+    whole = (run.folder / "run.json").read_bytes()
+    (run.folder / "run.json").write_bytes(whole.ljust(2**20))
+    assert run.info().state == "finished"
+    (run.folder / "run.json").write_bytes(whole.ljust(2**20 + 1))
+    with pytest.raises(RunError, match="larger than 1,048,576 bytes"):
+        run.info()
+
+
+def test_a_reader_is_told_what_the_writer_recorded(tmp_path: Path) -> None:
+    data = {
+        "name": "a set",
+        "source": "a folder",
+        "training_images": 0,
+        "test_images": 205,
+        "is_sample": True,
+    }
+    writer = RunWriter.create(tmp_path / "new", "mine", Settings(latent_dim=2), data, "CPU, 2 threads")
+    run = Run(tmp_path / "new" / "mine")
+    info = run.info()
+    assert (info.name, info.folder, info.state, info.epoch) == ("mine", run.folder, "running", 0)
+    assert (info.settings, info.data, info.device) == (Settings(latent_dim=2), data, "CPU, 2 threads")
+    assert info.versions == {
+        "python": platform.python_version(), "vae_core": __version__, "torch": version("torch"),
+    }  # fmt: skip
+    assert (info.elapsed_seconds, info.results, info.baselines) == (0, {}, {})
+    assert (info.warning, info.error, info.has_model, info.is_shipped) == (None, None, False, False)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(info.created)) < timedelta(minutes=5)
+    changes = {
+        "state": "failed", "epoch": 3, "elapsed_seconds": 2.5, "warning": "slow", "error": "no space",
+        "results": {"total": 1.5, "iwae": None, "source": "a folder"}, "baselines": {"pca": 0.5},
+    }  # fmt: skip
+    writer.update(**changes)
+    writer.close()
+    told = run.info()
+    assert told == replace(info, **changes)
+    assert json.loads((run.folder / "run.json").read_text())["process"] == os.getpid()
+
+
+def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
+    info = run.info()
+    before = (run.folder / "run.json").read_bytes()
+    with pytest.raises(RunError, match="already a run named copied"):
+        RunWriter.create(tmp_path, "copied", info.settings, info.data, info.device)
+    assert (run.folder / "run.json").read_bytes() == before
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write to .*file"):
+        RunWriter.create(tmp_path / "file", "new", info.settings, info.data, info.device)
+
+
+def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) -> None:
+    RunWriter.create(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU").close()
+    run = Run(tmp_path / "mine")
+    assert run.info().state == "interrupted"
+    assert run.metrics() == ([], 0)
+    assert run.evaluation() is run.evaluation_or_none() is run.mixture() is None
+    assert run.previews() == []
+    for read in (run.model, run.training_state):
+        with pytest.raises(RunError, match=r"mine has no (model|training_state).safetensors: no epoch"):
+            read()
+    with pytest.raises(RunError, match="python -m vae_core evaluate mine"):
+        run.required_mixture()
+
+
+def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
+    assert store_mixture(run.info(), one_component(16))
+    assert np.array_equal(run.required_mixture().means, one_component(16).means)
+    writer = RunWriter(run.folder)
+    writer.save_model(run.model(), run.info().settings)
+    writer.close()
+    assert run.mixture() is None
+
+
+def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    of_two = replace(
+        evaluation,
+        kl_per_dimension=evaluation.kl_per_dimension[:2],
+        variance_of_mean=evaluation.variance_of_mean[:2],
+        class_means=evaluation.class_means[:, :2],
+        means=evaluation.means[:, :2],
+    )
+    (run.folder / "evaluation.npz").write_bytes(of_two.to_bytes())
+    (run.folder / "mixture.npz").write_bytes(one_component(2).to_bytes())
+    for read in (run.evaluation, run.mixture):
+        with pytest.raises(RunError, match=r"copied: .* is of 2 latents; expected 16"):
+            read()
+    assert run.evaluation_or_none() is None
+    (run.folder / "mixture.npz").write_bytes(b"no mixture")
+    with pytest.raises(RunError, match="copied"):
+        run.mixture()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -182,8 +304,60 @@ def test_a_torn_last_line_waits_and_other_rubbish_is_passed_by(run: Run) -> None
     assert [row["iteration"] for row in more] == [9]
 
 
-def test_an_offset_beyond_the_end_starts_again(run: Run) -> None:
-    assert run.metrics(10**9) == run.metrics(0)
+def test_an_offset_outside_the_file_starts_again(run: Run) -> None:
+    assert run.metrics(10**9) == run.metrics(-1) == run.metrics(0)
+
+
+def test_reports_come_back_rounded_and_without_what_is_no_figure(run: Run) -> None:
+    row = {
+        "epoch": 2, "iteration": 21, "total": 1.23456789, "reconstruction": 1, "kl": 0.5,
+        "images_per_second": 123456.7, "elapsed_seconds": 1e-9, "test_total": 2.5,
+        "test_reconstruction": 2.0, "test_kl": 0.5, "test_mse": 0.25, "kl_per_dimension": [0.123456, 2.0],
+    }  # fmt: skip
+    _, offset = run.metrics()
+    writer = RunWriter(run.folder)
+    writer.append_metrics(row)
+    writer.close()
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(row | {"test_mse": "small", "kl_per_dimension": [1, "much"], "x": 1}) + "\n")
+    (first, second), end = run.metrics(offset)
+    assert first == row | {
+        "total": 1.23457, "images_per_second": 123457.0, "kl_per_dimension": [0.1235, 2.0],
+    }  # fmt: skip
+    assert second == {name: row[name] for name in row if name not in ("test_mse", "kl_per_dimension")}
+    assert run.metrics(end) == ([], end)
+
+
+def test_what_came_after_an_epoch_is_forgotten(run: Run) -> None:
+    rows, _ = run.metrics()
+    writer = RunWriter(run.folder)
+    writer.save_preview(11, "samples", b"a picture")
+    assert run.previews() == [1, 5, 10, 11, 20]
+    writer.forget_after(1)
+    assert run.metrics()[0] == [row for row in rows if row["epoch"] == 1]
+    assert {path.name[:6] for path in (run.folder / "previews").iterdir()} == {"000001", "000005", "000010"}
+    writer.forget_after(0)
+    writer.close()
+    assert run.metrics() == ([], 0)
+    assert run.previews() == []
+
+
+def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:
+    run.request_stop()
+    assert run.stop_requested()
+    writer = RunWriter(run.folder)
+    assert not writer.stop_requested()
+    run.request_stop()
+    assert writer.stop_requested()
+    writer.close()
+    assert not run.stop_requested()
+
+
+@pytest.mark.parametrize("state", ["stopped", "finished", "failed", "interrupted"])
+def test_a_run_that_has_ended_stays_as_it_ended(run: Run, state: str) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": state, "epoch": 1}))
+    assert run.info().state == state
 
 
 def test_a_run_without_a_process_is_interrupted(run: Run) -> None:
@@ -300,9 +474,18 @@ def test_names_that_cannot_be_used_are_refused(name: str) -> None:
         check_name(name)
 
 
-def test_taken_names_are_numbered(run: Run) -> None:
-    assert free_name(run.folder.parent, "copied") == "copied-2"
-    assert free_name(run.folder.parent, "other") == "other"
+@pytest.mark.parametrize("name", ["a", "7", "x" * 64, "Beta-4_b.2"])
+def test_names_that_can_be_used_are_accepted(name: str) -> None:
+    check_name(name)
+
+
+def test_taken_names_are_numbered(run: Run, tmp_path: Path) -> None:
+    assert free_name(tmp_path, "copied") == "copied-2"
+    (tmp_path / "copied-2").touch()
+    assert free_name(tmp_path, "copied") == "copied-3"
+    assert free_name(tmp_path, "other") == "other"
+    assert re.fullmatch(r"run-\d{8}-\d{6}", new_name(tmp_path))
+    assert new_name(tmp_path, "digits").startswith("digits-2")
 
 
 def test_renaming_and_deleting(run: Run) -> None:
@@ -338,6 +521,18 @@ def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
     assert evaluation is not None
     info = run.info()
     assert store_evaluation(info, evaluation)
-    from dataclasses import replace
-
     assert not store_evaluation(info, replace(evaluation, name="another set"))
+
+
+def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
+    info, evaluation = run.info(), run.evaluation()
+    assert evaluation is not None
+    better = replace(evaluation, total=1.0)
+    writer = RunWriter(run.folder)
+    assert not store_evaluation(info, better, one_component(16))
+    writer.close()
+    assert not (run.folder / "mixture.npz").exists()
+    assert store_evaluation(info, better, one_component(16))
+    assert run.info().results["total"] == 1.0
+    assert run.info().results["mse_mean_decoded"] == pytest.approx(evaluation.errors_mean.mean())
+    assert run.required_mixture().latent_dim == 16

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from vae_core import sketch
 from vae_core.data import Dataset
 from vae_core.errors import PictureError
-from vae_core.sketch import on_square, read_picture, to_mnist_form
+from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
 
 
 def drawn(size: int = 280, width: int = 22, scale: float = 1.0, at: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -72,13 +74,43 @@ def test_dark_on_light_is_the_same_as_light_on_dark() -> None:
     assert np.abs(both[0] - both[1]).max() < 0.02
 
 
-@pytest.mark.parametrize("ink", [0, 255])
+@pytest.mark.parametrize("ink", [0, 20, 235, 255])
 def test_transparency_is_paper(ink: int) -> None:
     alpha = (drawn() * 255).astype(np.uint8)
     colour = np.full_like(alpha, ink)
     picture = Image.fromarray(np.dstack([colour, colour, colour, alpha]), "RGBA")
     seen = to_mnist_form(read_picture(png(picture))).image
     assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_a_palettes_transparent_colour_is_paper(file_format: str) -> None:
+    picture = Image.fromarray((drawn() > 0.5).astype(np.uint8), "P")
+    picture.putpalette([0, 0, 0, 9, 9, 9])  # which without its transparency would be too faint to see
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format, transparency=0)
+    seen = to_mnist_form(read_picture(buffer.getvalue())).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(110, 255), (145, 0)])
+def test_grey_paper_is_told_from_its_ink(paper: int, ink: int) -> None:
+    picture = np.rint(paper + (ink - paper) * drawn()).astype(np.uint8)
+    seen = to_mnist_form(read_picture(png(Image.fromarray(picture)))).image
+    assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
+
+
+def test_ink_is_what_stands_out_by_a_tenth() -> None:
+    assert to_mnist_form(0.11 * drawn()).image.max() == pytest.approx(1)
+    with pytest.raises(PictureError, match="nothing on the drawing"):
+        to_mnist_form(0.09 * drawn())
+
+
+def test_a_stroke_that_runs_off_the_picture_is_not_taken_for_paper() -> None:
+    ink = np.zeros((60, 90), np.float32)
+    ink[20:40, 45:] = 1
+    assert without_paper(ink) == pytest.approx(ink, abs=1e-5)
+    assert without_paper(0.4 * ink + 0.3) == pytest.approx(ink, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -188,15 +220,66 @@ def test_a_single_dot_is_enlarged_to_the_digits_size() -> None:
     assert image[4:24, 4:24].min() > 0.5
 
 
-@pytest.mark.parametrize("ink", [np.zeros((0, 5)), np.zeros(5), np.zeros((2, 2, 2)), np.full((5, 5), np.nan)])
+def test_a_hairline_is_one_pixel_wide() -> None:
+    ink = np.zeros((200, 200), np.float32)
+    ink[10:190, 100] = 1
+    for turned, axis in ((ink, 1), (ink.T, 0)):
+        image = to_mnist_form(turned).image
+        assert image.sum() == pytest.approx(20)
+        assert np.ptp(np.nonzero(image)[axis]) == 0
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_digit_heavy_on_one_side_is_moved_no_further_than_the_picture_goes(turns: int) -> None:
+    digit = np.zeros((20, 20), np.float32)
+    digit[:17, 10] = digit[17:] = 1  # its centre of mass lies in row 16, two rows too far down
+    expected = np.zeros((28, 28), np.float32)
+    expected[:20, 4:24] = digit
+    seen = to_mnist_form(np.rot90(np.pad(digit, 9), turns)).image
+    assert np.rot90(seen, -turns).sum(axis=1) == pytest.approx(expected.sum(axis=1), abs=1e-4)
+
+
+def test_a_small_digit_is_enlarged_with_soft_edges_and_full_ink() -> None:
+    ring = np.ones((5, 5), np.float32)
+    ring[2, 2] = 0
+    image = to_mnist_form(np.pad(ring, 9)).image
+    digit = image[image.any(axis=1)][:, image.any(axis=0)]
+    assert digit.shape == (20, 20)
+    assert ((digit > 0.1) & (digit < 0.9)).sum() >= 20
+    assert digit[:4].min() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("ink", [np.zeros((0, 5)), np.zeros(5), np.zeros((2, 2, 2)), np.diag([0, 1, np.nan])])
 def test_what_is_no_drawing_is_refused(ink: np.ndarray) -> None:
     with pytest.raises(PictureError, match="a drawing"):
         to_mnist_form(ink)
 
 
-def test_giant_pictures_are_refused_before_they_are_unpacked() -> None:
-    with pytest.raises(PictureError, match="8000x8000 pixels; expected 40 megapixels at most"):
-        read_picture(png(Image.new("1", (8000, 8000))))
+@pytest.mark.parametrize(("largest", "too_large"), [((8000, 5000), (8000, 5001)), ((20_000, 1), (20_001, 1))])
+def test_giant_pictures_are_refused_before_they_are_unpacked(
+    largest: tuple[int, int], too_large: tuple[int, int]
+) -> None:
+    assert max(read_picture(png(Image.new("1", largest))).shape) == 560
+    with pytest.raises(PictureError, match=r"pixels; expected 40 megapixels at most, .* than 20,000"):
+        read_picture(png(Image.new("1", too_large)))
+
+
+def test_no_more_than_two_pictures_are_unpacked_at_once() -> None:
+    places = sketch._A_FEW
+    assert places.acquire(timeout=60)
+    assert places.acquire(timeout=60)
+    with ThreadPoolExecutor(1) as reader:
+        third = reader.submit(read_picture, SMALL_FILES["PNG"])
+        waited = not wait([third], timeout=0.3).done
+        places.release(2)
+        assert third.result().shape == (48, 48)
+    assert waited
+
+
+@pytest.mark.parametrize("file_format", ["PPM", "TGA", "EPS"])
+def test_a_format_not_listed_is_refused_though_pillow_knows_it(file_format: str) -> None:
+    with pytest.raises(PictureError, match="expected PNG or JPEG"):
+        read_picture(small_file(file_format))
 
 
 def test_without_centring_the_digit_stays_where_and_as_large_as_it_is() -> None:
@@ -214,10 +297,18 @@ def test_a_picture_in_mnists_size_goes_through_without_centring_unchanged(datase
     assert np.array_equal(to_mnist_form(image, centre=False).image, image)
 
 
-def test_a_wide_picture_lies_in_the_middle_of_its_square() -> None:
+def test_a_wide_or_tall_picture_lies_in_the_middle_of_its_square() -> None:
     square = on_square(np.ones((10, 40), np.float32), 80)
     assert square[30:50].min() == 1
     assert square[:29].max() == square[51:].max() == 0
+    assert np.array_equal(on_square(np.ones((40, 10), np.float32), 80), square.T)
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1)])
+def test_a_line_stays_a_line_in_its_square(shape: tuple[int, int]) -> None:
+    square = on_square(np.ones(shape, np.float32), 28)
+    assert square.sum() == 28
+    assert np.ptp(np.nonzero(square), axis=1).tolist() == ([0, 27] if shape[0] == 1 else [27, 0])
 
 
 def photo(picture: np.ndarray, dark_on_light: bool) -> np.ndarray:

@@ -56,13 +56,15 @@ def read_picture(content: bytes) -> np.ndarray:
     Dark on light and light on dark are told apart by the picture's border; transparency is paper.
 
     Raises:
-        PictureError: not a picture of a known format, larger than 40 megapixels, or damaged.
+        PictureError: not a picture of a known format, of more than 40 megapixels or longer than
+            20,000 pixels, or damaged.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
                 raise PictureError(
-                    f"the picture has {picture.width}x{picture.height} pixels; expected 40 megapixels at most"
+                    f"the picture has {picture.width}x{picture.height} pixels; "
+                    f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
                 )
             picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
             with _A_FEW:
