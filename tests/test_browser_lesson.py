@@ -129,6 +129,17 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert urlsplit(link).query in panel.locator("code").first.inner_text()
     panel.get_by_role("checkbox", name="Explore", exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
+    for tick in ("Draw", "Train", "Generate", "Explore"):
+        panel.get_by_role("checkbox", name=tick, exact=True).check()
+    panel.get_by_label("Recipe to train").select_option("")
+    free = parse_qs(urlsplit(panel.get_by_label("The link").input_value()).query, keep_blank_values=True)
+    assert (free["tabs"], free["preset"]) == (
+        ["explore,draw,train,errors,generate"],
+        [""],
+    )  # not the server's
+    for tick in ("Draw", "Train", "Generate"):
+        panel.get_by_role("checkbox", name=tick, exact=True).uncheck()
+    link = panel.get_by_label("The link").input_value()
     panel.get_by_role("button", name="Copy link").click()
     panel.get_by_text("Copied.").wait_for()
     page.goto(link)

@@ -22,6 +22,7 @@ from vae_core.__main__ import app
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.model import VAE
 from vae_core.parity import parity
+from vae_core.pictures import tile, to_grey
 from vae_core.settings import PRESETS, Settings
 
 MIRRORED = {"encoder: padding", "decoder: cropping"}
@@ -86,7 +87,7 @@ def batches_in_order(count: int, chosen: Settings, epoch: int, device: torch.dev
     yield from torch.arange(count).split(chosen.batch_size)  # the partial one too
 
 
-def averaged_over_pixels(y: Tensor, x: Tensor, likelihood: str = "gaussian") -> Tensor:
+def averaged_over_pixels(y: Tensor, x: Tensor, *_: object) -> Tensor:
     return nn.functional.mse_loss(y, x)
 
 
@@ -146,9 +147,13 @@ CHANGES: dict[str, tuple[list[Change], set[str]]] = {
             "training: iterations an epoch, of 60,000 images",
         },
     ),
-    "no sampling, another decay": (
-        [other(VAE, "sample", lambda self, mean, *_: mean), optimiser(betas=(0.9, 0.99))],
-        {"sampling: in prediction", "training: optimiser"},
+    "no sampling, another decay, a wide figure": (
+        [
+            other(VAE, "sample", lambda self, mean, *_: mean),
+            optimiser(betas=(0.9, 0.99)),
+            other(vae_core.parity, "square_tiles", lambda images: tile(to_grey(images), columns=16)),
+        ],
+        {"sampling: in prediction", "training: optimiser", "generation: figure"},
     ),
 }  # fmt: skip
 

@@ -80,7 +80,10 @@ class CapturedStep:
             with torch.cuda.graph(graph, stream=self._stream):
                 loss = self._step(self._indices)
         except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
+            cause = error.__context__ or error  # the end of a failed capture fails too, and says less
+            if isinstance(cause, torch.OutOfMemoryError):
+                raise cause from None
+            reason = str(cause).partition("\n")[0]
             raise TrainingError(
                 f"the training step cannot be captured as a CUDA graph ({reason}); "
                 f"with {SWITCH}=0 in the environment it is made without one"

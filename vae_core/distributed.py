@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vae_core.errors import SettingsError
+from vae_core.errors import SettingsError, TrainingError
 from vae_core.settings import Settings
 
 LEADER = 0
@@ -57,10 +57,13 @@ class Group:
             raise SettingsError(
                 "device", f"{self.count} processes cannot share {device}; expected --device cuda"
             )
-        if _local_rank() >= torch.cuda.device_count():
+        if (
+            int(os.environ["LOCAL_WORLD_SIZE"]) > torch.cuda.device_count()
+        ):  # all refuse, before a run is made
             raise SettingsError(
                 "device",
-                f"PyTorch sees {torch.cuda.device_count()} CUDA devices; expected one for each process here",
+                f"PyTorch sees {torch.cuda.device_count()} CUDA devices; expected one for each process here, "
+                "or --device cpu",
             )
 
     def share(self, batch: Tensor) -> Tensor:
@@ -123,14 +126,18 @@ def joined() -> Iterator[Group]:
     on_gpus = torch.cuda.is_available()
     if on_gpus and _local_rank() < torch.cuda.device_count():
         torch.cuda.set_device(_local_rank())  # which plain "cuda" then means
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+    except RuntimeError as error:
+        raise TrainingError(f"the processes cannot find each other ({str(error).splitlines()[0]})") from error
     yield Group(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
 
 
 def is_lost_process(error: Exception) -> bool:
     """Whether this is how PyTorch says that another process of the group cannot be reached any more."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
+    text = str(error)
+    return isinstance(error, dist.DistNetworkError) or "gloo" in text or "remote process exited" in text
 
 
 def _local_rank() -> int:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -21,10 +20,12 @@ from torch import Tensor, nn
 
 from vae_core import __version__
 from vae_core.errors import ExportError, SettingsError
+from vae_core.leftovers import scratch_folder, sweep
 from vae_core.model import IMAGE_SIZE, VAE
 from vae_core.settings import Settings
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
+UNCHECKED = ".export-"
 BATCHES = (1, 2, 7, 64)
 """How many images each file is checked with at a time."""
 TOLERANCE = 1e-4
@@ -91,13 +92,14 @@ def export_onnx(model: VAE, decoder: Path, run_name: str, settings: Settings) ->
     differences = []
     try:
         decoder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=decoder.parent, prefix=".export-") as unchecked:
+        sweep(decoder.parent, UNCHECKED)
+        with scratch_folder(decoder.parent, UNCHECKED) as unchecked:
             for path, (part, input_name, values, output_names) in parts.items():
-                file = Path(unchecked) / path.name
+                file = unchecked / path.name
                 file.write_bytes(_onnx_program(part, input_name, values, output_names, metadata))
                 differences.append(_difference(file, part, values))
             for path in parts:
-                (Path(unchecked) / path.name).replace(path)
+                (unchecked / path.name).replace(path)
     except OSError as error:
         raise ExportError(f"cannot write {decoder} and {encoder}: {error.strerror or error}") from error
     return Exported(decoder, encoder, max(differences))

@@ -36,7 +36,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 @contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """A new folder that ends with the block, or with the next `sweep` if this process is killed."""
+    """A new folder that ends with the block, or with the next `sweep` if this process is killed in it."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         with FileLock(folder / LOCK):

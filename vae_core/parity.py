@@ -22,7 +22,7 @@ from vae_core.evaluation import BATCH, as_batch, evaluate
 from vae_core.gradients import TrainingLoss
 from vae_core.loss import elbo_loss, reconstruction_loss
 from vae_core.model import IMAGE_SIZE, VAE, count_parameters
-from vae_core.pictures import square_tiles
+from vae_core.pictures import GAP, square_tiles
 from vae_core.settings import GENERATED_IMAGES, PRESETS, Settings
 from vae_core.training import TrainingState, choose_device, learning_rate_at, new_state, shuffled_batches
 from vae_core.usage import decode_latents, sample_latents
@@ -332,9 +332,8 @@ def _test(model: VAE, test: ImageSet) -> Iterator[Line]:
 
 def _generation(model: VAE) -> Iterator[Line]:
     images = decode_latents(model, sample_latents(model.latent_dim, GENERATED_IMAGES, seed=0))
-    side = round(math.sqrt(len(images)))
-    is_square = square_tiles(images).shape == square_tiles(images[:1].repeat(side**2, axis=0)).shape
-    tiled = f"{len(images)} images, tiled {f'{side} by {side}' if is_square else 'otherwise'}"
+    rows, columns = ((edge + GAP) // (IMAGE_SIZE + GAP) for edge in square_tiles(images).shape)
+    tiled = f"{len(images)} images, tiled {rows} by {columns}"
     yield compared("generation", "figure", "64 images, tiled 8 by 8", tiled)
     many = sample_latents(model.latent_dim, 16_384, seed=0)
     moments = f"N(0, I): mean {abs(many.mean()):.2f}, deviation {many.std():.2f}"

@@ -9,13 +9,16 @@ import math
 import numpy as np
 from PIL import Image
 
+GAP = 2
+"""Pixels between the pictures of a grid."""
+
 
 def to_grey(images: np.ndarray) -> np.ndarray:
     """float (..., 28, 28) in [0, 1] to uint8, rounded; what is not a number is black."""
     return np.rint(np.clip(np.nan_to_num(images), 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+def tile(images: np.ndarray, columns: int, gap: int = GAP) -> np.ndarray:
     """Lays pictures out in rows, left to right, with black gaps between them.
 
     Args:

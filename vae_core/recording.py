@@ -452,7 +452,9 @@ def _in_words(error: MemoryError | RuntimeError) -> str | None:
     if is_lost_process(error):
         return LOST_PROCESS
     text = str(error)
-    if "CUDA" in text or "cuda" in text:  # a GPU that is gone, or that another program has broken
+    if isinstance(error, torch.distributed.DistError):
+        return f"the processes cannot reach each other ({text.splitlines()[0]})"
+    if isinstance(error, torch.AcceleratorError) or "CUDA" in text or "cuDNN" in text:  # gone, or broken
         return f"the GPU failed ({text.splitlines()[0]}); {AFTER_GPU_FAILURE}"
     return None
 

@@ -7,6 +7,7 @@ process ends in whatever way: no process id is ever compared or signalled.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -374,6 +375,9 @@ class RunWriter(Run):
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise RunError(_cannot_write(runs_dir, error)) from error
+        except RunError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return writer
 
     def update(self, **changes: Any) -> None:
@@ -721,18 +725,21 @@ def _is_locked(path: Path) -> bool:
         OSError: there is none, or it may not be read.
     """
     with path.open("rb") as file:
-        if fcntl is None:
-            try:
-                with FileLock(path, timeout=0):
-                    return False
-            except Timeout:
-                return True
         try:
-            # Shared: of many who look at the same moment, none takes another for the training.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if fcntl is not None:
+                # Shared: of many who look at the same moment, none takes another for the training.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return False
         except BlockingIOError:
             return True
-        return False
+        except OSError as error:
+            if error.errno != errno.ENOSYS:  # a file system without such locks: FileLock has another way
+                raise
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _cannot_write(folder: Path, error: OSError) -> str:

@@ -84,7 +84,7 @@ class TrainingState:
         """
         try:  # with copies: an optimiser changes in place what it was given
             self._load({name: value.clone() for name, value in tensors.items()})
-        except (KeyError, ValueError, OverflowError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
 
     def _load(self, tensors: dict[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -18,13 +19,16 @@ def router(studio: Studio) -> APIRouter:
     """The routes."""
     routes = APIRouter()
 
+    one_at_a_time = threading.Lock()  # who asks meanwhile waits for the same answer
+
     @cache  # while the app runs neither its code nor its data change
     def lines() -> list[Line]:
         return [*parity(studio.dataset()), _histogram()]
 
     @routes.get("/parity")
     def table() -> dict[str, Any]:
-        return {"lines": [asdict(line) for line in lines()]}
+        with one_at_a_time:
+            return {"lines": [asdict(line) for line in lines()]}
 
     return routes
 

@@ -6,6 +6,8 @@ const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").cont
 /** Buttons that would open Explore. */
 const TO_EXPLORE = '.gradio-container [data-is="explore"]';
 
+/** What the server's own lesson says: an address must say these itself to be free of it. */
+export const SERVERS = new URLSearchParams(known.lesson);
 /** Names of the tabs in addresses, with their titles. */
 export const TABS = known.tabs;
 /** Names of the parts that can be left out: {words, tab}. */

@@ -24,7 +24,8 @@ export function mount(element) {
 }
 
 function show(parts, lines) {
-  const groups = Map.groupBy(lines, (line) => line.part);
+  const groups = new Map();
+  for (const line of lines) groups.set(line.part, [...(groups.get(line.part) ?? []), line]);
   const agreeing = lines.filter((line) => line.agrees).length;
   parts.count.textContent = `${agreeing} of ${lines.length} lines agree`;
   parts.table.replaceChildren(headRow(), ...[...groups].map(([part, ofPart]) => groupOf(part, ofPart)));

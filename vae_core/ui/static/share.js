@@ -1,6 +1,6 @@
 // "Share, or make a lesson": ticks for tabs and parts, and the link that comes of them.
 
-import { hiddenParts, PARTS, PRESETS, presetOfLesson, shownTabs, TABS } from "./lesson.js";
+import { hiddenParts, PARTS, PRESETS, presetOfLesson, SERVERS, shownTabs, TABS } from "./lesson.js";
 import { placeOfNow } from "./link.js";
 import { named } from "./studio.js";
 
@@ -80,9 +80,9 @@ function lessonOf(parts, ticks) {
   const tabs = names(ticks.tabs, true);
   const hide = names(ticks.parts, false).filter((name) => !ticks.parts[name].disabled);
   const lesson = {};
-  if (tabs.length < Object.keys(TABS).length) lesson.tabs = tabs.join();
-  if (hide.length) lesson.hide = hide.join();
-  if (parts.preset.value) lesson.preset = parts.preset.value;
+  if (tabs.length < Object.keys(TABS).length || SERVERS.has("tabs")) lesson.tabs = tabs.join();
+  if (hide.length || SERVERS.has("hide")) lesson.hide = hide.join();
+  if (parts.preset.value || SERVERS.has("preset")) lesson.preset = parts.preset.value;
   return lesson;
 }
 

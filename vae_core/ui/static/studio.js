@@ -7,6 +7,8 @@ export const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 const listeners = [];
 const problemListeners = [];
 let card = null;
+let newestChoice = 0;
+let problem = null;
 let hasFailed = false; // the last choice of a model
 
 /** The address of a direct route, with its parameters. */
@@ -53,14 +55,17 @@ export async function untilReady(url, tell) {
 /** Makes a run the model of every tab; where that fails, the model stays what it was. */
 export async function chooseModel(run) {
   if (!run) return;
+  const choice = (newestChoice += 1);
   let chosen;
   try {
     chosen = await cardOf(run);
   } catch (error) {
+    if (choice !== newestChoice) return;
     tellProblem(error.message);
     hasFailed = true;
     return;
   }
+  if (choice !== newestChoice) return; // an answer that comes late is of no model that is wanted any more
   const isSame = card?.run === chosen.run && card.version === chosen.version;
   if (hasFailed || !isSame) tellProblem(null);
   hasFailed = false;
@@ -80,9 +85,11 @@ export const model = () => card;
 /** Calls the listener with each problem that concerns every tab, and with null when it is over. */
 export function onProblem(listener) {
   problemListeners.push(listener);
+  if (problem) listener(problem);
 }
 
 export function tellProblem(text) {
+  problem = text;
   for (const listener of problemListeners) listener(text);
 }
 

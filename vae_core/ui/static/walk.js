@@ -1,7 +1,7 @@
 // An animated walk through the latent space, to look at and to take along.
 
 import { onTile } from "./generated.js";
-import { modelAddress, named, onModel } from "./studio.js";
+import { model, modelAddress, named, onModel } from "./studio.js";
 
 export function mount(element) {
   const parts = named(element);
@@ -15,6 +15,7 @@ export function mount(element) {
   });
   parts.go.addEventListener("click", async () => {
     const { count, ...others } = wanted;
+    const of = model();
     const way = { ...others, seed: wanted.seed + steps };
     steps += 1;
     parts.picture.src = modelAddress("walk.webp", way);
@@ -27,7 +28,7 @@ export function mount(element) {
     parts.problem.hidden = true;
     try {
       await parts.picture.decode();
-      parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
+      if (of === model()) parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
     } catch {
       parts.problem.hidden = false;
     }
