@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser_support import REPOSITORY, App
 from PIL import Image
-from studio_client import ZEROS, call, filled, operations, studio_client
+from studio_client import OURS, ZEROS, call, filled, operations, studio_client
 
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
@@ -40,7 +40,6 @@ CHANGES = [
     ("POST", "/studio/runs/mine/name?to=other"), ("DELETE", "/studio/runs/mine"), ("POST", "/studio/archive"),
     ("POST", "/studio/runs/mine/again"), ("POST", "/studio/runs/reference/again"),
 ]  # fmt: skip
-OURS = {"X-VAE-Studio": "1"}
 
 
 def png(size: int = 28) -> bytes:

@@ -238,7 +238,7 @@ def main() -> int:
                 problems.append(f"the training is {state}")
         finally:
             app.end()
-        if left := [path.name for path in temporary.iterdir()]:
+        if left := [path.name for path in temporary.glob("vae-studio-*")]:
             problems.append(f"left behind: {', '.join(left)}")
         if "Traceback" in app.log.read_text():
             problems.append(app.log.read_text())
