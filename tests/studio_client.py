@@ -20,6 +20,8 @@ from vae_core.ui.page import build_app
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+OURS = {"X-VAE-Studio": "1"}
+"""What our page sends with whatever changes something."""
 ZEROS = ",".join(["0"] * 16)
 FILLED = {"run": "reference", "kind": "gif", "index": "0", "iteration": "1"}
 """What stands for the parameters of a route's path."""

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser_support import REPOSITORY, App
 from PIL import Image
-from studio_client import ZEROS, call, filled, operations, studio_client
+from studio_client import OURS, ZEROS, call, filled, operations, served, studio_client
 
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
@@ -40,7 +41,6 @@ CHANGES = [
     ("POST", "/studio/runs/mine/name?to=other"), ("DELETE", "/studio/runs/mine"), ("POST", "/studio/archive"),
     ("POST", "/studio/runs/mine/again"), ("POST", "/studio/runs/reference/again"),
 ]  # fmt: skip
-OURS = {"X-VAE-Studio": "1"}
 
 
 def png(size: int = 28) -> bytes:
@@ -227,6 +227,37 @@ def test_no_file_is_served_that_is_not_meant_to_be(studio: TestClient, route: st
         assert answer.status_code < 500
         if "config" not in answer.text[:20_000]:  # the page itself, of whatever deep link
             assert not any(secret in answer.content for secret in secrets), (route, file)
+
+
+RAW_FILES = [
+    "../run.json", "../../pyproject.toml", "../../../../../../../../etc/passwd", "./../run.json",
+    "%2e%2e/run.json", "%2e%2e%2frun.json", "..%252frun.json", "..%5crun.json", "..;/run.json",
+    "%c0%ae%c0%ae/run.json", "..%00/run.json", "/proc/self/root/etc/passwd", "model.safetensors",
+    "/proc/self/cwd/pyproject.toml", "metrics.jsonl", "evaluation.npz", "run.json#", "run.json?x",
+]  # fmt: skip
+RAW_ROUTES = [
+    "/studio/static/", "/studio/runs/reference/", "/studio/runs/reference/previews/", "/studio/runs/",
+    "/gradio_api/file=", "/gradio_api/file/", "/static/", "/assets/", "/svelte/", "/",
+]  # fmt: skip
+
+
+def test_no_file_is_served_to_a_path_that_no_browser_would_send(studio: TestClient) -> None:
+    """Byte by byte as written here: browsers and HTTP libraries tidy a path up before they send it."""
+    with served(studio.app) as port:  # type: ignore[arg-type]
+        for route in RAW_ROUTES:
+            for file in RAW_FILES:
+                for method in (b"GET", b"HEAD"):
+                    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                        head = f" {route}{file} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+                        connection.sendall(method + head.encode())
+                        content = b"".join(iter(lambda: connection.recv(65536), b""))
+                    status, _, body = content.partition(b"\r\n\r\n")
+                    assert int(status.split()[1]) < 500, (route, file)
+                    if b"window.gradio_config" in body:  # the page itself
+                        continue
+                    assert status.split()[1] != b"200", (route, file)
+                    for secret in (b"root:x:0:0", b"[build-system]", b'"settings"', b"Traceback"):
+                        assert secret not in body, (route, file)
 
 
 @pytest.mark.parametrize("is_checked_before", [True, False])

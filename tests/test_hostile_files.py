@@ -392,6 +392,27 @@ def test_a_pickle_planted_in_any_file_is_never_executed(
     assert not trace.exists()
 
 
+def test_a_pickle_planted_in_any_member_of_a_zip_is_never_executed(run: Run, tmp_path: Path) -> None:
+    """Even one that `pack` would not have packed: the zip is written by hand."""
+    trace, into = tmp_path / "executed", tmp_path / "into"
+    members = {path: path.read_bytes() for path in sorted(run.folder.rglob("*")) if path.is_file()}
+    names = {path: f"planted/{path.relative_to(run.folder).as_posix()}" for path in members}
+    asked = 0
+    for poison in poisons(trace):
+        for planted in members:
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                for path, content in members.items():
+                    archive.writestr(names[path], poison if path == planted else content)
+            asked += 1
+            with suppress(VAEStudioError):
+                name = unpack(packed.getvalue(), into)
+                load_run(into / name)
+                Run(into / name).mixture()
+    assert asked == 5 * len(members) > 20
+    assert not trace.exists()
+
+
 EXECUTING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 GRADIO_EVENTS = {"studio.load", "page.load"}
 SAFE_LOADS = {"json.loads", "np.load", "safetensors.torch.load"} | GRADIO_EVENTS

@@ -190,9 +190,9 @@ class Guard:
 class _Answer:
     """Passes an answer on, with the security headers.
 
-    Three kinds are held back until they are whole: pages, for their inline scripts; what Gradio answers to
-    a direct call with status 500, which is 400 where it tells of a caller's mistake; and that its queue is
-    full, which is said in our words.
+    Four kinds are held back until they are whole: pages, for their inline scripts; what Gradio answers to
+    a direct call with status 500, which is 400 where it tells of a caller's mistake; that its queue is full,
+    which is said in our words; and what does not fit its forms, where a line of words is added to its list.
     """
 
     def __init__(self, send: Send, allow_embedding: bool, is_direct_call: bool) -> None:
@@ -208,7 +208,11 @@ class _Answer:
             is_queue_full = message["status"] == 503 and "retry-after" not in headers
             is_page = headers.get("content-type", "").startswith("text/html")
             is_failed_call = self._is_direct_call and message["status"] == 500
-            if is_queue_full or ((is_page or is_failed_call) and "content-encoding" not in headers):
+            if (
+                is_queue_full
+                or message["status"] == 422
+                or ((is_page or is_failed_call) and "content-encoding" not in headers)
+            ):
                 self._start = message
                 return
             self._add_headers(message)
@@ -217,9 +221,9 @@ class _Answer:
             if message.get("more_body"):
                 return
             start, self._start = self._start, None
-            if start["status"] == 503:
-                refusal = _busy()
-                start["headers"], self._body = refusal.raw_headers, bytearray(refusal.body)
+            if start["status"] in (422, 503):
+                said = _busy() if start["status"] == 503 else _in_words(self._body)
+                start["headers"], self._body = said.raw_headers, bytearray(said.body)
             if start["status"] == 500 and _tells_a_mistake(self._body):
                 start["status"] = 400
             self._add_headers(start, bytes(self._body))
@@ -242,6 +246,17 @@ def _refused(status: int, words: str, headers: dict[str, str] | None = None) -> 
 
 def _busy() -> JSONResponse:
     return _refused(503, "many visitors ask at once; try again in a moment", {"Retry-After": "1"})
+
+
+def _in_words(body: bytes | bytearray) -> JSONResponse:
+    """Gradio's list of what does not fit its forms, with its first entry as a line."""
+    words, detail = "this request does not fit", None
+    try:
+        detail = json.loads(body)["detail"]
+        words = f"{detail[0]['loc'][-1]}: {detail[0]['msg']}"
+    except (ValueError, LookupError, TypeError):
+        pass
+    return JSONResponse({"error": words, "detail": detail or words}, 422)
 
 
 def _most_bytes(path: str) -> int:

@@ -2,7 +2,8 @@
 
 Each answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
 is answered with status 400 or 404 and `{"error": "what was expected"}`; 401 is for visitors who
-have not logged in, 403 for what is not done in a studio for looking only, 503 for too much at once.
+have not logged in, 403 for what is not done in a studio for looking only, 408 and 413 for bodies that do not
+come or are too large, 503 for too much at once.
 """
 
 from __future__ import annotations
