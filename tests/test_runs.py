@@ -23,11 +23,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vae_core import __version__, load_run, runs
 from vae_core.errors import RunError
 from vae_core.mixture import LatentMixture
+from vae_core.model import VAE
 from vae_core.runs import (
     SHIPPED_RUNS,
     Run,
@@ -200,10 +202,14 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) 
 def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
     assert store_mixture(run.info(), one_component(16))
     assert np.array_equal(run.required_mixture().means, one_component(16).means)
+    other = VAE(16)
     writer = RunWriter(run.folder)
-    writer.save_model(run.model(), run.info().settings)
+    writer.save_model(other, run.info().settings)
     writer.close()
     assert run.mixture() is None
+    assert torch.equal(run.model().encoder[0].weight, other.encoder[0].weight)
+    with safe_open(run.folder / "model.safetensors", "pt") as file:
+        assert Settings.from_dict(json.loads(file.metadata()["settings"])) == run.info().settings
 
 
 def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
@@ -373,6 +379,16 @@ def test_a_run_whose_process_was_killed_after_its_last_epoch_is_finished(run: Ru
     assert run.info().state == "finished"
 
 
+def test_a_system_without_flock_tells_a_running_run_from_an_ended_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "fcntl", None)
+    writer = RunWriter.create(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU")
+    assert Run(writer.folder).info().state == "running"
+    writer.close()
+    assert Run(writer.folder).info().state == "interrupted"
+
+
 def test_many_who_look_at_once_do_not_take_one_another_for_a_training(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "epoch": 1}))
@@ -498,6 +514,20 @@ def test_renaming_and_deleting(run: Run) -> None:
     assert not renamed.folder.exists()
 
 
+def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(RunError, match="copied cannot be renamed: Operation not permitted"):
+        rename_run(run, "other")
+    with pytest.raises(RunError, match="copied cannot be deleted: Operation not permitted"):
+        delete_run(run)
+
+
 def test_the_shipped_runs_stay() -> None:
     shipped = find_run("reference")
     for change in (delete_run, lambda run: rename_run(run, "mine")):
@@ -514,6 +544,26 @@ def test_a_failed_write_leaves_the_old_file(run: Run, monkeypatch: pytest.Monkey
     writer.close()
     assert (run.folder / "run.json").read_bytes() == before
     assert not list(run.folder.glob(".*.tmp"))
+
+
+def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, evaluation = run.info(), run.evaluation()
+    assert evaluation is not None
+    before = (run.folder / "evaluation.npz").read_bytes()
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+    assert not store_evaluation(info, replace(evaluation, total=1.0))
+    assert not store_mixture(info, one_component(16))
+    assert (run.folder / "evaluation.npz").read_bytes() == before
+    assert run.mixture() is None
+    RunWriter(run.folder).close()  # which nobody holds any more
+
+
+def test_the_training_state_comes_back_as_it_was_saved(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    writer.save_training_state({"step": torch.tensor([7]), "moments": torch.tensor([[0.5, -1.0]])})
+    writer.close()
+    state = run.training_state()
+    assert {name: value.tolist() for name, value in state.items()} == {"step": [7], "moments": [[0.5, -1.0]]}
 
 
 def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
