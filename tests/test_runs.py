@@ -510,6 +510,9 @@ def test_renaming_and_deleting(run: Run) -> None:
     assert not run.folder.exists()
     with pytest.raises(RunError, match="already a run"):
         rename_run(renamed, "renamed")
+    for name, reason in (("reference", "shipped run"), ("../outside", "letter or digit")):
+        with pytest.raises(RunError, match=reason):
+            rename_run(renamed, name)
     delete_run(renamed)
     assert not renamed.folder.exists()
 
@@ -556,6 +559,9 @@ def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.Mo
     assert (run.folder / "evaluation.npz").read_bytes() == before
     assert run.mixture() is None
     RunWriter(run.folder).close()  # which nobody holds any more
+    with pytest.raises(RunError, match=r"cannot write to .*: No space left; free some space"):
+        RunWriter.create(run.folder.parent, "new", info.settings, info.data, info.device)
+    assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
 
 
 def test_the_training_state_comes_back_as_it_was_saved(run: Run) -> None:
