@@ -359,6 +359,24 @@ def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:
     assert not run.stop_requested()
 
 
+def test_a_run_that_is_gone_cannot_be_asked_to_stop(run: Run) -> None:
+    delete_run(run)
+    with pytest.raises(RunError, match="copied cannot be asked to stop: No such file"):
+        run.request_stop()
+
+
+def test_a_folder_in_a_files_place_is_one_clear_error(run: Run) -> None:
+    for name, read in (
+        ("metrics.jsonl", run.metrics),
+        ("evaluation.npz", run.evaluation),
+        ("mixture.npz", run.mixture),
+    ):
+        (run.folder / name).unlink(missing_ok=True)
+        (run.folder / name).mkdir()
+        with pytest.raises(RunError, match=f"copied: {name} cannot be read"):
+            read()
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed", "interrupted"])
 def test_a_run_that_has_ended_stays_as_it_ended(run: Run, state: str) -> None:
     record = json.loads((run.folder / "run.json").read_text())
