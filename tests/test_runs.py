@@ -604,6 +604,7 @@ def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
     better = replace(evaluation, total=1.0)
     writer = RunWriter(run.folder)
     assert not store_evaluation(info, better, one_component(16))
+    assert not store_mixture(info, one_component(16))
     writer.close()
     assert not (run.folder / "mixture.npz").exists()
     assert store_evaluation(info, better, one_component(16))
