@@ -475,6 +475,14 @@ def test_a_clock_set_back_makes_no_new_run_an_old_one(
     assert [info.name for info in list_runs(tmp_path) if not info.is_shipped] == names[::-1]
 
 
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59+00:00", "2026-05-01", "yesterday"])
+def test_a_date_of_another_make_keeps_no_new_run_from_being_made(run: Run, created: str) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
+    RunWriter.create(run.folder.parent, "new", Settings(), {"name": "a set"}, "CPU").close()
+    assert datetime.fromisoformat(Run(run.folder.parent / "new").info().created).year < 9999
+
+
 def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "epoch": 1}))
