@@ -23,11 +23,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vae_core import __version__, load_run, runs
 from vae_core.errors import RunError
 from vae_core.mixture import LatentMixture
+from vae_core.model import VAE
 from vae_core.runs import (
     SHIPPED_RUNS,
     Run,
@@ -200,10 +202,14 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) 
 def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
     assert store_mixture(run.info(), one_component(16))
     assert np.array_equal(run.required_mixture().means, one_component(16).means)
+    other = VAE(16)
     writer = RunWriter(run.folder)
-    writer.save_model(run.model(), run.info().settings)
+    writer.save_model(other, run.info().settings)
     writer.close()
     assert run.mixture() is None
+    assert torch.equal(run.model().encoder[0].weight, other.encoder[0].weight)
+    with safe_open(run.folder / "model.safetensors", "pt") as file:
+        assert Settings.from_dict(json.loads(file.metadata()["settings"])) == run.info().settings
 
 
 def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
@@ -353,6 +359,24 @@ def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:
     assert not run.stop_requested()
 
 
+def test_a_run_that_is_gone_cannot_be_asked_to_stop(run: Run) -> None:
+    delete_run(run)
+    with pytest.raises(RunError, match="copied cannot be asked to stop: No such file"):
+        run.request_stop()
+
+
+def test_a_folder_in_a_files_place_is_one_clear_error(run: Run) -> None:
+    for name, read in (
+        ("metrics.jsonl", run.metrics),
+        ("evaluation.npz", run.evaluation),
+        ("mixture.npz", run.mixture),
+    ):
+        (run.folder / name).unlink(missing_ok=True)
+        (run.folder / name).mkdir()
+        with pytest.raises(RunError, match=f"copied: {name} cannot be read"):
+            read()
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed", "interrupted"])
 def test_a_run_that_has_ended_stays_as_it_ended(run: Run, state: str) -> None:
     record = json.loads((run.folder / "run.json").read_text())
@@ -371,6 +395,16 @@ def test_a_run_whose_process_was_killed_after_its_last_epoch_is_finished(run: Ru
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"state": "running"}))
     assert run.info().state == "finished"
+
+
+def test_a_system_without_flock_tells_a_running_run_from_an_ended_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "fcntl", None)
+    writer = RunWriter.create(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU")
+    assert Run(writer.folder).info().state == "running"
+    writer.close()
+    assert Run(writer.folder).info().state == "interrupted"
 
 
 def test_many_who_look_at_once_do_not_take_one_another_for_a_training(run: Run) -> None:
@@ -441,6 +475,14 @@ def test_a_clock_set_back_makes_no_new_run_an_old_one(
     assert [info.name for info in list_runs(tmp_path) if not info.is_shipped] == names[::-1]
 
 
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59+00:00", "2026-05-01", "yesterday"])
+def test_a_date_of_another_make_keeps_no_new_run_from_being_made(run: Run, created: str) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
+    RunWriter.create(run.folder.parent, "new", Settings(), {"name": "a set"}, "CPU").close()
+    assert datetime.fromisoformat(Run(run.folder.parent / "new").info().created).year < 9999
+
+
 def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "epoch": 1}))
@@ -494,8 +536,25 @@ def test_renaming_and_deleting(run: Run) -> None:
     assert not run.folder.exists()
     with pytest.raises(RunError, match="already a run"):
         rename_run(renamed, "renamed")
+    for name, reason in (("reference", "shipped run"), ("../outside", "letter or digit")):
+        with pytest.raises(RunError, match=reason):
+            rename_run(renamed, name)
     delete_run(renamed)
     assert not renamed.folder.exists()
+
+
+def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(RunError, match="copied cannot be renamed: Operation not permitted"):
+        rename_run(run, "other")
+    with pytest.raises(RunError, match="copied cannot be deleted: Operation not permitted"):
+        delete_run(run)
 
 
 def test_the_shipped_runs_stay() -> None:
@@ -516,6 +575,29 @@ def test_a_failed_write_leaves_the_old_file(run: Run, monkeypatch: pytest.Monkey
     assert not list(run.folder.glob(".*.tmp"))
 
 
+def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, evaluation = run.info(), run.evaluation()
+    assert evaluation is not None
+    before = (run.folder / "evaluation.npz").read_bytes()
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+    assert not store_evaluation(info, replace(evaluation, total=1.0))
+    assert not store_mixture(info, one_component(16))
+    assert (run.folder / "evaluation.npz").read_bytes() == before
+    assert run.mixture() is None
+    RunWriter(run.folder).close()  # which nobody holds any more
+    with pytest.raises(RunError, match=r"cannot write to .*: No space left; free some space"):
+        RunWriter.create(run.folder.parent, "new", info.settings, info.data, info.device)
+    assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
+
+
+def test_the_training_state_comes_back_as_it_was_saved(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    writer.save_training_state({"step": torch.tensor([7]), "moments": torch.tensor([[0.5, -1.0]])})
+    writer.close()
+    state = run.training_state()
+    assert {name: value.tolist() for name, value in state.items()} == {"step": [7], "moments": [[0.5, -1.0]]}
+
+
 def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
     evaluation = run.evaluation()
     assert evaluation is not None
@@ -530,6 +612,7 @@ def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
     better = replace(evaluation, total=1.0)
     writer = RunWriter(run.folder)
     assert not store_evaluation(info, better, one_component(16))
+    assert not store_mixture(info, one_component(16))
     writer.close()
     assert not (run.folder / "mixture.npz").exists()
     assert store_evaluation(info, better, one_component(16))
