@@ -39,7 +39,11 @@ async def ask(url: str) -> tuple[list[str], list[Any]]:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
-    async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
+    elsewhere = {"X-Gradio-Server": "http://127.0.0.1:9/"}  # a caller must not choose where the tools call
+    async with (
+        streamablehttp_client(url, headers=elsewhere) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
         await session.initialize()
         tools = (await session.list_tools()).tools
         result = await session.call_tool("decode", {"latents": [0.5] * 16})

@@ -41,7 +41,7 @@ COMPUTING = re.compile(
 )
 """What Gradio queues is picked up elsewhere: whoever was let into the queue gets an answer."""
 COSTLY = re.compile(
-    r"/studio/(archive|runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map))"
+    r"/studio/(archive|parity|runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map))"
 )
 MOST_COMPUTING = 80
 """Requests that compute, at once: more than this machine's visitors can wait for."""
@@ -134,6 +134,8 @@ class Guard:
             return
         if path in ("", "/"):  # it is read to learn its inline scripts
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
+        if path.startswith("/gradio_api/mcp"):
+            scope = _addressed_to_us(scope)
         # A place is taken only now that the body is there: who sends slowly keeps it from nobody.
         costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
         computing = costly or bool(COMPUTING.match(path))
@@ -290,6 +292,16 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again
+
+
+def _addressed_to_us(scope: Scope) -> Scope:
+    """The same request, without what its sender says of the app's address: Gradio's tools for assistants call
+    the app there, and would call any other host."""
+    host, port = scope["server"]
+    told = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server")
+    kept = [pair for pair in scope["headers"] if pair[0] not in told]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return {**scope, "headers": [*kept, (b"host", address.encode())]}
 
 
 def _from_elsewhere(headers: Headers) -> bool:

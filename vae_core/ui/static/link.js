@@ -54,6 +54,8 @@ export function tabShown(name) {
   if (!isApplying) remember();
 }
 
+const openNow = () => document.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId ?? tab;
+
 function remember() {
   if (isApplying || !model()) return;
   const search = searchOfNow();
@@ -89,6 +91,8 @@ async function follow(search, state) {
   const asked = parameters.get("tab") ?? "explore";
   if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
   setTimeout(() => {
+    // Gradio does not tell of a tab that was opened before its listeners were there.
+    if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     isApplying = false;
     if (hasMoved) remember();
     hasMoved = false;
