@@ -77,7 +77,7 @@ def use(page: Page, tab: str) -> None:
         assert "digit" not in page.locator(".verdict").inner_text()
         draw_something(page)
     elif tab == "Train":
-        page.get_by_label("Sharp").click()
+        page.get_by_role("radio", name="Sharp").click()
         page.get_by_text("Crisper").wait_for()
         page.get_by_role("button", name="Advanced").click()
         page.get_by_label("Beta (KL weight)").wait_for()

@@ -239,7 +239,7 @@ step = torch.optim.Adam.step
 def broken(self, *arguments, **options):
     self.steps = getattr(self, "steps", 0) + 1
     if self.steps > {after}:
-        raise torch.AcceleratorError("CUDA error: unspecified launch failure\\nCUDA kernel\\n", 719)
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\\nCUDA kernel\\n")
     return step(self, *arguments, **options)
 torch.optim.Adam.step = broken
 """

@@ -338,10 +338,12 @@ def test_what_came_after_an_epoch_is_forgotten(run: Run) -> None:
     rows, _ = run.metrics()
     writer = RunWriter(run.folder)
     writer.save_preview(11, "samples", b"a picture")
-    assert run.previews() == [1, 5, 10, 11, 20]
+    drawn = run.previews()  # in the first epoch, of ten iterations, as often as the machine came to it
+    assert {1, 10, 11, 20} <= set(drawn)
     writer.forget_after(1)
     assert run.metrics()[0] == [row for row in rows if row["epoch"] == 1]
-    assert {path.name[:6] for path in (run.folder / "previews").iterdir()} == {"000001", "000005", "000010"}
+    kept = {f"{iteration:06d}" for iteration in drawn if iteration <= 10}
+    assert {path.name[:6] for path in (run.folder / "previews").iterdir()} == kept
     writer.forget_after(0)
     writer.close()
     assert run.metrics() == ([], 0)

@@ -8,6 +8,7 @@ same noise, so that they see together what one process would see alone.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,7 +131,13 @@ def joined() -> Iterator[Group]:
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
     except RuntimeError as error:
         raise TrainingError(f"the processes cannot find each other ({str(error).splitlines()[0]})") from error
-    yield Group(dist.get_rank(), dist.get_world_size())
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size())
+    except BaseException:
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # torchrun ends all when one fails; this one says why first
+        raise
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
 
 
