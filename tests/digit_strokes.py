@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+
+import numpy as np
+from PIL import Image, ImageDraw
 
 Point = tuple[float, float]
 
@@ -25,3 +29,13 @@ STROKES: dict[int, list[list[Point]]] = {
     8: [_arc(0.5, 0.26, 0.24, 0.23, 90, 450) + _arc(0.5, 0.74, 0.28, 0.25, -90, 270)],
     9: [[*_arc(0.5, 0.28, 0.25, 0.25, 0, -360), (0.74, 0.45), (0.66, 0.98)]],
 }
+
+
+def random_drawing(random: np.random.Generator) -> bytes:
+    """A drawing pad with a stroke through four random places, as a PNG."""
+    picture = Image.new("L", (280, 280))
+    points = random.integers(40, 240, size=(4, 2))
+    ImageDraw.Draw(picture).line([tuple(point) for point in points.tolist()], fill=255, width=20)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

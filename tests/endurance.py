@@ -9,7 +9,6 @@ time; ends with 1 if something of the app's grows. Needs Linux, whose /proc it r
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from browser_support import App
+from digit_strokes import random_drawing
 
 from vae_core.runs import Run, find_run
 
@@ -79,7 +78,7 @@ class Visitor:
         for _ in range(12):
             z = ",".join(f"{value:.2f}" for value in self._random.normal(size=16))
             self._ask(f"studio/runs/reference/decode.png?z={z}")
-        self._ask("studio/runs/reference/sketch", self._stroke())
+        self._ask("studio/runs/reference/sketch", random_drawing(self._random))
         self._ask("studio/" + ROUTES[moment % len(ROUTES)].format(n=1 + moment % 90))
         news = json.loads(self._ask(f"studio/training?known={self._known}&offset={self._offset}"))
         if news["run"] is not None:
@@ -94,14 +93,6 @@ class Visitor:
 
     def is_training(self) -> bool:
         return json.loads(self._ask("studio/training")).get("state") == "running"
-
-    def _stroke(self) -> bytes:
-        picture = Image.new("L", (280, 280))
-        points = self._random.integers(40, 240, size=(4, 2))
-        ImageDraw.Draw(picture).line([tuple(point) for point in points.tolist()], fill=255, width=20)
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        return buffer.getvalue()
 
     def _ask(self, path: str, body: bytes | None = None) -> bytes:
         kind = {"Content-Type": "application/json"} if path.startswith("gradio_api") else {}

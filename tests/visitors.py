@@ -26,11 +26,12 @@ from typing import Any
 
 import httpx
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from browser_support import App
+from digit_strokes import random_drawing
 from endurance import Sample, sample
 
 from vae_core import load_run
@@ -74,7 +75,7 @@ class Visitor:
             if moment % NAMED_EVERY == 0:
                 await self._timed("named", self._z.copy(), self._called(self._z))
             if moment % DRAWING_EVERY == 0:
-                drawing = self._drawing()
+                drawing = random_drawing(self._random)
                 await self._timed("drawing", drawing, self._drawn(drawing))
             if moment % GALLERY_EVERY == 0:
                 seed = self._number * 1000 + moment
@@ -109,7 +110,7 @@ class Visitor:
 
     async def _leaves(self, moment: int) -> None:
         """Asks, and hangs up before, while or after it is computed."""
-        drawing = self._drawing()
+        drawing = random_drawing(self._random)
         host, port = self._client.base_url.host, self._client.base_url.port
         call = json.dumps({"data": [400, moment, "reference", "prior"]}).encode()
         kinds = [
@@ -126,14 +127,6 @@ class Visitor:
         await writer.drain()
         await asyncio.sleep(float(self._random.uniform(0, 0.05)))
         writer.close()
-
-    def _drawing(self) -> bytes:
-        picture = Image.new("L", (280, 280))
-        points = self._random.integers(40, 240, size=(4, 2))
-        ImageDraw.Draw(picture).line([tuple(point) for point in points.tolist()], fill=255, width=20)
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        return buffer.getvalue()
 
 
 async def called(client: httpx.AsyncClient, endpoint: str, data: list[Any]) -> list[Any]:
