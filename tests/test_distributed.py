@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,14 +122,17 @@ def is_training(run: Run) -> bool:
     return (run.folder / "metrics.jsonl").exists() and len(run.metrics()[0]) > 1
 
 
+def leader_of(run: Run) -> int:
+    """The process that records."""
+    return json.loads((run.folder / "run.json").read_text())["process"]
+
+
 def follower_of(torchrun_process: subprocess.Popen, run: Run) -> int:
-    """The process that does not record."""
     try:
         children = Path(f"/proc/{torchrun_process.pid}/task/{torchrun_process.pid}/children").read_text()
     except FileNotFoundError:
         pytest.skip("this system does not tell a process's children")
-    leader = json.loads((run.folder / "run.json").read_text())["process"]
-    (follower,) = {int(child) for child in children.split()} - {leader}
+    (follower,) = {int(child) for child in children.split()} - {leader_of(run)}
     return follower
 
 
@@ -162,9 +166,27 @@ def test_a_stop_reaches_both(endless: tuple[subprocess.Popen, Run], asked: str) 
         assert process.returncode == 0, err
 
 
-def test_a_lost_process_ends_the_training_as_failed(endless: tuple[subprocess.Popen, Run]) -> None:
+def is_told_to_end(process: int) -> bool:
+    """Whether SIGTERM waits for a process that stands still."""
+    (waiting,) = re.findall(r"ShdPnd:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+    return bool(int(waiting, 16) & 1 << signal.SIGTERM - 1)
+
+
+@pytest.mark.parametrize("first", ["the loss", "torchrun's SIGTERM"])
+def test_a_lost_process_ends_the_training_as_failed(
+    endless: tuple[subprocess.Popen, Run], first: str
+) -> None:
     process, run = endless
-    os.kill(follower_of(process, run), signal.SIGKILL)
+    leader, follower = leader_of(run), follower_of(process, run)
+    if first == "torchrun's SIGTERM":
+        os.kill(leader, signal.SIGSTOP)
+    os.kill(follower, signal.SIGKILL)
+    if first == "torchrun's SIGTERM":
+        deadline = time.monotonic() + SECONDS
+        while not is_told_to_end(leader):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(leader, signal.SIGCONT)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert f"error: {LOST_PROCESS}" in err

@@ -58,9 +58,8 @@ class Group:
             raise SettingsError(
                 "device", f"{self.count} processes cannot share {device}; expected --device cuda"
             )
-        if (
-            int(os.environ["LOCAL_WORLD_SIZE"]) > torch.cuda.device_count()
-        ):  # all refuse, before a run is made
+        # All refuse, before a run is made.
+        if int(os.environ["LOCAL_WORLD_SIZE"]) > torch.cuda.device_count():
             raise SettingsError(
                 "device",
                 f"PyTorch sees {torch.cuda.device_count()} CUDA devices; expected one for each process here, "
@@ -134,9 +133,8 @@ def joined() -> Iterator[Group]:
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
     except BaseException:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # torchrun ends all when one fails; this one says why first
+        # torchrun ends all when one fails; this one says why first.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
 

@@ -166,7 +166,7 @@ def follow(group: Group, data_dir: str | None = None) -> None:
 
     from vae_core.training import choose_device, train
 
-    with _StopSignals() as signals:
+    with _StopSignals(group) as signals:
         try:
             told = json.loads(group.receive())
             resume_from = safetensors.torch.load(group.receive())
@@ -178,9 +178,9 @@ def follow(group: Group, data_dir: str | None = None) -> None:
                     f"process {group.rank} has another data set than the first one: {dataset.train.source}"
                 )
             for _ in train(settings, dataset.train, resume_from=resume_from or None, group=group):
+                group.anyones(signals.received)
                 if not group.leaders(True):
                     return
-                group.anyones(signals.received)
         except (MemoryError, RuntimeError) as error:
             message = _in_words(error)
             if message is None:
@@ -209,7 +209,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
     else:
         run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with (
-        _StopSignals() as signals,
+        _StopSignals(group) as signals,
         closing(_lead(group, settings, dataset, resume_from, signals)) as reports,
     ):
         try:
@@ -316,8 +316,8 @@ def _lead(
 ) -> Generator[Report, None, None]:
     """The reports of a training that goes on in all processes of the group.
 
-    After each one the others hear whether there is to be another, and this process whether one of them was
-    asked to stop.
+    With each one this process hears whether one of them was asked to stop, and after it the others hear
+    whether there is to be another.
     """
     import safetensors.torch
 
@@ -328,6 +328,7 @@ def _lead(
         group.send(json.dumps(told).encode())
         group.send(safetensors.torch.save(resume_from or {}))
     for report in train(settings, dataset.train, dataset.test, resume_from, group):
+        signals.heeded = group.anyones(signals.received)
         try:
             yield report
         except GeneratorExit:
@@ -335,8 +336,6 @@ def _lead(
                 group.leaders(False)
             raise
         group.leaders(True)
-        if group.anyones(signals.received):
-            signals.received = True
 
 
 def _record(
@@ -388,7 +387,7 @@ def _record(
             warning = advice
             run.update(warning=warning)
         yield report
-        if signals.received or run.stop_requested():
+        if signals.heeded or run.stop_requested():
             in_epoch = not isinstance(report, EpochReport)
             if in_epoch and report.epoch == 1:
                 run.save_model(report.state.model, settings)
@@ -495,10 +494,15 @@ class _Previews:
 
 
 class _StopSignals:
-    """While active, SIGTERM and SIGINT are remembered instead of ending the process in mid-step."""
+    """While active, SIGTERM and SIGINT are remembered instead of ending the process in mid-step.
 
-    def __init__(self) -> None:
-        self.received = False
+    `received` tells of this process alone, `heeded` of what the whole group agreed on: torchrun sends SIGTERM
+    also to say that another process is lost, and such a training has failed, not stopped.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self.received = self.heeded = False
+        self._group = group
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _StopSignals:
@@ -507,7 +511,9 @@ class _StopSignals:
                 self._before[number] = signal.signal(number, self._remember)
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None and self._group.count > 1:
+            return  # the process is about to end, and must not be ended before it has said why
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
