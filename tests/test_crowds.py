@@ -257,7 +257,9 @@ def test_a_full_queue_is_said_with_when_to_come_back(
 
 def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small_mnist: Path) -> None:
     app = page.build_app(tmp_path / "runs", str(small_mnist))
-    queue = gradio_app(app).get_blocks()._queue
+    queue, sessions = gradio_app(app).get_blocks()._queue, gradio_app(app).state_holder
+    assert sessions.capacity == page.MOST_SESSIONS
+    sessions.capacity = 10
     assert queue.pending_event_ids_session.max_size == queue.pending_messages_per_session.max_size
     queue.pending_event_ids_session.max_size = queue.pending_messages_per_session.max_size = 10
     with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as visitor:
@@ -269,3 +271,4 @@ def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small
         wait_for(lambda: len(queue) == 0 and not queue.event_ids_to_events)
         assert len(queue.pending_event_ids_session) <= 10
         assert len(queue.pending_messages_per_session) <= 10
+        assert len(sessions.session_data) <= 10

@@ -25,11 +25,11 @@ from vae_core.ui.theme import studio_theme
 from vae_core.ui.uploads import MOST_UPLOAD_BYTES
 
 TEMPORARY_FILES_SECONDS = 3600
-
-
 LOGIN_WORDS = "Log in to VAE Studio."
 MOST_QUEUED = 60
 """Calls of the named endpoints that wait; who comes then is told that the queue is full."""
+MOST_SESSIONS = 200
+"""Callers and open pages that Gradio remembers; a caller of one endpoint is a new one each time."""
 
 
 def build_app(
@@ -62,6 +62,8 @@ def build_app(
     page = build_page(studio, taught).queue(max_size=MOST_QUEUED, api_open=False)
     # Gradio keeps an entry of each call for ever, though the messages only of the newest 2000 sessions.
     page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
+    # And of each caller a copy of the page's description, 0.2 MB; nothing of ours is kept in it.
+    page.state_session_capacity = MOST_SESSIONS
     gr.mount_gradio_app(
         app,
         page,
