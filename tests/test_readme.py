@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -81,17 +83,33 @@ def test_the_commands_that_set_up_name_extras_that_there_are() -> None:
         assert set(re.findall(r"\[(\w+)\]", command)) <= set(extras)
 
 
-def test_the_commands_of_the_command_line_work(workplace: Path, environment: dict[str, str]) -> None:
+def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `python ARGUMENTS` runs, in this process, which has PyTorch loaded already."""
+    assert arguments[0] == "-m"
+    monkeypatch.setattr(sys, "argv", arguments[1:])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))  # where a password is asked for
+    try:
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if ended.code:
+            pytest.fail(f"{shlex.join(arguments)} ends with {ended.code}")
+
+
+def test_the_commands_of_the_command_line_work(
+    workplace: Path, environment: dict[str, str], small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("MNIST_DIR", str(small_mnist))
     for command in IN_ORDER:
         if "--tensorboard" in command and find_spec("tensorboard") is None:
             continue  # it needs an extra
         program, *arguments = shlex.split(command)
-        if program == "torchrun":
-            arguments = ["-m", "torch.distributed.run", *arguments]
         if " benchmark" in command:
             arguments += ["--rounds", "1", "--iterations", "2"]
-        secret = "correct horse\n" if " password " in command else None
-        run([sys.executable, *arguments], workplace, environment, input=secret)
+        if program == "torchrun":
+            run([sys.executable, "-m", "torch.distributed.run", *arguments], workplace, environment)
+        else:
+            run_here(arguments, monkeypatch)
     for name in re.findall(r"--out (\S+)", "\n".join(IN_ORDER)):
         assert (workplace / name).stat().st_size > 100
 

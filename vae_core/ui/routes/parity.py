@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import asdict
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import APIRouter
 
 from vae_core.class_words import class_words
-from vae_core.parity import Line, compared, parity
 from vae_core.ui.studio import Studio
+
+if TYPE_CHECKING:
+    from vae_core.parity import Line
 
 
 def router(studio: Studio) -> APIRouter:
@@ -23,6 +25,8 @@ def router(studio: Studio) -> APIRouter:
 
     @cache  # while the app runs neither its code nor its data change
     def lines() -> list[Line]:
+        from vae_core.parity import parity
+
         return [*parity(studio.dataset()), _histogram()]
 
     @routes.get("/parity")
@@ -34,6 +38,7 @@ def router(studio: Studio) -> APIRouter:
 
 
 def _histogram() -> Line:
+    from vae_core.parity import compared
     from vae_core.ui.figures import error_histogram
 
     layout: Any = error_histogram(np.linspace(0, 0.1, 20), None, class_words("MNIST")).layout
