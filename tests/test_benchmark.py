@@ -21,11 +21,11 @@ def test_the_ratio_is_the_median_of_the_rounds_own_ratios(
     engine, plain = iter([300.0, 100.0, 800.0]), iter([100.0, 50.0, 100.0])
     monkeypatch.setattr(benchmark, "engine_images_per_second", lambda *arguments: next(engine))
     monkeypatch.setattr(benchmark, "plain_images_per_second", lambda *arguments: next(plain))
-    rounds_done: list[int] = []
-    measured = run_benchmark(dataset, "cpu", rounds=3, iterations=2, progress=rounds_done.append)
+    loops_done: list[int] = []
+    measured = run_benchmark(dataset, "cpu", rounds=3, iterations=2, progress=loops_done.append)
     assert (measured.engine_images_per_second, measured.plain_images_per_second) == (300, 100)
     assert measured.ratio == statistics.median([3, 2, 8])
-    assert rounds_done == [1, 2, 3]
+    assert loops_done == [1, 2, 3, 4, 5, 6]
     assert measured.evaluation_images == len(dataset.test)
     assert 0 < measured.decode_milliseconds <= measured.decode_milliseconds_p95
     assert measured.device.startswith("CPU")

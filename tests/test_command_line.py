@@ -232,11 +232,24 @@ def test_the_version_is_the_packages(run_command: Any) -> None:
 
 def test_a_picture_that_cannot_be_written_is_one_line(run_command: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for target in (tmp_path, tmp_path / "file" / "grid.png"):
+    (tmp_path / "folder.png").mkdir()
+    for target in (tmp_path / "folder.png", tmp_path / "file" / "grid.png"):
         code, out, err = run_command("generate", "reference", "--count", 1, "--out", target)
         assert (code, out) == (1, "")
         assert err.startswith(f"error: {tmp_path}")
         assert len(err.splitlines()) == 1
+
+
+def test_only_png_is_written_and_nothing_under_another_name(run_command: Any, tmp_path: Path) -> None:
+    code, out, err = run_command("generate", "reference", "--count", 1, "--out", tmp_path / "grid.jpg")
+    assert (code, out) == (2, "")
+    assert err == "error: --out: expected a file name that ends in .png, not 'grid.jpg'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_export_names_its_extra(run_command: Any) -> None:
+    _, out, _ = run_command("export", "--help")
+    assert '".[onnx]"' in out
 
 
 def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) -> None:

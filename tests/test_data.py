@@ -205,6 +205,8 @@ def test_without_a_network_the_packaged_sample_comes_within_seconds(
     assert (len(sample.train), len(sample.test)) == (4500, 500)
     assert sample.train.is_sample
     assert "5,000 MNIST images" in sample.train.source
+    with pytest.warns(UserWarning, match="5,000 MNIST images"):
+        load_mnist("train")
     assert np.bincount(sample.train.labels).tolist() == [450] * 10
     assert np.bincount(sample.test.labels).tolist() == [50] * 10
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again at once"))

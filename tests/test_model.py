@@ -31,6 +31,20 @@ def test_shapes_and_range(latent_dim: int) -> None:
     assert decoded.max() <= 1
 
 
+def test_other_shapes_and_types_are_refused_in_one_sentence() -> None:
+    model = VAE()
+    for images in (
+        torch.zeros(5, 28, 28),
+        torch.zeros(5, 1, 28, 27),
+        torch.zeros(5, 1, 28, 28, dtype=torch.uint8),
+    ):
+        with pytest.raises(ValueError, match=r"expected images as float \(N, 1, 28, 28\) in \[0, 1\], not"):
+            model.encode(images)
+    for z in (torch.zeros(16), torch.zeros(3, 2)):
+        with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not"):
+            model.decode(z)
+
+
 def test_weights_are_glorot_uniform_and_biases_zero() -> None:
     torch.manual_seed(0)
     for layer in VAE().modules():

@@ -1,7 +1,16 @@
 """VAE Studio's engine: a reference variational autoencoder, its training and what is learned from it.
 
-The names below are the public face. They are imported when first used, so that `import vae_core`
-costs nothing (torch alone takes seconds).
+The public face:
+
+- `VAE`: the network; `encode`, `sample`, `decode`.
+- `elbo_loss`: reconstruction + beta * KL, in nats per image.
+- `Settings`: what a training is to do; the reference recipe by default.
+- `load_mnist`: the images of a split.
+- `train`: a training as a stream of reports.
+- `load_run`: a trained model with its record.
+
+They are imported when first used, so that `import vae_core` costs nothing (torch alone takes seconds).
+More is in the modules: `evaluation`, `usage`, `latent_space`, `recording`.
 """
 
 from __future__ import annotations
@@ -35,3 +44,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"vae_core.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'vae_core' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

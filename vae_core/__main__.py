@@ -55,7 +55,8 @@ def _option_of(field_name: str, default: Any = None) -> Any:
     choices = field.metadata.get("choices")
     about = field.metadata["about"] + (f" [{'|'.join(choices)}]" if choices else "")
     flag = "--" + field_name.replace("_", "-")
-    return typer.Option(flag, help=f"{escape(about)} Reference: {field.default}.", show_default=False)
+    reference = "all" if field.default is None else field.default
+    return typer.Option(flag, help=f"{escape(about)} Reference: {reference}.", show_default=False)
 
 
 RunArgument = Annotated[str, typer.Argument(help="A run's name, or the path of its folder.", metavar="RUN")]
@@ -310,6 +311,7 @@ def generate(
     from vae_core.runs import find_run
     from vae_core.usage import generate_images
 
+    _check_png(out_file)
     found = find_run(run, runs_dir)
     mixture = found.required_mixture() if sampler == "mixture" else None
     images = generate_images(found.model(), count, seed, mixture)
@@ -337,6 +339,7 @@ def reconstruct(
     from vae_core.sketch import read_picture, to_mnist_form
     from vae_core.usage import reconstruct_image
 
+    _check_png(out_file)
     sketch = to_mnist_form(read_picture(image.read_bytes()))
     reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
     _write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
@@ -354,7 +357,7 @@ def export(
 ) -> None:
     """Write decoder and encoder as ONNX, for programs without PyTorch, and compare both with PyTorch.
 
-    Needs the optional extra: pip install ".[onnx]".
+    Needs the optional extra: pip install ".\\[onnx]".
     """
     from vae_core.export import check_target, export_onnx
     from vae_core.runs import find_run
@@ -428,8 +431,8 @@ def benchmark(
     from vae_core.benchmark import run_benchmark
 
     dataset = _load(data_dir, quiet=as_json)
-    with Progress(console=err, disable=as_json, transient=True) as bar:
-        task = bar.add_task("rounds", total=rounds)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=as_json) as bar:
+        task = bar.add_task(f"{rounds} rounds of engine and plain loop", total=2 * rounds)
         measured = run_benchmark(
             dataset, device, rounds, iterations, progress=lambda done: bar.update(task, completed=done)
         )
@@ -486,6 +489,11 @@ def _load(data_dir: str | None, quiet: bool = False) -> Dataset:
     if dataset.train.is_sample and not quiet:
         print(f"Using {dataset.train.source}. {HOW_TO_GET_ALL}", file=sys.stderr)
     return dataset
+
+
+def _check_png(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise SettingsError("out", f"--out: expected a file name that ends in .png, not {path.name!r}")
 
 
 def _write_picture(path: Path, content: bytes) -> None:

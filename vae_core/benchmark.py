@@ -90,7 +90,7 @@ def run_benchmark(
         device_name: as in `Settings.device`.
         rounds: how often each loop runs, the engine first.
         iterations: measured mini-batches of each round; those before them that set the loop up are not.
-        progress: told the number of rounds done.
+        progress: told how often a loop has run, of two for each round.
 
     Raises:
         SettingsError: the device is not there, or there are too few images for a mini-batch.
@@ -102,8 +102,9 @@ def run_benchmark(
     engine, plain = [], []
     for done in range(rounds):
         engine.append(engine_images_per_second(dataset.train, settings, iterations))
+        progress(2 * done + 1)
         plain.append(plain_images_per_second(dataset.train, device, settings.batch_size, iterations))
-        progress(done + 1)
+        progress(2 * done + 2)
     model = VAE().to(memory_format=torch.channels_last).eval()
     milliseconds = _decode_milliseconds(model)
     model = model.to(device)

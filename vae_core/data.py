@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 import time
+import warnings
 import zipfile
 import zlib
 from contextlib import suppress
@@ -96,10 +97,25 @@ class Dataset:
 
 
 def load_mnist(split: str, data_dir: str | os.PathLike[str] | None = None) -> ImageSet:
-    """Reads one split, "train" or "test". See `load_dataset`."""
+    """The images of one split, from where `load_dataset` finds them; warns if they are only the sample.
+
+    Args:
+        split: "train" or "test".
+        data_dir: a folder with the four IDX files.
+
+    Returns:
+        `images` uint8 (N, 28, 28), 0 is background and 255 full ink; `labels` uint8 (N,); `is_sample`, and
+        in `source` what it is in words.
+
+    Raises:
+        DataError: no such split; or as `load_dataset`.
+    """
     if split not in SPLITS:
         raise DataError(f"split must be train or test, not {split!r}")
-    return getattr(load_dataset(data_dir), split)
+    images: ImageSet = getattr(load_dataset(data_dir), split)
+    if images.is_sample:
+        warnings.warn(f"{images.source}. {HOW_TO_GET_ALL}", stacklevel=2)
+    return images
 
 
 def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:

@@ -55,20 +55,46 @@ class VAE(nn.Module):
 
         Returns:
             mean and log_variance, float (N, K) each.
+
+        Raises:
+            ValueError: the images have another shape or type.
         """
+        if (
+            images.dim() != 4
+            or images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE)
+            or not images.is_floating_point()
+        ):
+            raise ValueError(
+                f"expected images as float (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], "
+                f"not {images.dtype} {tuple(images.shape)}"
+            )
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         return mean, log_variance
 
     def sample(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """z = mean + exp(log_variance / 2) * eps, eps ~ N(0, I): float (N, K).
+        """Draws from the posterior: z = mean + exp(log_variance / 2) * eps, eps ~ N(0, I).
 
-        Samples in training and in prediction alike, as the reference's sampling layer does.
+        Kingma and Welling (2013), section 2.4. Samples in training and in prediction alike, as the
+        reference's sampling layer does.
+
+        Args:
+            mean, log_variance: float (N, K).
+            generator: where eps comes from; PyTorch's global generator by default.
+
+        Returns:
+            z, float (N, K).
         """
         eps = torch.empty_like(mean).normal_(generator=generator)
         return mean + torch.exp(0.5 * log_variance) * eps
 
     def decode(self, z: Tensor) -> Tensor:
-        """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1]."""
+        """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1].
+
+        Raises:
+            ValueError: the vectors have another shape.
+        """
+        if z.dim() != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"expected latent vectors as float (N, {self.latent_dim}), not {tuple(z.shape)}")
         return self.decoder(z)
 
     def forward(
