@@ -22,6 +22,8 @@ from PIL import Image
 
 from vae_core.data import load_mnist
 from vae_core.runs import SHIPPED_RUNS, find_run
+from vae_core.settings import PRESETS
+from vae_core.ui.lesson import PARTS, TABS
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -35,6 +37,7 @@ COMMANDS = [
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
 IN_ORDER = [command for command in COMMANDS if command.startswith(("python -m vae_core", "torchrun"))]
 """They build on each other: what one has trained, the next evaluates."""
+ENVIRONMENT = "python3 -m venv .venv && . .venv/bin/activate"
 SETTING_UP = re.compile(r"pip install (\.|'\.\[\w+\]'|\"\.\[\w+\]\")( && (python app\.py|pytest))?")
 
 
@@ -68,7 +71,7 @@ def run(command: list[str], workplace: Path, environment: dict[str, str], **more
 
 
 def test_every_command_is_of_a_kind_that_is_run_here() -> None:
-    kinds = ("python -m vae_core ", "torchrun ", "python app.py", "pip install ", "curl ")
+    kinds = ("python -m vae_core ", "torchrun ", "python app.py", "pip install ", "curl ", ENVIRONMENT)
     assert [command for command in COMMANDS if not command.startswith(kinds)] == []
     assert len(IN_ORDER) > 10
 
@@ -167,6 +170,12 @@ def test_the_table_of_presets_has_each_shipped_runs_own_figures(name: str) -> No
         results["frechet_mixture"],
     ]  # fmt: skip
     assert figures[: len(expected)] == pytest.approx(expected, rel=5e-3), row
+
+
+def test_all_that_a_lesson_can_leave_out_is_named() -> None:
+    rows = {line.split("|")[1].strip(): line.split("|")[2] for line in README.splitlines() if "|" in line}
+    for name, known in (("`tabs`", TABS), ("`hide`", PARTS), ("`preset`", PRESETS)):
+        assert rows[name].split(":")[1].strip().split(", ") == list(known)
 
 
 def test_the_pictures_are_there_and_nothing_is_left_open() -> None:
