@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_support import App, new_page, open_app, open_tab
+from browser_support import App, new_page, open_app, open_tab, set_field
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -29,6 +29,7 @@ WITHOUT_ALTERNATIVE = """() => [...document.querySelectorAll('img')]
 
 TOO_SMALL = """(least) =>
   [...document.querySelectorAll('.chip, .text-button, .digit-buttons button, .segments label')]
+  .concat([...document.querySelectorAll('button.md, summary, #preset label')])
   .filter((element) => element.checkVisibility())
   .map((element) => [element.getBoundingClientRect(), element.outerHTML.slice(0, 200)])
   .filter(([box]) => box.width < least || box.height < least)
@@ -65,8 +66,28 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
         assert visitor.evaluate(WITHOUT_ALTERNATIVE) == [], tab
         assert visitor.evaluate(TOO_SMALL, LEAST_TARGET) == [], tab
         if width < 640:
-            small = visitor.evaluate(TOO_SMALL, LEAST_FINGER)
-            assert [html for html in small if "text-button" not in html and "map-classes" not in html] == []
+            assert visitor.evaluate(TOO_SMALL, LEAST_FINGER) == [], tab
+
+
+def test_the_fields_of_advanced_lie_side_by_side_where_there_is_room(visitor: Page) -> None:
+    is_wide = visitor.viewport_size is not None and visitor.viewport_size["width"] > 900
+    open_tab(visitor, "Train")
+    set_field(visitor, "Epochs", "30")
+    tops = {
+        round(visitor.get_by_label(name).evaluate("field => field.getBoundingClientRect().top"))
+        for name in ("Epochs", "Batch size", "Learning rate")
+    }
+    assert len(tops) == (1 if is_wide else 3)
+
+
+def test_what_is_chosen_moves_nothing(visitor: Page) -> None:
+    open_tab(visitor, "Generate")
+    walk = visitor.locator("#walk")
+    visitor.wait_for_function("document.querySelector('#generated-grid img').naturalWidth > 1")
+    before = walk.evaluate("panel => panel.offsetTop")
+    visitor.get_by_role("button", name="Image 12", exact=True).click()
+    visitor.locator("#invention", has_text="is nearest").wait_for()
+    assert walk.evaluate("panel => panel.offsetTop") == before
 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> None:

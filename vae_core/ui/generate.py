@@ -13,14 +13,14 @@ from vae_core.ui.parts import ask_first, call, part
 def build() -> None:
     """Lays the tab out; static/generated.js asks for the pictures."""
     with gr.Row(elem_classes="generate"):
-        with gr.Column(scale=2, min_width=240):
+        with gr.Column(scale=2, min_width=270):
             gr.HTML(
                 "<h2>Generated Images</h2><p class='muted'>Latent vectors drawn at random, decoded by the "
                 "model. The same seed gives the same picture.</p>",
                 elem_classes="heading",
             )
             with gr.Row():
-                button = gr.Button("Generate", variant="primary", size="md", min_width=100)
+                button = gr.Button("Generate", variant="primary", size="md", min_width=90)
                 another = gr.Button("Another seed", size="md", min_width=120)
             seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)

@@ -44,16 +44,16 @@ LOOKING_ONLY = "This studio is for looking only: trainings are not started or st
 
 def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdown]:
     """Lays the tab out and connects its buttons; the form: what `form_values` has the values for."""
-    with gr.Row(elem_classes="train"):
-        with gr.Column(scale=1, min_width=280):
-            preset = gr.Radio(
-                [(name.capitalize(), name) for name in PRESETS],
-                value="reference",
-                label="Recipe",
-                elem_id="preset",
-            )
-            about = gr.Markdown(ABOUT["reference"], elem_classes="muted", elem_id="preset-about")
-            may_train = not studio.read_only
+    with gr.Row(elem_classes="train-bar"):
+        preset = gr.Radio(
+            [(name.capitalize(), name) for name in PRESETS],
+            value="reference",
+            label="Recipe",
+            elem_id="preset",
+        )
+        about = gr.Markdown(ABOUT["reference"], elem_classes="muted", elem_id="preset-about")
+        may_train = not studio.read_only
+        with gr.Row(elem_classes="train-buttons"):
             start = gr.Button(
                 "Start training",
                 variant="primary",
@@ -61,18 +61,14 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
                 size="md",
                 interactive=may_train,
             )
-            with gr.Row():
-                stop = gr.Button(
-                    "Stop", elem_id="stop-training", size="md", min_width=80, interactive=may_train
-                )
-                resume = gr.Button(
-                    "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
-                )
-            problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
-            with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-                fields = [_field(name) for name in SHOWN]
-        with gr.Column(scale=3, min_width=320):
-            part("training", elem_id="training-watch", is_worded=False)
+            stop = gr.Button("Stop", elem_id="stop-training", size="md", min_width=80, interactive=may_train)
+            resume = gr.Button(
+                "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
+            )
+    problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        fields = [_field(name) for name in SHOWN]
+    part("training", elem_id="training-watch", is_worded=False)
     part("parity", is_worded=False)
     part("runs", elem_id="runs")
 

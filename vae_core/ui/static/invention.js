@@ -2,30 +2,32 @@
 
 import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
-import { Latest, ask, model, modelAddress, named } from "./studio.js";
+import { EMPTY, Latest, ask, model, modelAddress, named } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
 export function mount(element) {
   const parts = named(element);
+  const invitation = parts.words.textContent;
   let answer = null;
+  /** Without an answer the frames are empty, and everything keeps its place. */
+  const fill = (words, news = null) => {
+    answer = news;
+    parts.pair.classList.toggle("empty", news === null);
+    parts.explore.disabled = news === null;
+    parts.picture.src = news?.picture ?? EMPTY;
+    parts.nearest.src = news?.nearest.picture ?? EMPTY;
+    parts.nearest.alt = news ? `Training image ${news.nearest.index}, ${news.nearest.called}` : "";
+    parts.words.textContent = words;
+  };
   const show = new Latest(async ({ index, wanted }) => {
-    parts.invite.hidden = index !== null;
-    parts.shown.hidden = true;
-    parts.state.hidden = index === null;
-    if (index === null) return;
-    parts.state.textContent = "Looking through the training images…";
+    if (index === null) return fill(invitation);
+    parts.words.textContent = "Looking through the training images…";
     try {
-      answer = await ask(modelAddress(`generated/${index}`, wanted));
+      const news = await ask(modelAddress(`generated/${index}`, wanted));
+      fill(verdict(news), news);
     } catch (error) {
-      parts.state.textContent = error.message;
-      return;
+      fill(error.message);
     }
-    parts.state.hidden = true;
-    parts.shown.hidden = false;
-    parts.picture.src = answer.picture;
-    parts.nearest.src = answer.nearest.picture;
-    parts.nearest.alt = `Training image ${answer.nearest.index}, ${answer.nearest.called}`;
-    parts.words.textContent = verdict(answer);
   });
   onTile((news) => show.submit(news));
   parts.explore.addEventListener("click", () => explore(answer.z));

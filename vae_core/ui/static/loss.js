@@ -43,7 +43,8 @@ export function mount(element) {
 
 function update(parts, { z, origin, decoded }) {
   const isReady = origin?.deviation?.length === z.length && decoded && parts.digit.complete && parts.digit.naturalWidth;
-  parts.shown.hidden = parts.bars.hidden = !isReady;
+  parts.shown.classList.toggle("empty", !isReady);
+  parts.bars.classList.toggle("empty", !isReady);
   if (!isReady) {
     parts.words.textContent = worded("Take a digit, then move the sliders: see what each move costs, in nats.");
     return;

@@ -33,7 +33,7 @@ function show(parts, lines) {
 
 function headRow() {
   const head = document.createElement("thead");
-  head.append(rowOf(HEADS.map((words) => cell(words ? "th" : "td", words, { scope: "col" }))));
+  head.append(rowOf(HEADS.map((words) => words ? cell("th", words, { scope: "col" }) : cell("td", ""))));
   return head;
 }
 

@@ -1,4 +1,4 @@
-// The fixed digits and samples as the training goes, and their replay with the slider under the curve.
+// The fixed digits and samples as the training goes, and their replay with the slider above them.
 
 import { worth } from "./colours.js";
 import { address } from "./studio.js";

@@ -14,18 +14,17 @@ const nameOf = (latent, value) => `Latent ${latent + 1} at ${value.toFixed(1)}`;
 export function mount(element) {
   const parts = named(element);
   let latent = 0;
-  const place = (index) => [latentsByUse()[Math.floor(index / VALUES.length)], VALUES[index % VALUES.length]];
   const strip = new Tiles(parts.strip, {
     words: (index) => nameOf(latent, VALUES[index]),
     choose: (index) => change(latent, VALUES[index]),
   });
-  const grid = new Tiles(parts.grid, {
-    words: (index) => nameOf(...place(index)),
-    choose: (index) => change(...place(index)),
-  });
+  const halves = [
+    new Half(parts.usedMore, (rows) => rows.slice(0, Math.ceil(rows.length / 2)), (count) => `each of the ${count} latents used most`),
+    new Half(parts.usedLess, (rows) => rows.slice(Math.ceil(rows.length / 2)), (count) => `each of the other ${count}`),
+  ];
   const show = whenShown(element, () => {
     showStrip(parts, strip, latent);
-    if (!parts.whole.hidden) showGrid(parts, grid);
+    if (!parts.whole.hidden) for (const half of halves) half.show();
   });
   const showRested = afterwards(show, RESTED_MILLISECONDS);
   onModel(show);
@@ -57,22 +56,47 @@ function showStrip(parts, strip, latent) {
   strip.mark(nearest(vector()[latent]));
 }
 
-function showGrid(parts, grid) {
-  const rows = latentsByUse();
-  parts.gridPicture.src = modelAddress("traversal.png", {
-    z: written(vector()),
-    rows: rows.map((row) => row + 1).join(),
-  });
-  parts.gridPicture.alt = worded(`Digits decoded with each of the ${rows.length} latents from -3 to 3`);
-  parts.names.replaceChildren(
-    ...rows.map((row) => {
-      const name = document.createElement("span");
-      name.textContent = `z${row + 1}`;
-      return name;
-    }),
-  );
-  grid.lay(rows.length * VALUES.length, VALUES.length);
-  grid.name();
+/** Half of the whole map: side by side with the other where there is room for both. */
+class Half {
+  #element;
+  #part;
+  #words;
+  #tiles;
+
+  /** part(rows): which of the latents, the most used first; words(count): what they are called. */
+  constructor(element, part, words) {
+    [this.#element, this.#part, this.#words] = [element, part, words];
+    this.#tiles = new Tiles(element.querySelector(".tiles"), {
+      words: (index) => nameOf(...this.#place(index)),
+      choose: (index) => change(...this.#place(index)),
+    });
+  }
+
+  get #rows() {
+    return this.#part(latentsByUse());
+  }
+
+  #place(index) {
+    return [this.#rows[Math.floor(index / VALUES.length)], VALUES[index % VALUES.length]];
+  }
+
+  show() {
+    const rows = this.#rows;
+    this.#element.hidden = rows.length === 0;
+    if (this.#element.hidden) return;
+    const picture = this.#element.querySelector("img");
+    picture.src = modelAddress("traversal.png", { z: written(vector()), rows: rows.map((row) => row + 1).join() });
+    picture.alt = worded(`Digits decoded with ${this.#words(rows.length)} from -3 to 3`);
+    this.#element.querySelector(".row-names").replaceChildren(...rows.map(nameOfRow));
+    this.#tiles.lay(rows.length * VALUES.length, VALUES.length);
+    this.#tiles.name();
+  }
+}
+
+function nameOfRow(row) {
+  const name = document.createElement("span");
+  name.textContent = `z${row + 1}`;
+  return name;
 }
 
 function nearest(value) {
