@@ -154,7 +154,7 @@ def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
 
 
 def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, reference: Any) -> None:
-    page.get_by_role("button", name="Whole map").click()
+    page.get_by_role("button", name="All latents").click()
     page.wait_for_function("document.querySelector('#whole-map img').naturalWidth > 1")
     tiles = page.locator("#whole-map button")
     assert tiles.count() == 16 * 11

@@ -128,6 +128,7 @@ def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, da
     assert int(said[1]) == dataset.train.labels[nearest.index]
     assert float(said[2]) == pytest.approx(nearest.error, abs=1e-4)
     assert "Of 700 training images" in words
+    assert "learned from 60,000 images that are not all here, so this cannot tell" in words
     assert grid.locator("#generated-grid button[aria-pressed=true]").count() == 1
 
 

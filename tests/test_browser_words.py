@@ -70,7 +70,7 @@ def use(page: Page, tab: str) -> None:
     if tab == "Explore":
         page.get_by_role("button", name=re.compile("^A test")).click()
         page.locator(".starts", has_text="from test image").wait_for()
-        page.get_by_role("button", name="Whole map").click()
+        page.get_by_role("button", name="All latents").click()
         page.locator("#whole-map img[alt*=latents]").wait_for()
     elif tab == "Draw":
         page.locator(".verdict", has_text="paste a photo").wait_for()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,18 @@ def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) ->
     assert desk.resume(name) == name
     assert desk.stop() == name
     assert wait_until_it_ends(run) == "stopped"
+
+
+def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: Path) -> None:
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    with ThreadPoolExecutor(1) as visitor:
+        started = visitor.submit(desk.start, Settings(epochs=100, batch_size=20), "mine")
+        while not desk._lock.locked():
+            time.sleep(0.01)
+        assert desk.running() is None
+        assert desk.stop() == "mine"
+        assert started.result() == "mine"
+    assert wait_until_it_ends(Run(tmp_path / "mine")) == "stopped"
 
 
 def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_path: Path) -> None:

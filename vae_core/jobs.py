@@ -60,10 +60,13 @@ class TrainingDesk:
         return self._launch(lambda: prepare_resume(run, self.runs_dir, epochs, self.data_dir))
 
     def stop(self) -> str | None:
-        """Asks the running training to stop; returns its name, or None if nothing runs."""
+        """Asks the running training to stop, also one that is just starting; returns its name, or None."""
         if self.read_only:
             raise ReadOnlyError("stopped")
         info = self.running()
+        if info is None:
+            with self._lock:  # held while a training starts
+                info = self.running()
         if info is not None:
             Run(info.folder).request_stop()
             return info.name

@@ -28,7 +28,7 @@ SHOWN = (
 LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta": "Beta (KL weight)"}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
-    "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Half an hour on a laptop.",
+    "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Ten minutes on two cores.",
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
         "learning rate."

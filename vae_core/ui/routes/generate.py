@@ -52,6 +52,7 @@ def router(studio: Studio) -> APIRouter:
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index} of {count}; expected 0 to {count - 1}")
         loaded, train = studio.load(run), studio.dataset().train
+        learned = {"name": "", "training_images": 0} | loaded.info.data
         z = sampled(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
         nearest = nearest_image(image, train.images)
@@ -66,6 +67,8 @@ def router(studio: Studio) -> APIRouter:
                 "error": nearest.error,
             },
             "images": len(train),
+            "learned": learned["training_images"],
+            "has_all": learned["name"] == train.name and learned["training_images"] <= len(train),
             "source": train.source,
         }
 

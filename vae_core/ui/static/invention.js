@@ -33,11 +33,15 @@ export function mount(element) {
   parts.explore.addEventListener("click", () => explore(answer.z));
 }
 
-function verdict({ nearest, images }) {
+function verdict({ nearest, images, learned, has_all: hasAll }) {
   const usual = model().mean_errors?.mse_mean;
   const sentence =
     `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
+  if (!hasAll) {
+    const count = learned.toLocaleString("en");
+    return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
+  }
   if (!usual) return sentence;
   const isMemory = nearest.error < usual;
   const than = `the model's usual error on an image it is shown (${usual.toFixed(4)})`;

@@ -40,7 +40,7 @@ export function mount(element) {
   parts.more.addEventListener("click", () => {
     parts.whole.hidden = !parts.whole.hidden;
     parts.more.setAttribute("aria-expanded", !parts.whole.hidden);
-    parts.more.textContent = parts.whole.hidden ? "Whole map" : "Hide the whole map";
+    parts.more.textContent = parts.whole.hidden ? "All latents" : "Hide all latents";
     show();
   });
 }
