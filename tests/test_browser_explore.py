@@ -331,6 +331,15 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     page.go_back()
     wait_for_vector(page, first)
 
+    page.route("**/studio/models", lambda route: route.abort())
+    page.evaluate("['?model=plane', '?'].forEach((search) => history.pushState(null, '', search))")
+    page.go_back()
+    page.get_by_role("alert").filter(has_text="The address could not be followed").wait_for()
+    page.unroute("**/studio/models")
+    page.wait_for_timeout(700)  # then the address is the page's again
+    page.get_by_role("button", name="Mean of class 5").click()
+    wait_for_address(page, "model=reference")
+
     other = new_page(browser)
     open_app(other, at)
     wait_for_vector(other, first)
