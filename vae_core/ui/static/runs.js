@@ -1,10 +1,9 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
-import { address, ask, isShown, named } from "./studio.js";
-import { expectStart, overlay, watchRun } from "./training.js";
+import { OURS, address, ask, isShown, named } from "./studio.js";
+import { changesInWords, expectStart, overlay, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
-const OURS = { "X-VAE-Studio": "1" };
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
 
@@ -48,10 +47,10 @@ function makeRow(run, mayChange) {
   name.firstChild.textContent = run.name;
   state.firstChild.dataset.state = run.state;
   state.append(run.state);
-  const changes = Object.entries(run.changes).map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
+  const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    run.shipped && !changes.length ? "the reference recipe" : changes.join(", ") || "–",
+    changes || (run.shipped ? "the reference recipe" : "–"),
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",

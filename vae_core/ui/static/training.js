@@ -133,8 +133,7 @@ function showStatus(parts, news, { last, test, speed }) {
   parts.dot.dataset.state = news.state;
   const isStarting = performance.now() < expectedUntil && news.state !== "running";
   setText(parts.state, isStarting ? "Starting…" : news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
-  const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
-  setText(parts.what, [news.run, changes.join(", "), news.device, news.data].filter(Boolean).join(" · "));
+  setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
@@ -234,6 +233,10 @@ async function showOverlays(plot) {
   plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
 }
+
+/** The settings that are not the reference's. */
+export const changesInWords = (changes) =>
+  Object.entries(changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

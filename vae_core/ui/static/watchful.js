@@ -1,6 +1,7 @@
 // A watchful eye on a training: which latents are in use, and whether the error beats the baselines.
 
 import { draw } from "./plots.js";
+import { haveChildren } from "./studio.js";
 
 const IN_USE_NATS = 0.05;
 const errors = { run: null, x: [], y: [] };
@@ -11,8 +12,7 @@ export function showLatents(parts, news) {
   if (news.fresh && !kl) parts.latents.replaceChildren();
   if (!kl) return;
   const highest = Math.max(1, ...kl);
-  while (parts.latents.children.length > kl.length) parts.latents.lastChild.remove();
-  while (parts.latents.children.length < kl.length) parts.latents.append(document.createElement("i"));
+  haveChildren(parts.latents, kl.length);
   kl.forEach((value, index) => {
     const bar = parts.latents.children[index];
     bar.style.height = `${Math.max(2, (100 * value) / highest)}%`;
