@@ -198,6 +198,7 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     assert "iteration 1, in epoch 1" in page.locator(".timeline output").inner_text()
     assert page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.shapes.length") == 1
     assert page.locator(".kl-bars i").count() == 16
+    assert page.get_by_role("heading", name="Latents above 0.05 nats").is_visible()
     baselines = page.evaluate("document.querySelector('.small-plot').data.map(trace => trace.name)")
     assert baselines == ["Model", "Mean image", "PCA"]
 

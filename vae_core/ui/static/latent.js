@@ -4,6 +4,8 @@
 import { ask, modelAddress, onModel, tellProblem } from "./studio.js";
 
 export const LIMIT = 3;
+/** A latent of less KL tells next to nothing. Active units are counted by another measure: see records.py. */
+export const LEAST_NATS = 0.05;
 const listeners = [];
 let z = [];
 let origin = null;

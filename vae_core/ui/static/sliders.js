@@ -1,9 +1,8 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
-import { LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
+import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
 import { named, onModel } from "./studio.js";
 
-const UNUSED_NATS = 0.05;
 const FINE = 0.05;
 const FINEST = 0.01;
 const COARSE = 0.5;
@@ -70,8 +69,8 @@ function makeSlider(index, card) {
     <output for="latent-${index + 1}"></output>
     <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
   if (kl !== undefined) {
-    box.querySelector("small").textContent = kl < UNUSED_NATS ? "unused" : `${kl.toFixed(2)} nats`;
-    box.classList.toggle("unused", kl < UNUSED_NATS);
+    box.querySelector("small").textContent = kl < LEAST_NATS ? "unused" : `${kl.toFixed(2)} nats`;
+    box.classList.toggle("unused", kl < LEAST_NATS);
   }
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
