@@ -104,13 +104,16 @@ def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
     assert 0 <= answer["rank"] <= 1
 
 
-def test_an_empty_or_broken_drawing_is_an_answer(app: App) -> None:
+def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> None:
     buffer = io.BytesIO()
     Image.new("L", (280, 280)).save(buffer, "PNG")
-    for body in (buffer.getvalue(), b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
+    status, content = get(app, "runs/reference/sketch", buffer.getvalue())
+    assert status == 200
+    assert json.loads(content)["empty"]
+    for body in (b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
         status, content = get(app, "runs/reference/sketch", body)
-        assert status == 200
-        assert json.loads(content)["empty"]
+        assert status == 400
+        assert "expected PNG or JPEG" in json.loads(content)["error"]
 
 
 def test_generated_route_depends_on_the_seed_alone(app: App) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from vae_core.errors import PictureError
+from vae_core.errors import EmptyPictureError, PictureError
 
 IMAGE_SIZE = 28
 DIGIT_SIZE = 20
@@ -112,7 +112,8 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
             to 28x28; a picture of 28x28 stays what it is.
 
     Raises:
-        PictureError: there is no ink on it.
+        EmptyPictureError: there is no ink on it.
+        PictureError: it is not a drawing at all.
     """
     ink = np.asarray(ink, dtype=np.float32)
     if ink.ndim != 2 or 0 in ink.shape:
@@ -140,7 +141,7 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
         float32 (H, W) in [0, 1].
 
     Raises:
-        PictureError: nothing is left.
+        EmptyPictureError: nothing is left.
     """
     rows, columns = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j].astype(np.float32)
     edge = np.ones(ink.shape, bool)
@@ -156,7 +157,9 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
     strongest = float(clean.max())
     if strongest < LEAST_CONTRAST:
-        raise PictureError("there is nothing on the drawing yet; expected ink that stands out from its paper")
+        raise EmptyPictureError(
+            "there is nothing on the drawing yet; expected ink that stands out from its paper"
+        )
     return clean / strongest
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from vae_core.errors import PictureError
+from vae_core.errors import EmptyPictureError
 from vae_core.pictures import data_uri, png_bytes, to_grey
 from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
 from vae_core.ui.routes.answers import Seed, picture
@@ -38,10 +38,14 @@ def router(studio: Studio) -> APIRouter:
 
 
 def read_sketch(loaded: Loaded, content: bytes, centre: bool, seed: int, sampled: bool) -> dict[str, Any]:
-    """A drawing through the model: what it sees, what it makes of it, and by how much it is off."""
+    """A drawing through the model: what it sees, what it makes of it, and by how much it is off.
+
+    Raises:
+        PictureError: it is no picture. An empty one is an answer: a drawing begins and may end so.
+    """
     try:
         seen = to_mnist_form(read_picture(content), centre)
-    except PictureError as error:
+    except EmptyPictureError as error:
         return {"empty": True, "message": str(error)}
     answer = reading(loaded, seen.image, seed, sampled)
     return answer | {"empty": False, "seen": data_uri(seen.image), "box": seen.box}
