@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -215,6 +216,32 @@ def test_without_centring_a_picture_is_read_as_it_lies(app: App, dataset: Datase
     same = json.loads(get(app, "runs/reference/test-images/3")[1])
     assert answer["mean"] == same["mean"]
     assert answer["reconstruction"] == same["reconstruction"]
+
+
+def test_an_image_is_encoded_as_it_is_and_not_as_a_photo(app: App, dataset: Dataset) -> None:
+    light = 255 - dataset.test.images[3]  # a photo so light at its border would be dark ink on paper
+    buffer = io.BytesIO()
+    Image.fromarray(light).save(buffer, "PNG")
+    status, content = get(app, "runs/reference/encode", buffer.getvalue())
+    answer = json.loads(content)
+    expected = reconstruct_image(load_run("reference").model, light / np.float32(255))
+    assert status == 200
+    assert answer["mean"] == pytest.approx(expected.mean.tolist(), abs=1e-3)
+    assert answer["deviation"] == pytest.approx(np.exp(0.5 * expected.log_variance).tolist(), abs=1e-3)
+    made = picture(base64.b64decode(answer["reconstruction"].split(",")[1]))
+    assert np.abs(made - to_grey(expected.image).astype(int)).max() <= 1
+
+
+def test_what_is_no_image_of_28x28_grey_pixels_is_not_encoded(app: App) -> None:
+    for mode, size in (("L", (280, 280)), ("RGB", (28, 28)), ("L", (28, 27))):
+        buffer = io.BytesIO()
+        Image.new(mode, size).save(buffer, "PNG")
+        status, content = get(app, "runs/reference/encode", buffer.getvalue())
+        assert status == 400
+        assert "expected 28x28 in grey" in json.loads(content)["error"]
+    status, content = get(app, "runs/reference/encode", b"not a picture")
+    assert status == 400
+    assert "expected PNG or JPEG" in json.loads(content)["error"]
 
 
 def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:

@@ -274,6 +274,13 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function("document.querySelector('.digits').innerText.includes('has 2 latents')")
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_function("document.querySelector('.digits').innerText.includes('same picture')")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for value in ("1", "2"):  # the picture is the same wherever the vector goes
+        before = source_of(page, DIGIT)
+        page.locator("#latent-6").fill(value)
+        wait_for_new_source(page, DIGIT, before)
+    assert not [url for url in asked if "/runs/plane/" in url]
     wait_for_address(page, "with=plane")
 
 

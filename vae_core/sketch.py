@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,34 @@ def read_picture(content: bytes) -> np.ndarray:
         PictureError: not a picture of a known format, of more than 40 megapixels or longer than
             20,000 pixels, or damaged.
     """
+
+    def reduced(picture: Image.Image) -> np.ndarray:
+        picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
+        return to_ink(ImageOps.exif_transpose(picture))
+
+    return _read(content, reduced)
+
+
+def read_image(content: bytes) -> np.ndarray:
+    """A picture file that holds an image of MNIST's size, taken as it is: float32 (28, 28) in [0, 1].
+
+    Raises:
+        PictureError: as `read_picture`, or it is not 28x28 grey pixels.
+    """
+
+    def unchanged(picture: Image.Image) -> np.ndarray:
+        if picture.mode != "L" or picture.size != (IMAGE_SIZE, IMAGE_SIZE):
+            raise PictureError(
+                f"a picture of {picture.width}x{picture.height} pixels in mode {picture.mode}; expected "
+                f"{IMAGE_SIZE}x{IMAGE_SIZE} in grey"
+            )
+        return np.asarray(picture, dtype=np.float32) / 255
+
+    return _read(content, unchanged)
+
+
+def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    """What is taken of a picture file, once its size is known to be bearable. Raises PictureError."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
@@ -66,9 +95,8 @@ def read_picture(content: bytes) -> np.ndarray:
                     f"the picture has {picture.width}x{picture.height} pixels; "
                     f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
                 )
-            picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
             with _A_FEW:
-                return to_ink(ImageOps.exif_transpose(picture))
+                return take(picture)
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to

@@ -63,11 +63,15 @@ export function slerp(start, end, at) {
   return start.map((value, index) => a * value + b * end[index]);
 }
 
+/** {mean, deviation, reconstruction} of an image that the server made, by a model, by default the chosen one. */
+export async function encode(picture, of) {
+  const body = await (await fetch(picture)).blob();
+  return ask(modelAddress("encode", {}, of), { method: "POST", body });
+}
+
 /** The picture the vector came from means another vector to another model. */
 async function readAgain(from) {
-  const body = await (await fetch(from.picture)).blob();
-  const answer = await ask(modelAddress("sketch", { centre: false }), { method: "POST", body });
+  const answer = await encode(from.picture);
   if (origin !== from) return; // meanwhile the visitor has gone elsewhere
-  if (answer.empty) throw new Error(answer.message);
   setVector(answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
 }
