@@ -9,11 +9,14 @@ export const LEAST_NATS = 0.05;
 const listeners = [];
 let z = [];
 let origin = null;
+let run = null;
 let openExplore = () => {};
 
 onModel(async (card) => {
+  const isSameRun = card.run === run; // in training: its vectors mean the same, or nearly
+  run = card.run;
   setVector(z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0));
-  if (origin) await readAgain(origin).catch((error) => tellProblem(error.message));
+  if (origin) await readAgain(origin, isSameRun).catch((error) => tellProblem(error.message));
 });
 
 export const vector = () => z;
@@ -69,9 +72,10 @@ export async function encode(picture, of) {
   return ask(modelAddress("encode", {}, of), { method: "POST", body });
 }
 
-/** The picture the vector came from means another vector to another model. */
-async function readAgain(from) {
+/** The picture the vector came from means another vector to another model; of one that learns only the marks move. */
+async function readAgain(from, keepsVector) {
+  const asked = run;
   const answer = await encode(from.picture);
-  if (origin !== from) return; // meanwhile the visitor has gone elsewhere
-  setVector(answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
+  if (origin !== from || run !== asked) return; // meanwhile the visitor has gone elsewhere
+  setVector(keepsVector ? z : answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
 }
