@@ -6,6 +6,7 @@ import { changesInWords, expectStart, overlay, watchRun } from "./training.js";
 const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
+let running = []; // names of the runs in training
 
 export function mount(element) {
   const parts = named(element);
@@ -23,9 +24,19 @@ async function show(parts) {
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
   const state = JSON.stringify(runs);
-  if (parts.rows.dataset.state === state) return;
+  if (parts.rows.dataset.state !== state) parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
-  parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
+  await follow(runs);
+}
+
+/** The overlays of runs that are gone go too; those of runs in training grow, once more when they have ended. */
+async function follow(runs) {
+  const gone = [...ticked].filter((name) => !runs.some((run) => run.name === name));
+  for (const name of gone) ticked.delete(name);
+  const before = running;
+  running = runs.filter((run) => run.state === "running").map(({ name }) => name);
+  const grown = [...before, ...running].filter((name) => ticked.has(name));
+  if (gone.length || grown.length) await overlay([...ticked], grown);
 }
 
 function makeRow(run, mayChange) {
@@ -76,12 +87,19 @@ function act(parts, event) {
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
     const to = window.prompt(`New name of ${run}`, run);
-    if (to && to !== run) attempt(parts, () => ask(address(`${path}/name`, { to }), { method: "POST", headers: OURS }));
+    if (to && to !== run) attempt(parts, () => rename(run, `${path}/name`, to));
   }
   if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
     watchRun("");
     attempt(parts, () => ask(address(path), { method: "DELETE", headers: OURS }));
   }
+}
+
+async function rename(run, path, to) {
+  const isTicked = ticked.has(run);
+  const renamed = await ask(address(path, { to }), { method: "POST", headers: OURS });
+  ticked.delete(run);
+  if (isTicked) await overlay([...ticked.add(renamed.run)]);
 }
 
 function tick(parts, box) {

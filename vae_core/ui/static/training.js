@@ -32,7 +32,8 @@ const STATES = {
 let expectedUntil = 0;
 let status = null;
 let chosen = "";
-const overlaid = new Map();
+const overlaid = new Map(); // the points of each
+let laid = []; // the names of those that are wanted
 let wake = () => {};
 
 export function mount(element) {
@@ -65,11 +66,14 @@ export function watchRun(name) {
   wake();
 }
 
-/** Lays the loss of these runs over the watched one's. */
-export async function overlay(names) {
+/** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
+export async function overlay(names, grown = []) {
+  laid = names;
   for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
   for (const name of names) {
-    if (!overlaid.has(name)) overlaid.set(name, (await ask(address(`runs/${encodeURIComponent(name)}/curve`))).points);
+    if (overlaid.has(name) && !grown.includes(name)) continue;
+    const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
+    if (laid.includes(name)) overlaid.set(name, points);
   }
   wake();
 }
@@ -228,7 +232,7 @@ function overlays() {
 }
 
 async function showOverlays(plot) {
-  const wanted = [...overlaid.keys()].join();
+  const wanted = [...overlaid].map(([name, points]) => `${name} ${points.at(-1)?.[0]}`).join();
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
