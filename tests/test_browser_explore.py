@@ -324,6 +324,7 @@ def test_another_model_reads_the_same_picture_again(
     mean = f"mean {reconstruct_image(reference.model, image).mean[5]:.2f}"
     page.locator("#latent-6").locator(f"xpath=../i[contains(@title, '{mean}')]").wait_for()
     assert np.array_equal(vector(page), here)  # only the marks move
+    assert page.evaluate("document.activeElement.id") == "latent-6"  # whoever moves it goes on
 
 
 def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:
