@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -104,13 +105,16 @@ def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
     assert 0 <= answer["rank"] <= 1
 
 
-def test_an_empty_or_broken_drawing_is_an_answer(app: App) -> None:
+def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> None:
     buffer = io.BytesIO()
     Image.new("L", (280, 280)).save(buffer, "PNG")
-    for body in (buffer.getvalue(), b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
+    status, content = get(app, "runs/reference/sketch", buffer.getvalue())
+    assert status == 200
+    assert json.loads(content)["empty"]
+    for body in (b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
         status, content = get(app, "runs/reference/sketch", body)
-        assert status == 200
-        assert json.loads(content)["empty"]
+        assert status == 400
+        assert "expected PNG or JPEG" in json.loads(content)["error"]
 
 
 def test_generated_route_depends_on_the_seed_alone(app: App) -> None:
@@ -212,6 +216,32 @@ def test_without_centring_a_picture_is_read_as_it_lies(app: App, dataset: Datase
     same = json.loads(get(app, "runs/reference/test-images/3")[1])
     assert answer["mean"] == same["mean"]
     assert answer["reconstruction"] == same["reconstruction"]
+
+
+def test_an_image_is_encoded_as_it_is_and_not_as_a_photo(app: App, dataset: Dataset) -> None:
+    light = 255 - dataset.test.images[3]  # a photo so light at its border would be dark ink on paper
+    buffer = io.BytesIO()
+    Image.fromarray(light).save(buffer, "PNG")
+    status, content = get(app, "runs/reference/encode", buffer.getvalue())
+    answer = json.loads(content)
+    expected = reconstruct_image(load_run("reference").model, light / np.float32(255))
+    assert status == 200
+    assert answer["mean"] == pytest.approx(expected.mean.tolist(), abs=1e-3)
+    assert answer["deviation"] == pytest.approx(np.exp(0.5 * expected.log_variance).tolist(), abs=1e-3)
+    made = picture(base64.b64decode(answer["reconstruction"].split(",")[1]))
+    assert np.abs(made - to_grey(expected.image).astype(int)).max() <= 1
+
+
+def test_what_is_no_image_of_28x28_grey_pixels_is_not_encoded(app: App) -> None:
+    for mode, size in (("L", (280, 280)), ("RGB", (28, 28)), ("L", (28, 27))):
+        buffer = io.BytesIO()
+        Image.new(mode, size).save(buffer, "PNG")
+        status, content = get(app, "runs/reference/encode", buffer.getvalue())
+        assert status == 400
+        assert "expected 28x28 in grey" in json.loads(content)["error"]
+    status, content = get(app, "runs/reference/encode", b"not a picture")
+    assert status == 400
+    assert "expected PNG or JPEG" in json.loads(content)["error"]
 
 
 def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:

@@ -159,8 +159,13 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     assert kept == ["legendonly", [0, 7], [3, 33]]
 
     run = next(path.name for path in app.runs_dir.iterdir() if Run(path).info().state == "running")
+    row_of(page, run).get_by_role("checkbox").check()
+    wait_for_overlays(page, run)
+    end_of_overlay = "document.querySelector('#loss-curve .js-plotly-plot').data[4].x.at(-1)"
+    end = page.evaluate(end_of_overlay)
     page.wait_for_function("document.querySelector('.small-plot')?.data?.[0].x.length > 0", timeout=60_000)
     page.wait_for_timeout(5000)
+    assert page.evaluate(end_of_overlay) > end
     page.get_by_label("Model").click()
     page.get_by_role("option", name=re.compile(run)).click()
     open_tab(page, "Explore")
@@ -187,6 +192,15 @@ def row_of(page: Page, run: str) -> Locator:
     return page.locator(f"table.runs tr[data-run='{run}']")
 
 
+def wait_for_overlays(page: Page, *runs: str) -> None:
+    """Until the losses of just these runs, in this order, lie over the watched one's."""
+    page.wait_for_function(
+        "runs => document.querySelector('#loss-curve .js-plotly-plot')?.data?.slice(4)"
+        ".map(({ name }) => name).join() === runs",
+        arg=",".join(runs),
+    )
+
+
 def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     open_tab(page, "Train")
     wait_for_state(page, "Finished")
@@ -198,6 +212,7 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     assert "iteration 1, in epoch 1" in page.locator(".timeline output").inner_text()
     assert page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.shapes.length") == 1
     assert page.locator(".kl-bars i").count() == 16
+    assert page.get_by_role("heading", name="Latents above 0.05 nats").is_visible()
     baselines = page.evaluate("document.querySelector('.small-plot').data.map(trace => trace.name)")
     assert baselines == ["Model", "Mean image", "PCA"]
 
@@ -206,19 +221,21 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
     assert row_of(page, "reference").get_by_role("button", name="Delete").count() == 0
-    row_of(page, "reference").get_by_role("checkbox").check()
-    page.wait_for_function(
-        "document.querySelector('#loss-curve .js-plotly-plot')?.data?.some(t => t.name === 'reference')"
-    )
+    for run in ("reference", "mine"):
+        row_of(page, run).get_by_role("checkbox").check()
+    wait_for_overlays(page, "reference", "mine")
     page.once("dialog", lambda dialog: dialog.accept("renamed"))
     row_of(page, "mine").get_by_role("button", name="Rename").click()
     row_of(page, "renamed").wait_for()
+    assert row_of(page, "renamed").get_by_role("checkbox").is_checked()
+    wait_for_overlays(page, "reference", "renamed")
     page.once("dialog", lambda dialog: dialog.dismiss())
     row_of(page, "renamed").get_by_role("button", name="Delete").click()
     assert (app.runs_dir / "renamed").is_dir()
     page.once("dialog", lambda dialog: dialog.accept())
     row_of(page, "renamed").get_by_role("button", name="Delete").click()
     row_of(page, "renamed").wait_for(state="detached")
+    wait_for_overlays(page, "reference")
     assert not (app.runs_dir / "renamed").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from vae_core.latent_space import LatentMap, slerp
 from vae_core.usage import decode_latents, reconstruct_image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 DIGIT = "#decoded-digit img"
 
@@ -259,25 +260,46 @@ def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App) -> None:
 
 def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
+    held: list[Route] = []
+    page.route("**/runs/plane/card", lambda route: held.append(route))
+    compare_with(page, "plane")
     compare_with(page, "twin")
     second = ".digits figure:nth-child(2) img"
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
     )
+    with page.expect_response("**/runs/plane/card"):  # too late: another one is wanted by now
+        held[0].continue_()
+    page.unroute("**/runs/plane/card")
+    os.utime(app.runs_dir / "twin" / "model.safetensors")  # it has been trained further
+    version = (app.runs_dir / "twin" / "model.safetensors").stat().st_mtime_ns
     page.get_by_role("button", name="Mean of class 2").click()
     page.wait_for_function(
         "second => new URL(document.querySelector(second).src).searchParams.get('z')"
         " === new URL(document.querySelector('#decoded-digit img').src).searchParams.get('z')",
         arg=second,
     )
+    page.wait_for_function(
+        "([second, version]) => document.querySelector(second).src.endsWith(`v=${version}`)",
+        arg=[second, str(version)],
+    )
     compare_with(page, "plane")
     page.wait_for_function("document.querySelector('.digits').innerText.includes('has 2 latents')")
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_function("document.querySelector('.digits').innerText.includes('same picture')")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for value in ("1", "2"):  # the picture is the same wherever the vector goes
+        before = source_of(page, DIGIT)
+        page.locator("#latent-6").fill(value)
+        wait_for_new_source(page, DIGIT, before)
+    assert not [url for url in asked if "/runs/plane/" in url]
     wait_for_address(page, "with=plane")
 
 
-def test_another_model_reads_the_same_picture_again(page: Page, dataset: Dataset) -> None:
+def test_another_model_reads_the_same_picture_again(
+    page: Page, app: App, dataset: Dataset, tiny_run: Path, reference: Any
+) -> None:
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_selector(".latent .track i:visible")
     found = re.search(r"test image (\d+)", page.locator(".starts").inner_text())
@@ -288,6 +310,21 @@ def test_another_model_reads_the_same_picture_again(page: Page, dataset: Dataset
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
     wait_for_vector(page, reconstruct_image(load_run("plane").model, image).mean)
     assert page.locator(".latent .track i:visible").count() == 2
+
+    weights = shutil.copytree(tiny_run, app.runs_dir / "learning") / "model.safetensors"
+    choose = (
+        "run => import(new URL('studio/static/studio.js', document.baseURI)).then((m) => m.chooseModel(run))"
+    )
+    page.evaluate(choose, "learning")
+    wait_for_vector(page, reconstruct_image(load_run(app.runs_dir / "learning").model, image).mean)
+    page.locator("#latent-6").fill("1.5")
+    here = vector(page)
+    shutil.copy(reference.info.folder / "model.safetensors", weights)  # it has been trained further
+    page.evaluate(choose, "learning")
+    mean = f"mean {reconstruct_image(reference.model, image).mean[5]:.2f}"
+    page.locator("#latent-6").locator(f"xpath=../i[contains(@title, '{mean}')]").wait_for()
+    assert np.array_equal(vector(page), here)  # only the marks move
+    assert page.evaluate("document.activeElement.id") == "latent-6"  # whoever moves it goes on
 
 
 def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:
@@ -330,6 +367,15 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     page.get_by_role("tab", name="Explore", selected=True).wait_for()
     page.go_back()
     wait_for_vector(page, first)
+
+    page.route("**/studio/models", lambda route: route.abort())
+    page.evaluate("['?model=plane', '?'].forEach((search) => history.pushState(null, '', search))")
+    page.go_back()
+    page.get_by_role("alert").filter(has_text="The address could not be followed").wait_for()
+    page.unroute("**/studio/models")
+    page.wait_for_timeout(700)  # then the address is the page's again
+    page.get_by_role("button", name="Mean of class 5").click()
+    wait_for_address(page, "model=reference")
 
     other = new_page(browser)
     open_app(other, at)

@@ -32,6 +32,10 @@ class PictureError(VAEStudioError):
     """A drawing or picture cannot be read, or there is nothing on it."""
 
 
+class EmptyPictureError(PictureError):
+    """There is nothing on a drawing."""
+
+
 class LatentError(VAEStudioError):
     """A latent vector does not fit the model: wrong length, or not finite numbers."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from vae_core.errors import PictureError
+from vae_core.errors import EmptyPictureError, PictureError
 
 IMAGE_SIZE = 28
 DIGIT_SIZE = 20
@@ -59,6 +60,34 @@ def read_picture(content: bytes) -> np.ndarray:
         PictureError: not a picture of a known format, of more than 40 megapixels or longer than
             20,000 pixels, or damaged.
     """
+
+    def reduced(picture: Image.Image) -> np.ndarray:
+        picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
+        return to_ink(ImageOps.exif_transpose(picture))
+
+    return _read(content, reduced)
+
+
+def read_image(content: bytes) -> np.ndarray:
+    """A picture file that holds an image of MNIST's size, taken as it is: float32 (28, 28) in [0, 1].
+
+    Raises:
+        PictureError: as `read_picture`, or it is not 28x28 grey pixels.
+    """
+
+    def unchanged(picture: Image.Image) -> np.ndarray:
+        if picture.mode != "L" or picture.size != (IMAGE_SIZE, IMAGE_SIZE):
+            raise PictureError(
+                f"a picture of {picture.width}x{picture.height} pixels in mode {picture.mode}; expected "
+                f"{IMAGE_SIZE}x{IMAGE_SIZE} in grey"
+            )
+        return np.asarray(picture, dtype=np.float32) / 255
+
+    return _read(content, unchanged)
+
+
+def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    """What is taken of a picture file, once its size is known to be bearable. Raises PictureError."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
@@ -66,9 +95,8 @@ def read_picture(content: bytes) -> np.ndarray:
                     f"the picture has {picture.width}x{picture.height} pixels; "
                     f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
                 )
-            picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
             with _A_FEW:
-                return to_ink(ImageOps.exif_transpose(picture))
+                return take(picture)
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
@@ -112,7 +140,8 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
             to 28x28; a picture of 28x28 stays what it is.
 
     Raises:
-        PictureError: there is no ink on it.
+        EmptyPictureError: there is no ink on it.
+        PictureError: it is not a drawing at all.
     """
     ink = np.asarray(ink, dtype=np.float32)
     if ink.ndim != 2 or 0 in ink.shape:
@@ -140,7 +169,7 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
         float32 (H, W) in [0, 1].
 
     Raises:
-        PictureError: nothing is left.
+        EmptyPictureError: nothing is left.
     """
     rows, columns = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j].astype(np.float32)
     edge = np.ones(ink.shape, bool)
@@ -156,7 +185,9 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
     strongest = float(clean.max())
     if strongest < LEAST_CONTRAST:
-        raise PictureError("there is nothing on the drawing yet; expected ink that stands out from its paper")
+        raise EmptyPictureError(
+            "there is nothing on the drawing yet; expected ink that stands out from its paper"
+        )
     return clean / strongest
 
 

@@ -19,8 +19,6 @@ CALL = re.compile(
 DIRECT = re.compile(r"/gradio_api/(run|api)/")
 MOST_SESSION_CHARACTERS = 100
 TEXTS = {"/gradio_api/cancel": ("session_hash", "event_id"), "/gradio_api/reset": ("event_id",)}
-
-
 UPLOADED = "an uploaded picture"
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "number": ((int, float), "a number"),
@@ -85,11 +83,11 @@ def _check_values(function: Any, data: Any) -> None:
         raise RequestError(f"data: expected a list of {len(labels)} values ({', '.join(labels)})")
     for value, block, label in zip(data, function.inputs, labels, strict=True):
         types, words = KINDS.get(block.get_block_name(), ((object,), ""))
-        is_wrong = words and (isinstance(value, bool) or not isinstance(value, types))
-        is_wrong = is_wrong or (
-            isinstance(value, dict) and words == "an uploaded picture" and "path" not in value
-        )
-        if value is not None and is_wrong:
+        if value is None or not words:
+            continue
+        is_wrong = isinstance(value, bool) or not isinstance(value, types)
+        is_pathless = words == UPLOADED and isinstance(value, dict) and "path" not in value
+        if is_wrong or is_pathless:
             raise RequestError(f"{label}: expected {words}")
 
 

@@ -29,8 +29,10 @@ EVERYONE = ""
 class Doorman:
     """Checks names and passwords, and slows those who guess.
 
-    Nobody is ever locked out: after some wrong passwords for a name the next check of it only waits, up to
-    twenty seconds. Where the guesses come from does not matter, so no address can be hidden behind.
+    No name is ever locked: after some wrong passwords for it its next check only waits, up to twenty seconds,
+    and after many for all names together every check does. At most 32 wait at once, and the others are asked
+    to try again: whoever keeps so many guesses going keeps everyone waiting outside, but no longer than that.
+    Where guesses come from does not matter, so no address can be hidden behind.
     """
 
     def __init__(

@@ -14,17 +14,9 @@ from vae_core.ui.parts import ask_first, call, part
 from vae_core.ui.studio import Studio
 
 SHOWN = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "latent_dim",
-    "beta",
-    "likelihood",
-    "schedule",
-    "optimizer",
-    "seed",
-    "limit",
-)
+    "epochs", "batch_size", "learning_rate", "latent_dim", "beta", "likelihood", "schedule", "optimizer",
+    "seed", "limit",
+)  # fmt: skip
 LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta": "Beta (KL weight)"}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {

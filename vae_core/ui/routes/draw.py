@@ -1,4 +1,4 @@
-"""Draw: a drawing through the model, and any picture file as ink on the drawing pad."""
+"""Draw: a drawing through the model, an image as it is, and any picture file as ink on the drawing pad."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from vae_core.errors import PictureError
+from vae_core.errors import EmptyPictureError
 from vae_core.pictures import data_uri, png_bytes, to_grey
-from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
+from vae_core.sketch import on_square, read_image, read_picture, to_mnist_form, without_paper
 from vae_core.ui.routes.answers import Seed, picture
-from vae_core.ui.routes.reading import reading
+from vae_core.ui.routes.reading import encoding, reading
 from vae_core.ui.studio import Loaded, Studio
 
 PAD_SIZE = 280
@@ -29,6 +29,12 @@ def router(studio: Studio) -> APIRouter:
         content = await request.body()  # of limited size: see vae_core/ui/guard.py
         return await run_in_threadpool(lambda: read_sketch(studio.load(run), content, centre, seed, sampled))
 
+    @routes.post("/runs/{run}/encode")
+    async def encode(run: str, request: Request) -> dict[str, Any]:
+        """What the model makes of 28x28 grey pixels as they are, not read as a drawing or a photo."""
+        content = await request.body()
+        return await run_in_threadpool(lambda: encoding(studio.load(run), read_image(content)))
+
     @routes.post("/ink.png")
     async def ink(request: Request) -> Response:
         content = await request.body()
@@ -38,10 +44,14 @@ def router(studio: Studio) -> APIRouter:
 
 
 def read_sketch(loaded: Loaded, content: bytes, centre: bool, seed: int, sampled: bool) -> dict[str, Any]:
-    """A drawing through the model: what it sees, what it makes of it, and by how much it is off."""
+    """A drawing through the model: what it sees, what it makes of it, and by how much it is off.
+
+    Raises:
+        PictureError: it is no picture. An empty one is an answer: a drawing begins and may end so.
+    """
     try:
         seen = to_mnist_form(read_picture(content), centre)
-    except PictureError as error:
+    except EmptyPictureError as error:
         return {"empty": True, "message": str(error)}
     answer = reading(loaded, seen.image, seed, sampled)
     return answer | {"empty": False, "seen": data_uri(seen.image), "box": seen.box}

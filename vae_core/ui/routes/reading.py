@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vae_core.pictures import data_uri, tile, to_grey
 from vae_core.ui.studio import Loaded
+
+if TYPE_CHECKING:
+    from vae_core.usage import Reconstruction
 
 SAMPLES = 6
 
@@ -24,12 +27,9 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
 
     result = reconstruct_image(loaded.model, image, seed if sampled else None)
     samples = posterior_samples(loaded.model, result, SAMPLES, seed)
-    answer = {
+    answer = _encoded(result) | {
         "run": loaded.info.name,
-        "reconstruction": data_uri(result.image),
         "difference": data_uri(np.abs(result.image - image)),
-        "mean": result.mean.round(4).tolist(),
-        "deviation": np.exp(0.5 * result.log_variance).round(4).tolist(),
         "z": result.z.round(4).tolist(),
         "kl": result.kl.round(4).tolist(),
         "error": result.error,
@@ -46,6 +46,21 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
         answer["rank"] = float((errors < result.error).mean())
         answer["nearest"] = _nearest_classes(loaded, result.mean)
     return answer
+
+
+def encoding(loaded: Loaded, image: np.ndarray) -> dict[str, Any]:
+    """Of `reading` only the posterior and what is decoded from its mean."""
+    from vae_core.usage import reconstruct_image
+
+    return _encoded(reconstruct_image(loaded.model, image))
+
+
+def _encoded(result: Reconstruction) -> dict[str, Any]:
+    return {
+        "mean": result.mean.round(4).tolist(),
+        "deviation": np.exp(0.5 * result.log_variance).round(4).tolist(),
+        "reconstruction": data_uri(result.image),
+    }
 
 
 def _nearest_classes(loaded: Loaded, mean: np.ndarray) -> list[dict[str, Any]]:

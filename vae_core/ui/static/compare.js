@@ -1,10 +1,11 @@
 // A second model beside the first: which one it is. Whoever shows what it makes of things listens.
 
-import { onRuns } from "./models.js";
+import { onRuns, onVersions } from "./models.js";
 import { cardOf, model, named, onModel, tellProblem } from "./studio.js";
 
 const listeners = [];
 let card = null;
+let wanted = ""; // its name; while it is not the card's, the card is on its way
 
 export const other = () => card;
 
@@ -14,20 +15,37 @@ export function onOther(listener) {
   listener(card);
 }
 
-/** Compares with the model of this name; "" ends the comparison. */
+/** Compares with the model of this name; "" ends the comparison. Where that fails, it stays what it was. */
 export async function compareWith(run) {
-  if (run === (card?.run ?? "")) return;
+  if (run === wanted) return;
+  wanted = run;
+  await read();
+}
+
+async function read() {
+  const run = wanted;
+  let chosen = null;
   try {
-    card = run ? await cardOf(run) : null;
+    if (run) chosen = await cardOf(run);
   } catch (error) {
-    card = null;
+    if (run !== wanted) return;
+    wanted = card?.run ?? "";
     tellProblem(error.message);
+    return;
   }
+  if (run !== wanted) return; // an answer that comes late is of no model that is wanted any more
+  card = chosen;
   for (const listener of listeners) listener(card);
 }
 
 onModel((chosen) => {
-  if (chosen.run === card?.run) compareWith("");
+  if (chosen.run === wanted) compareWith("");
+});
+
+onVersions((versions) => {
+  if (card === null || card.run !== wanted) return;
+  if (!(card.run in versions)) compareWith("");
+  else if (card.version !== versions[card.run]) read();
 });
 
 export function mount(element) {

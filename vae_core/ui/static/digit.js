@@ -2,13 +2,14 @@
 // is chosen, what a second model makes of the same vector, or of the same picture.
 
 import { onOther, other } from "./compare.js";
-import { onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, ask, modelAddress, named, tellProblem, written } from "./studio.js";
+import { encode, onVector, source, vector } from "./latent.js";
+import { EMPTY, Latest, modelAddress, named, tellProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
 let shown = null;
 let hasFailed = false;
+let read = {}; // the picture that a second model has read last
 
 /** Calls the listener with the <img> of the decoded digit whenever another one is painted. */
 export function onDigit(listener) {
@@ -40,6 +41,14 @@ export function mount(element) {
   onOther(() => showOther.submit());
 }
 
+/** What a model makes of a picture; asked once, however much the vector moves meanwhile. */
+async function reconstructed(picture, card) {
+  if (read.picture !== picture || read.card !== card) {
+    read = { picture, card, reconstruction: (await encode(picture, card)).reconstruction };
+  }
+  return read.reconstruction;
+}
+
 async function compare({ second, otherPicture, otherWords }) {
   const card = other();
   second.hidden = card === null;
@@ -52,9 +61,7 @@ async function compare({ second, otherPicture, otherWords }) {
     say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);
     await otherPicture.decode().catch(() => {});
   } else if (source()) {
-    const body = await (await fetch(source().picture)).blob();
-    const answer = await ask(modelAddress("sketch", { centre: false }, card), { method: "POST", body });
-    say(answer.reconstruction, `${card.run}, same picture`);
+    say(await reconstructed(source().picture, card), `${card.run}, same picture`);
   } else {
     say(EMPTY, `${card.run} has ${card.latent_dim} latents, so it cannot share a vector: explore from a picture.`);
   }

@@ -4,7 +4,7 @@ import { explore } from "./latent.js";
 import { onReconstruction, set } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, model, named, onModel } from "./studio.js";
+import { EMPTY, haveChildren, model, named, onModel } from "./studio.js";
 import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
@@ -82,8 +82,7 @@ const percent = ({ probability }) => `${Math.round(100 * probability)} %`;
 function showBars(bars, answer) {
   const order = latentsByUse();
   bars.classList.toggle("empty", answer === null);
-  while (bars.children.length > order.length) bars.lastChild.remove();
-  while (bars.children.length < order.length) bars.append(makeBar());
+  haveChildren(bars, order.length, makeBar);
   order.forEach((latent, row) => {
     const bar = bars.children[row];
     const at = (x) => `${((Math.max(-REACH, Math.min(REACH, x)) + REACH) / (2 * REACH)) * 100}%`;

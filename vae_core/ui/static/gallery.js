@@ -34,7 +34,7 @@ export function mount(element) {
     show.submit();
   });
   onView((news) => {
-    facts = news;
+    [facts, page] = [news, 0];
     parts.low.placeholder = facts.low.toFixed(3);
     parts.high.placeholder = facts.high.toFixed(3);
     show.submit();

@@ -4,14 +4,19 @@
 import { ask, modelAddress, onModel, tellProblem } from "./studio.js";
 
 export const LIMIT = 3;
+/** A latent of less KL tells next to nothing. Active units are counted by another measure: see records.py. */
+export const LEAST_NATS = 0.05;
 const listeners = [];
 let z = [];
 let origin = null;
+let run = null;
 let openExplore = () => {};
 
 onModel(async (card) => {
+  const isSameRun = card.run === run; // in training: its vectors mean the same, or nearly
+  run = card.run;
   setVector(z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0));
-  if (origin) await readAgain(origin).catch((error) => tellProblem(error.message));
+  if (origin) await readAgain(origin, isSameRun).catch((error) => tellProblem(error.message));
 });
 
 export const vector = () => z;
@@ -61,11 +66,16 @@ export function slerp(start, end, at) {
   return start.map((value, index) => a * value + b * end[index]);
 }
 
-/** The picture the vector came from means another vector to another model. */
-async function readAgain(from) {
-  const body = await (await fetch(from.picture)).blob();
-  const answer = await ask(modelAddress("sketch", { centre: false }), { method: "POST", body });
-  if (origin !== from) return; // meanwhile the visitor has gone elsewhere
-  if (answer.empty) throw new Error(answer.message);
-  setVector(answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
+/** {mean, deviation, reconstruction} of an image that the server made, by a model, by default the chosen one. */
+export async function encode(picture, of) {
+  const body = await (await fetch(picture)).blob();
+  return ask(modelAddress("encode", {}, of), { method: "POST", body });
+}
+
+/** The picture the vector came from means another vector to another model; of one that learns only the marks move. */
+async function readAgain(from, keepsVector) {
+  const asked = run;
+  const answer = await encode(from.picture);
+  if (origin !== from || run !== asked) return; // meanwhile the visitor has gone elsewhere
+  setVector(keepsVector ? z : answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
 }

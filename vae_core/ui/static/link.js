@@ -83,10 +83,12 @@ function searchOfNow() {
 async function follow(search, state) {
   isApplying = true;
   const parameters = withLesson(search);
-  const run = parameters.get("model") ?? model().run;
   const problems = [problemOfLesson()];
-  if (await isThere(run)) problems.push(await followWithin(run, parameters, state));
-  else problems.push(`There is no model "${run}" here; this is ${model().run}.`);
+  try {
+    problems.push(await followToModel(parameters, state));
+  } catch (error) {
+    problems.push(`The address could not be followed: ${error.message}.`);
+  }
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const asked = parameters.get("tab") ?? "explore";
   if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
@@ -100,7 +102,9 @@ async function follow(search, state) {
 }
 
 /** Answers with what cannot be followed, in words, or "". */
-async function followWithin(run, parameters, state) {
+async function followToModel(parameters, state) {
+  const run = parameters.get("model") ?? model().run;
+  if (!(await isThere(run))) return `There is no model "${run}" here; this is ${model().run}.`;
   if (run !== model().run) await chosen(run);
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every(Number.isFinite);

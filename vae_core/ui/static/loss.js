@@ -4,7 +4,7 @@ import { onDigit } from "./digit.js";
 import { onVector } from "./latent.js";
 import { exploreTestImage } from "./starts.js";
 import { latentsByUse } from "./sliders.js";
-import { named, tellProblem } from "./studio.js";
+import { haveChildren, named, tellProblem } from "./studio.js";
 import { worded } from "./words.js";
 
 const PIXELS = 784;
@@ -69,8 +69,7 @@ function update(parts, { z, origin, decoded }) {
 function showBars(bars, terms) {
   const order = latentsByUse();
   const highest = Math.max(2, ...terms);
-  while (bars.children.length > order.length) bars.lastChild.remove();
-  while (bars.children.length < order.length) bars.append(document.createElement("i"));
+  haveChildren(bars, order.length);
   order.forEach((latent, at) => {
     bars.children[at].style.height = `${Math.max(2, (100 * terms[latent]) / highest)}%`;
     bars.children[at].title = `z${latent + 1}: ${terms[latent].toFixed(2)} nats`;

@@ -15,6 +15,8 @@ const RESTED_MILLISECONDS = 150;
 const LABEL_APART = 24;
 const LABEL_PUSHES = 30;
 const SVG = "http://www.w3.org/2000/svg";
+/** Without WebGL Plotly would draw nothing; SVG draws the same, only slower. */
+const POINTS = hasWebGL() ? "scattergl" : "scatter";
 
 let parts = null;
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
@@ -41,7 +43,7 @@ export function mount(element) {
   new ResizeObserver(afterwards(drawAgain, RESTED_MILLISECONDS)).observe(parts.plot);
   parts.closer.addEventListener("click", () => zoom(1 / ZOOM));
   parts.farther.addEventListener("click", () => zoom(ZOOM));
-  parts.all.addEventListener("click", () => look(whole()));
+  parts.all.addEventListener("click", () => map && look(whole()));
   parts.behind.addEventListener("change", () => look(range));
 }
 
@@ -78,6 +80,7 @@ function whole() {
 }
 
 function zoom(factor) {
+  if (!map) return;
   const around = (at, [low, high]) => {
     const half = ((high - low) / 2) * factor;
     return [at - half, at + half];
@@ -87,6 +90,7 @@ function zoom(factor) {
 
 /** Draws the points in a range of the plane, and the rest above them. */
 async function look(wanted) {
+  if (!map) return; // another model's is on its way
   range = wanted;
   const size = parts.plot.parentElement.clientWidth;
   drawnWidth = size;
@@ -135,12 +139,11 @@ function traces() {
   const isThin = parts.behind.checked;
   return [...groups].map(([label, { x, y }]) => ({
     x, y, name: className(label), mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
-    type: hasWebGL() ? "scattergl" : "scatter",
+    type: POINTS,
     marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.65 },
   }));
 }
 
-/** Without WebGL Plotly would draw nothing; SVG draws the same, only slower. */
 function hasWebGL() {
   const canvas = document.createElement("canvas");
   return Boolean(canvas.getContext("webgl2") ?? canvas.getContext("webgl"));

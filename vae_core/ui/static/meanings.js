@@ -1,6 +1,6 @@
 // The figures of the evaluation, each with a sentence that says what it means.
 
-import { ask, named, tellProblem, untilReady } from "./studio.js";
+import { OURS, ask, named, tellProblem, untilReady } from "./studio.js";
 import { onView, showProgress, testedAddress } from "./tested.js";
 
 const LIKELIHOODS = {
@@ -63,7 +63,7 @@ export function mount(element) {
   parts.measure.addEventListener("click", async () => {
     parts.rest.hidden = true;
     try {
-      await ask(testedAddress("figures"), { method: "POST", headers: { "X-VAE-Studio": "page" } });
+      await ask(testedAddress("figures"), { method: "POST", headers: OURS });
     } catch (error) {
       tellProblem(error.message);
     }

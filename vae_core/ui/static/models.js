@@ -4,6 +4,7 @@ import { address, ask, chooseModel, model } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
 const listeners = [];
+const versionListeners = [];
 let known = null;
 let runs = [];
 
@@ -11,6 +12,11 @@ let runs = [];
 export function onRuns(listener) {
   listeners.push(listener);
   if (known !== null) listener(runs);
+}
+
+/** Calls the listener with the version of each run's model, by its name, whenever the server has been asked. */
+export function onVersions(listener) {
+  versionListeners.push(listener);
 }
 
 export function mount(element, trigger) {
@@ -32,5 +38,7 @@ async function look(trigger) {
     for (const listener of listeners) listener(runs);
   }
   known = listing;
+  const versions = Object.fromEntries(models.map(({ run, version }) => [run, version]));
+  for (const listener of versionListeners) listener(versions);
   if (now && now.version !== current.version) await chooseModel(now.run);
 }

@@ -1,12 +1,12 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
-import { address, ask, isShown, named } from "./studio.js";
-import { expectStart, overlay, watchRun } from "./training.js";
+import { OURS, address, ask, isShown, named } from "./studio.js";
+import { changesInWords, expectStart, overlay, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
-const OURS = { "X-VAE-Studio": "1" };
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
+let running = []; // names of the runs in training
 
 export function mount(element) {
   const parts = named(element);
@@ -24,9 +24,19 @@ async function show(parts) {
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
   const state = JSON.stringify(runs);
-  if (parts.rows.dataset.state === state) return;
+  if (parts.rows.dataset.state !== state) parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
-  parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
+  await follow(runs);
+}
+
+/** The overlays of runs that are gone go too; those of runs in training grow, once more when they have ended. */
+async function follow(runs) {
+  const gone = [...ticked].filter((name) => !runs.some((run) => run.name === name));
+  for (const name of gone) ticked.delete(name);
+  const before = running;
+  running = runs.filter((run) => run.state === "running").map(({ name }) => name);
+  const grown = [...before, ...running].filter((name) => ticked.has(name));
+  if (gone.length || grown.length) await overlay([...ticked], grown);
 }
 
 function makeRow(run, mayChange) {
@@ -48,10 +58,10 @@ function makeRow(run, mayChange) {
   name.firstChild.textContent = run.name;
   state.firstChild.dataset.state = run.state;
   state.append(run.state);
-  const changes = Object.entries(run.changes).map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
+  const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    run.shipped && !changes.length ? "the reference recipe" : changes.join(", ") || "–",
+    changes || (run.shipped ? "the reference recipe" : "–"),
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
@@ -77,12 +87,19 @@ function act(parts, event) {
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
     const to = window.prompt(`New name of ${run}`, run);
-    if (to && to !== run) attempt(parts, () => ask(address(`${path}/name`, { to }), { method: "POST", headers: OURS }));
+    if (to && to !== run) attempt(parts, () => rename(run, `${path}/name`, to));
   }
   if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
     watchRun("");
     attempt(parts, () => ask(address(path), { method: "DELETE", headers: OURS }));
   }
+}
+
+async function rename(run, path, to) {
+  const isTicked = ticked.has(run);
+  const renamed = await ask(address(path, { to }), { method: "POST", headers: OURS });
+  ticked.delete(run);
+  if (isTicked) await overlay([...ticked.add(renamed.run)]);
 }
 
 function tick(parts, box) {

@@ -1,9 +1,8 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
-import { LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
+import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
 import { named, onModel } from "./studio.js";
 
-const UNUSED_NATS = 0.05;
 const FINE = 0.05;
 const FINEST = 0.01;
 const COARSE = 0.5;
@@ -23,13 +22,19 @@ export function onLatent(listener) {
 export function mount(element) {
   const parts = named(element);
   let inputs = [];
+  let run = null;
   onModel((card) => {
-    inputs = Array.from({ length: card.latent_dim }, (_, index) => makeSlider(index, card));
+    // In training: a slider that is being moved must not be taken away.
+    const isSameRun = card.run === run && card.latent_dim === inputs.length;
+    run = card.run;
+    if (!isSameRun) inputs = Array.from({ length: card.latent_dim }, (_, index) => makeSlider(index));
+    inputs.forEach((input, index) => sayUse(input.closest(".latent"), card.kl_per_dimension?.[index]));
     const kl = card.kl_per_dimension ?? inputs.map(() => 0);
     order = inputs.map((_, index) => index).sort((a, b) => kl[b] - kl[a]);
-    parts.sliders.replaceChildren(...order.map((index) => inputs[index].closest(".latent")));
-    chosen = null;
-    choose(order[0]);
+    const boxes = order.map((index) => inputs[index].closest(".latent"));
+    if (boxes.some((box, at) => box !== parts.sliders.children[at])) parts.sliders.replaceChildren(...boxes);
+    if (!isSameRun) chosen = null;
+    choose(chosen ?? order[0]);
     show(inputs, vector(), source());
   });
   onVector((z, origin) => show(inputs, z, origin));
@@ -61,18 +66,13 @@ function choose(index) {
   for (const listener of listeners) listener(index);
 }
 
-function makeSlider(index, card) {
-  const kl = card.kl_per_dimension?.[index];
+function makeSlider(index) {
   const box = document.createElement("div");
   box.className = "latent";
   box.innerHTML = `
     <label for="latent-${index + 1}">z${index + 1} <small></small></label>
     <output for="latent-${index + 1}"></output>
     <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
-  if (kl !== undefined) {
-    box.querySelector("small").textContent = kl < UNUSED_NATS ? "unused" : `${kl.toFixed(2)} nats`;
-    box.classList.toggle("unused", kl < UNUSED_NATS);
-  }
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
   input.addEventListener("input", () => change(index, Number(input.value)));
@@ -85,6 +85,12 @@ function makeSlider(index, card) {
     change(index, Number(input.value) + step);
   });
   return input;
+}
+
+function sayUse(box, kl) {
+  if (kl === undefined) return;
+  box.querySelector("small").textContent = kl < LEAST_NATS ? "unused" : `${kl.toFixed(2)} nats`;
+  box.classList.toggle("unused", kl < LEAST_NATS);
 }
 
 function stepOf({ key, shiftKey }) {

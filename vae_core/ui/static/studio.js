@@ -1,6 +1,8 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
 const POLL_MILLISECONDS = 300;
+/** Says that a request is the page's own: what changes something wants it, as no form of another site can send it. */
+export const OURS = { "X-VAE-Studio": "page" };
 /** A picture of nothing, for an <img> that has none yet. */
 export const EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 
@@ -128,6 +130,12 @@ export function named(element) {
   const found = {};
   for (const child of element.querySelectorAll("[data-is]")) found[child.dataset.is] = child;
   return found;
+}
+
+/** Gives an element so many children, by default bars; those it has stay, and can grow and shrink. */
+export function haveChildren(element, count, make = () => document.createElement("i")) {
+  while (element.children.length > count) element.lastChild.remove();
+  while (element.children.length < count) element.append(make());
 }
 
 /** Calls the function with the newest value once there has been none for so many milliseconds. */

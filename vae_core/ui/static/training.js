@@ -32,7 +32,8 @@ const STATES = {
 let expectedUntil = 0;
 let status = null;
 let chosen = "";
-const overlaid = new Map();
+const overlaid = new Map(); // the points of each
+let laid = []; // the names of those that are wanted
 let wake = () => {};
 
 export function mount(element) {
@@ -65,11 +66,14 @@ export function watchRun(name) {
   wake();
 }
 
-/** Lays the loss of these runs over the watched one's. */
-export async function overlay(names) {
+/** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
+export async function overlay(names, grown = []) {
+  laid = names;
   for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
   for (const name of names) {
-    if (!overlaid.has(name)) overlaid.set(name, (await ask(address(`runs/${encodeURIComponent(name)}/curve`))).points);
+    if (overlaid.has(name) && !grown.includes(name)) continue;
+    const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
+    if (laid.includes(name)) overlaid.set(name, points);
   }
   wake();
 }
@@ -133,8 +137,7 @@ function showStatus(parts, news, { last, test, speed }) {
   parts.dot.dataset.state = news.state;
   const isStarting = performance.now() < expectedUntil && news.state !== "running";
   setText(parts.state, isStarting ? "Starting…" : news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
-  const changes = Object.entries(news.changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
-  setText(parts.what, [news.run, changes.join(", "), news.device, news.data].filter(Boolean).join(" · "));
+  setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
@@ -229,11 +232,15 @@ function overlays() {
 }
 
 async function showOverlays(plot) {
-  const wanted = [...overlaid.keys()].join();
+  const wanted = [...overlaid].map(([name, points]) => `${name} ${points.at(-1)?.[0]}`).join();
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
 }
+
+/** The settings that are not the reference's. */
+export const changesInWords = (changes) =>
+  Object.entries(changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

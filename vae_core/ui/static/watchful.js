@@ -1,8 +1,9 @@
-// A watchful eye on a training: which latents are in use, and whether the error beats the baselines.
+// A watchful eye on a training: which latents tell something, and whether the error beats the baselines.
 
+import { LEAST_NATS } from "./latent.js";
 import { draw } from "./plots.js";
+import { haveChildren } from "./studio.js";
 
-const IN_USE_NATS = 0.05;
 const errors = { run: null, x: [], y: [] };
 
 /** One bar for each latent, as high as its KL. */
@@ -11,16 +12,15 @@ export function showLatents(parts, news) {
   if (news.fresh && !kl) parts.latents.replaceChildren();
   if (!kl) return;
   const highest = Math.max(1, ...kl);
-  while (parts.latents.children.length > kl.length) parts.latents.lastChild.remove();
-  while (parts.latents.children.length < kl.length) parts.latents.append(document.createElement("i"));
+  haveChildren(parts.latents, kl.length);
   kl.forEach((value, index) => {
     const bar = parts.latents.children[index];
     bar.style.height = `${Math.max(2, (100 * value) / highest)}%`;
-    bar.classList.toggle("unused", value < IN_USE_NATS);
+    bar.classList.toggle("unused", value < LEAST_NATS);
     bar.title = `z${index + 1}: ${value.toFixed(2)} nats`;
   });
-  const used = kl.filter((value) => value >= IN_USE_NATS).length;
-  parts.use.textContent = `Latents in use: ${used} of ${kl.length}`;
+  const telling = kl.filter((value) => value >= LEAST_NATS).length;
+  parts.use.textContent = `Latents above ${LEAST_NATS} nats: ${telling} of ${kl.length}`;
 }
 
 /** The test error after each epoch, with what the mean image and principal components reach. */
