@@ -41,6 +41,7 @@ from vae_core.runs import (
     list_runs,
     new_name,
     rename_run,
+    run_named,
     shipped_folder,
     store_evaluation,
     store_mixture,
@@ -86,6 +87,24 @@ def test_a_name_that_no_folder_can_have_is_an_unknown_run(run: Run) -> None:
     for name in ("x" * 5000, "a\0b", "", "\ud800", "../copied/run.json"):
         with pytest.raises(RunError, match="no run named"):
             find_run(name, run.folder.parent)
+
+
+def test_a_name_finds_nothing_that_lies_elsewhere(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vae_core.ui.studio import Studio
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(run.folder.parent)  # from here the run's name is its path
+    assert find_run("copied", elsewhere).folder == run.folder
+    for found in (
+        lambda: run_named("copied", elsewhere),
+        lambda: Studio(elsewhere, None, "cpu").run("copied"),
+    ):
+        with pytest.raises(RunError, match="no run named 'copied'"):
+            found()
+    assert Studio(tmp_path, None, "cpu").run("copied").folder == run.folder
 
 
 def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:

@@ -451,12 +451,21 @@ def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     with suppress(OSError):  # too long for a path, or in a folder that may not be looked into
         if (as_path / "run.json").is_file():
             return Run(as_path.resolve())
-    if NAME_PATTERN.fullmatch(str(run)):
+    return run_named(str(run), runs_dir)
+
+
+def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Run:
+    """A run by its name alone, in `runs_dir` or among the shipped runs; never one that lies elsewhere.
+
+    Raises:
+        RunError: there is none; says which there are.
+    """
+    if NAME_PATTERN.fullmatch(name):
         for parent in (Path(runs_dir), shipped_folder()):
-            if (parent / str(run) / "run.json").is_file():
-                return Run((parent / str(run)).resolve())
+            if (parent / name / "run.json").is_file():
+                return Run((parent / name).resolve())
     known = ", ".join(found.name for found in list_runs(runs_dir)) or "none"
-    raise RunError(f"no run named {str(run)!r}; there are: {known}")
+    raise RunError(f"no run named {name!r}; there are: {known}")
 
 
 def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
