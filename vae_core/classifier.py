@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vae_core.data import ImageSet, load_dataset
 from vae_core.errors import DataError, RunError
-from vae_core.evaluation import as_batch
+from vae_core.model import as_batch
 
 FEATURES = 64
 EPOCHS = 8

@@ -13,15 +13,10 @@ from torch import Tensor
 
 from vae_core.data import ImageSet
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
-from vae_core.model import VAE
+from vae_core.model import VAE, as_batch
 from vae_core.records import Evaluation
 
 BATCH = 500
-
-
-def as_batch(images: Tensor) -> Tensor:
-    """uint8 (N, 28, 28) to float32 (N, 1, 28, 28) in [0, 1], not normalised further."""
-    return images.unsqueeze(1).float().div_(255)
 
 
 @torch.inference_mode()

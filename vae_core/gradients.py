@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.evaluation import as_batch
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
-from vae_core.model import IMAGE_SIZE, VAE
+from vae_core.model import IMAGE_SIZE, VAE, as_batch
 from vae_core.settings import Settings
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE

@@ -469,7 +469,7 @@ class _Previews:
     def __init__(self, test_set: ImageSet, settings: Settings) -> None:
         import torch
 
-        from vae_core.evaluation import as_batch
+        from vae_core.model import as_batch
 
         _, first = np.unique(test_set.labels, return_index=True)
         self._images = as_batch(torch.from_numpy(np.array(test_set.images[first[:10]])))

@@ -120,13 +120,12 @@ class Studio:
         """
 
         def find(progress: Progress) -> LatentMixture | None:
-            from vae_core.sample_quality import mixture_of
+            from vae_core.assessment import fitted_mixture
 
-            run = self.run(loaded.info.name)
-            stored = run.mixture()
+            stored = self.run(loaded.info.name).mixture()
             if stored is not None:
                 return stored
-            mixture = mixture_of(run, loaded.model, self.dataset().train, progress)
+            mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
             if mixture is not None and not loaded.info.is_shipped and not self.read_only:
                 store_mixture(loaded.info, mixture)
             return mixture
