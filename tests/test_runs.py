@@ -369,6 +369,86 @@ def test_what_came_after_an_epoch_is_forgotten(run: Run) -> None:
     assert run.previews() == []
 
 
+def longer(run: Run) -> None:
+    """Makes the run's reports some thousand bytes."""
+    path = run.folder / "metrics.jsonl"
+    path.write_bytes(5 * path.read_bytes())
+
+
+def test_all_reports_survive_a_resume_however_large_the_file(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer(run)
+    rows = run.all_metrics()
+    assert rows == run.metrics()[0]
+    monkeypatch.setattr(runs, "MOST_METRIC_BYTES", 700)  # a part of the file
+    assert len(run.metrics()[0]) < len(rows)
+    assert load_run(run.folder).metrics == rows
+    writer = RunWriter(run.folder)
+    writer.forget_after(2)
+    writer.close()
+    monkeypatch.undo()
+    assert run.metrics()[0] == rows
+
+
+def test_the_latest_reports_are_the_last_of_a_long_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer(run)
+    rows = run.all_metrics()
+    monkeypatch.setattr(runs, "LATEST_METRIC_BYTES", 10**6)
+    assert run.latest_metrics() == rows
+    monkeypatch.setattr(runs, "LATEST_METRIC_BYTES", 1000)
+    latest = run.latest_metrics()
+    assert 0 < len(latest) < len(rows)
+    assert latest == rows[-len(latest) :]
+
+
+def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    first = training_news(studio, watch="copied")
+    assert first["fresh"]
+    known = {"known": "copied", "offset": first["offset"], "generation": first["generation"]}
+    assert not training_news(studio, watch="copied", **known)["fresh"]
+    rows = run.all_metrics()
+    writer = RunWriter(run.folder)
+    writer.forget_after(1)
+    for row in [row for row in rows if row["epoch"] == 2] + rows[-1:]:
+        writer.append_metrics(row)
+    writer.close()
+    second = training_news(studio, watch="copied", **known)
+    assert second["offset"] > first["offset"]
+    assert second["fresh"]
+    assert len(second["points"]) == len(rows) + 1
+
+
+def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news, training_status
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    news, status = training_news(studio), training_status(studio)
+    assert status["run"] == "copied"
+    assert status["test_total"] == pytest.approx(news["tests"][-1][1], rel=1e-5)
+    assert {name: news[name] for name in status if name != "test_total"} == {
+        name: value for name, value in status.items() if name != "test_total"
+    }
+
+
+def test_a_preview_is_known_by_plain_digits(run: Run) -> None:
+    before = run.previews()
+    (run.folder / "previews" / "²-samples.png").touch()
+    assert run.previews() == before
+
+
+def test_a_folder_that_is_gone_is_not_made_anew_by_its_lock(run: Run) -> None:
+    delete_run(run)
+    with pytest.raises(RunError, match="run copied is gone"):
+        RunWriter(run.folder)
+    assert not run.folder.exists()
+
+
 def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:
     run.request_stop()
     assert run.stop_requested()
