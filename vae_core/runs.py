@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from vae_core import __version__
 from vae_core.errors import RunError, SettingsError
-from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, temporary_name
+from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, write_whole
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
@@ -412,7 +412,7 @@ class RunWriter(Run):
         except RunError:
             record = {}
         record |= changes | {"updated": _now()}
-        _write(self.folder / "run.json", json.dumps(record, indent=1).encode())
+        write_whole(self.folder / "run.json", json.dumps(record, indent=1).encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """One line at the end of metrics.jsonl: to six significant digits, lists to four decimals."""
@@ -426,7 +426,7 @@ class RunWriter(Run):
         Whoever follows the file learns of it by the run's generation, however soon it has grown again.
         """
         kept = [row for row in self.all_metrics() if row["epoch"] <= epoch]
-        _write(self.folder / "metrics.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in kept))
+        write_whole(self.folder / "metrics.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in kept))
         self.update(generation=self.info().generation + 1)  # after the file: else its old end could be kept
         last = kept[-1]["iteration"] if kept else -1
         for iteration in self.previews():
@@ -441,26 +441,26 @@ class RunWriter(Run):
         (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
-        _write(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
+        write_whole(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
 
     def save_training_state(self, tensors: dict[str, Tensor]) -> None:
         """What `training_state` reads."""
         import safetensors.torch
 
-        _write(self.folder / "training_state.safetensors", safetensors.torch.save(tensors))
+        write_whole(self.folder / "training_state.safetensors", safetensors.torch.save(tensors))
 
     def save_evaluation(self, evaluation: Evaluation) -> None:
         """What `evaluation` reads, and its summary in run.json."""
-        _write(self.folder / "evaluation.npz", evaluation.to_bytes())
+        write_whole(self.folder / "evaluation.npz", evaluation.to_bytes())
         self.update(results=evaluation.summary() | {"mse_mean_decoded": float(evaluation.errors_mean.mean())})
 
     def save_mixture(self, mixture: LatentMixture) -> None:
         """What `mixture` reads."""
-        _write(self.folder / "mixture.npz", mixture.to_bytes())
+        write_whole(self.folder / "mixture.npz", mixture.to_bytes())
 
     def save_preview(self, iteration: int, kind: str, png: bytes) -> None:
         """A picture of how the model stood at an iteration; kind is "reconstructions" or "samples"."""
-        _write(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
+        write_whole(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
 
     def close(self) -> None:
         """Releases the folder."""
@@ -737,21 +737,6 @@ def _read_limited(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise RunError(f"{path.name} is larger than {most_bytes:,} bytes; expected far less")
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name, then renamed: a reader sees the old file or the new one, whole."""
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def _is_locked(path: Path) -> bool:
