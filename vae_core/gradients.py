@@ -56,7 +56,7 @@ class TrainingLoss(nn.Module):
     """
 
     def __init__(
-        self, model: VAE, settings: Settings, average: Callable[[Tensor], Tensor] = lambda own: own
+        self, model: VAE, settings: Settings, average: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         super().__init__()
         self._average = average
@@ -84,7 +84,9 @@ class TrainingLoss(nn.Module):
         if self.likelihood == "calibrated":  # its gradients need the error of the whole batch
             tapes = self._shares.map(lambda share: _forward(weights, *share, self.likelihood), shares)
             error = torch.stack([tape.error for tape in tapes]).sum()
-            variance = self._average(error / (count * PIXELS))
+            variance = error / (count * PIXELS)
+            if self._average is not None:
+                variance = self._average(variance)
             slope = 1 / (count * variance) if variance >= SMALLEST_VARIANCE else torch.zeros(())
             reconstruction = variance.clamp_min(SMALLEST_VARIANCE).log()
             reconstruction = 0.5 * PIXELS * (reconstruction + LOG_TWO_PI + 1)

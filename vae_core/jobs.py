@@ -31,12 +31,9 @@ class TrainingDesk:
     A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
     """
 
-    def __init__(
-        self, runs_dir: Path, data_dir: str | None = None, device: str = "auto", read_only: bool = False
-    ) -> None:
+    def __init__(self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False) -> None:
         self.runs_dir = runs_dir
         self.data_dir = data_dir
-        self.device = device
         self.read_only = read_only
         self._lock = threading.Lock()
         self._warm: subprocess.Popen[str] | None = None

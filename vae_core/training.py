@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,7 +158,7 @@ def train(
     test_set: ImageSet | None = None,
     resume_from: dict[str, Tensor] | None = None,
     group: Group = ALONE,
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Trains a VAE and reports on the way, at most twenty times a second.
 
     Args:
@@ -297,9 +297,9 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
         torch.manual_seed(settings.seed)
         model = VAE(settings.latent_dim)
     model = model.to(device).to(memory_format=torch.channels_last)
-    parameters = list(model.parameters())
-    matrices = [parameter for parameter in parameters if settings.optimizer == "soap" and parameter.dim() > 1]
-    others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
+    is_soap = settings.optimizer == "soap"
+    matrices = [parameter for parameter in model.parameters() if is_soap and parameter.dim() > 1]
+    others = [parameter for parameter in model.parameters() if not (is_soap and parameter.dim() > 1)]
     on_gpu = device.type == "cuda"
     optimizer = torch.optim.Adam(
         others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
