@@ -76,10 +76,8 @@ def _serve(options: argparse.Namespace) -> int:
         return 2 if isinstance(error, LessonError) else 1
     if access.warning:
         print(access.warning, file=sys.stderr, flush=True)
-    print(
-        f"VAE Studio is on http://{options.host}:{options.port} (Ctrl-C ends it; a training goes on)",
-        flush=True,
-    )
+    address = _address(options.host, options.port)
+    print(f"VAE Studio is on http://{address} (Ctrl-C ends it; a training goes on)", flush=True)
     uvicorn.run(
         app, host=options.host, port=options.port, log_level="warning", server_header=False,
         timeout_graceful_shutdown=2,
@@ -87,12 +85,18 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _address(host: str, port: int) -> str:
+    """As it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _port_problem(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=family):
             return None
     except OSError as error:
-        return f"cannot listen on {host}:{port} ({error.strerror or error}); choose another --port"
+        return f"cannot listen on {_address(host, port)} ({error.strerror or error}); choose another --port"
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ def test_a_body_without_end_is_cut_off(studio: TestClient) -> None:
 
 def test_another_sites_page_can_change_nothing(studio: TestClient) -> None:
     for headers in (
-        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9"},
+        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9"}, {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:7860"},
     ):  # fmt: skip
         for path in ("/studio/ink.png", "/gradio_api/queue/join", "/studio/archive", "/login"):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -368,3 +369,18 @@ def test_the_port_in_use_is_said_in_one_line(app: App) -> None:
     assert result.returncode == 1
     assert "choose another --port" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_ipv6_address_is_listened_on_and_said_as_in_a_url() -> None:
+    try:
+        taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with taken:
+        port = taken.getsockname()[1]
+        process = subprocess.run(
+            [sys.executable, REPOSITORY / "app.py", "--host", "::1", "--port", str(port)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"error: cannot listen on [::1]:{port} (Address already in use")

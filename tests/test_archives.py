@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import stat
 import zipfile
@@ -10,9 +11,12 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load, save
 
+from vae_core import archives
 from vae_core.archives import pack, unpack
 from vae_core.errors import RunError
 from vae_core.mixture import LatentMixture
@@ -49,6 +53,25 @@ def test_a_run_comes_back_as_it_went(packed: bytes, tiny_run: Path, tmp_path: Pa
         if path.is_file() and path.name != "run.lock":
             assert (tmp_path / "tiny" / path.relative_to(tiny_run)).read_bytes() == path.read_bytes()
     assert load_run("tiny-2", tmp_path).metrics == load_run(tiny_run).metrics
+
+
+def test_two_that_come_in_at_once_lie_side_by_side(
+    packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_name = archives.free_name
+    other = iter([packed])
+
+    def taken_a_moment_later(runs_dir: Path, wish: str) -> str:
+        name = free_name(runs_dir, wish)
+        for content in other:  # another visitor's, just now
+            unpack(content, runs_dir)
+        return name
+
+    monkeypatch.setattr(archives, "free_name", taken_a_moment_later)
+    assert unpack(packed, tmp_path) == "tiny-2"
+    for name in ("tiny", "tiny-2"):
+        assert not [path for path in (tmp_path / name).iterdir() if path.is_dir() and path.name != "previews"]
+        assert load_run(name, tmp_path).evaluation is not None
 
 
 def test_a_zip_without_a_folder_is_a_run_too(packed: bytes, tmp_path: Path) -> None:
@@ -107,6 +130,17 @@ def test_a_damaged_run_does_not_come_in(packed: bytes, tmp_path: Path, name: str
     damaged = rewritten(packed, lambda entry, data: (entry, data[:50] if entry.endswith(name) else data))
     with pytest.raises(RunError):
         unpack(damaged, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_state_that_cannot_be_gone_on_from_does_not_come_in(packed: bytes, tmp_path: Path) -> None:
+    def broken(entry: str, data: bytes) -> tuple[str, bytes]:
+        if not entry.endswith("training_state.safetensors"):
+            return entry, data
+        return entry, save(load(data) | {"optimizer.0.step": torch.tensor(math.nan)})
+
+    with pytest.raises(RunError, match=r"run tiny: the training state is .* damaged \(optimizer\.0\.step is"):
+        unpack(rewritten(packed, broken), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from vae_core import assessment
-from vae_core.assessment import assess
+from vae_core.assessment import assess, encode_images, fitted_mixture
 from vae_core.data import Dataset
 from vae_core.evaluation import importance_weighted_bound
-from vae_core.runs import Run
+from vae_core.mixture import LatentMixture
+from vae_core.runs import Run, RunWriter
+from vae_core.sample_quality import samples_note
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
 
@@ -68,6 +73,59 @@ def test_every_figure_that_can_be_computed_is(run: Run, dataset: Dataset, few_bo
     assert mixture.latent_dim == 16
     assert {step for step, _, _ in steps} >= {"mixture of the encodings", "generated images"}
     assert all(0 <= done <= count for _, done, count in steps)
+
+
+def test_a_mixture_is_fitted_to_the_runs_own_images(run: Run, dataset: Dataset) -> None:
+    info, model = run.info(), run.model()
+    assert fitted_mixture(info, model, replace(dataset.train, name="another set")) is None
+    fewer = replace(dataset.train, images=dataset.train.images[:600], labels=dataset.train.labels[:600])
+    assert fitted_mixture(info, model, fewer) is None
+    told: list[tuple[int, int]] = []
+    fitted = fitted_mixture(info, model, dataset.train, progress=lambda *at: told.append(at))
+    assert fitted is not None
+    assert fitted.latent_dim == 16
+    assert told == [(640, 640)]  # the 640 of the settings' limit, of 700
+
+
+def test_one_training_image_makes_no_mixture_and_a_note_says_so(run: Run, dataset: Dataset) -> None:
+    info = run.info()
+    of_one = replace(
+        info, settings=replace(info.settings, limit=1, batch_size=1), data=info.data | {"training_images": 1}
+    )
+    assert fitted_mixture(of_one, run.model(), dataset.train) is None
+    note = samples_note(replace(dataset.test, name="MNIST"), None)
+    assert "or on fewer than two" in note
+
+
+def test_a_stored_mixture_is_taken_until_the_weights_change(
+    run: Run, dataset: Dataset, few_bounds: None
+) -> None:
+    evaluation, model = run.evaluation(), run.model()
+    assert evaluation is not None
+    stored = LatentMixture(
+        np.ones(1, np.float32), np.full((1, 16), 0.5, np.float32), np.eye(16, dtype=np.float32)[None]
+    )
+    writer = RunWriter(run.folder)
+    writer.save_mixture(stored)
+    others = replace(dataset, train=replace(dataset.train, name="another set"))
+    mixture = assess(run, model, evaluation, others).mixture
+    assert mixture is not None
+    assert np.array_equal(mixture.means, stored.means)
+    writer.save_model(model, run.info().settings)  # other weights: the mixture no longer fits
+    writer.close()
+    assert run.mixture() is None
+
+
+def test_encodings_are_samples_of_each_images_posterior(run: Run, dataset: Dataset) -> None:
+    model = run.model()
+    image = np.repeat(dataset.train.images[:1], 4000, axis=0)
+    encodings = encode_images(model, image, seed=2)
+    x = torch.tensor(np.array(image[:1])).float()[:, None] / 255
+    with torch.no_grad():
+        mean, log_variance = model.encode(x)
+    spread = (0.5 * log_variance[0]).exp().numpy()
+    assert np.abs((encodings.mean(axis=0) - mean[0].numpy()) / spread).max() < 0.08
+    assert encodings.std(axis=0) == pytest.approx(spread, rel=0.06)
 
 
 def test_the_page_asks_for_the_rest_sees_how_far_it_is_and_finds_it_kept(

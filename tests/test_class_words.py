@@ -27,7 +27,11 @@ def test_nothing_is_called_a_digit_that_is_none(name: str, noun: str, third: str
 @pytest.mark.parametrize(
     ("name", "label", "called"),
     [
-        ("MNIST", 8, "a 8"),
+        ("MNIST", 7, "a 7"),
+        ("MNIST", 8, "an 8"),
+        ("MNIST", 11, "an 11"),
+        ("MNIST", 18, "an 18"),
+        ("MNIST", 12, "a 12"),
         ("Fashion-MNIST", 7, "a Sneaker"),
         ("Fashion-MNIST", 9, "an Ankle boot"),
         ("Fashion-MNIST", 10, "class 10"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vae_core.evaluation import as_batch
 from vae_core.gradients import MOST_IMAGES, TrainingLoss, _Weights
 from vae_core.loss import elbo_loss
-from vae_core.model import VAE
+from vae_core.model import VAE, as_batch
 from vae_core.settings import Settings
 
 

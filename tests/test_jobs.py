@@ -68,10 +68,13 @@ def test_the_desk_refuses_names_and_runs_before_it_starts_anything(
             desk.start(Settings(), name)
     with pytest.raises(RunError, match="no run named"):
         desk.resume("nope")
+    with pytest.raises(RunError, match="no run named"):
+        desk.resume(str(tiny_run))  # a path is for the command line
+    beside = TrainingDesk(tiny_run.parent, str(small_mnist))
     with pytest.raises(RunError, match="has finished its 2 epochs"):
-        desk.resume(str(tiny_run))
+        beside.resume("tiny")
     with pytest.raises(SettingsError, match="epochs must be"):
-        desk.resume(str(tiny_run), epochs=0)
+        beside.resume("tiny", epochs=0)
     assert list(tmp_path.iterdir()) == []
 
 

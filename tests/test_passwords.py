@@ -52,6 +52,19 @@ def test_another_password_takes_the_place_of_the_old_one(tmp_path: Path) -> None
     assert not passwords.check("alice", "the first one")
 
 
+def test_comments_stay_where_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    set_password(file, "alice", "the first one")
+    file.write_bytes(b"# Teachers, caf\xe9\n" + file.read_bytes() + b"\n# Pupils\n")
+    assert not set_password(file, "alice", "the second one")
+    assert set_password(file, "bob", "battery staple")
+    before, alice, empty, between, bob = file.read_bytes().splitlines()
+    assert (before, empty, between) == (b"# Teachers, caf\xe9", b"", b"# Pupils")
+    assert alice.startswith(b"alice:$argon2id$")
+    assert bob.startswith(b"bob:$argon2id$")
+    assert read_passwords(file).check("alice", "the second one")
+
+
 @pytest.mark.parametrize(
     ("name", "password"),
     [

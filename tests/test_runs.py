@@ -41,6 +41,7 @@ from vae_core.runs import (
     list_runs,
     new_name,
     rename_run,
+    run_named,
     shipped_folder,
     store_evaluation,
     store_mixture,
@@ -86,6 +87,24 @@ def test_a_name_that_no_folder_can_have_is_an_unknown_run(run: Run) -> None:
     for name in ("x" * 5000, "a\0b", "", "\ud800", "../copied/run.json"):
         with pytest.raises(RunError, match="no run named"):
             find_run(name, run.folder.parent)
+
+
+def test_a_name_finds_nothing_that_lies_elsewhere(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vae_core.ui.studio import Studio
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(run.folder.parent)  # from here the run's name is its path
+    assert find_run("copied", elsewhere).folder == run.folder
+    for found in (
+        lambda: run_named("copied", elsewhere),
+        lambda: Studio(elsewhere, None, "cpu").run("copied"),
+    ):
+        with pytest.raises(RunError, match="no run named 'copied'"):
+            found()
+    assert Studio(tmp_path, None, "cpu").run("copied").folder == run.folder
 
 
 def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:
@@ -348,6 +367,86 @@ def test_what_came_after_an_epoch_is_forgotten(run: Run) -> None:
     writer.close()
     assert run.metrics() == ([], 0)
     assert run.previews() == []
+
+
+def longer(run: Run) -> None:
+    """Makes the run's reports some thousand bytes."""
+    path = run.folder / "metrics.jsonl"
+    path.write_bytes(5 * path.read_bytes())
+
+
+def test_all_reports_survive_a_resume_however_large_the_file(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer(run)
+    rows = run.all_metrics()
+    assert rows == run.metrics()[0]
+    monkeypatch.setattr(runs, "MOST_METRIC_BYTES", 700)  # a part of the file
+    assert len(run.metrics()[0]) < len(rows)
+    assert load_run(run.folder).metrics == rows
+    writer = RunWriter(run.folder)
+    writer.forget_after(2)
+    writer.close()
+    monkeypatch.undo()
+    assert run.metrics()[0] == rows
+
+
+def test_the_latest_reports_are_the_last_of_a_long_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer(run)
+    rows = run.all_metrics()
+    monkeypatch.setattr(runs, "LATEST_METRIC_BYTES", 10**6)
+    assert run.latest_metrics() == rows
+    monkeypatch.setattr(runs, "LATEST_METRIC_BYTES", 1000)
+    latest = run.latest_metrics()
+    assert 0 < len(latest) < len(rows)
+    assert latest == rows[-len(latest) :]
+
+
+def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    first = training_news(studio, watch="copied")
+    assert first["fresh"]
+    known = {"known": "copied", "offset": first["offset"], "generation": first["generation"]}
+    assert not training_news(studio, watch="copied", **known)["fresh"]
+    rows = run.all_metrics()
+    writer = RunWriter(run.folder)
+    writer.forget_after(1)
+    for row in [row for row in rows if row["epoch"] == 2] + rows[-1:]:
+        writer.append_metrics(row)
+    writer.close()
+    second = training_news(studio, watch="copied", **known)
+    assert second["offset"] > first["offset"]
+    assert second["fresh"]
+    assert len(second["points"]) == len(rows) + 1
+
+
+def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news, training_status
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    news, status = training_news(studio), training_status(studio)
+    assert status["run"] == "copied"
+    assert status["test_total"] == pytest.approx(news["tests"][-1][1], rel=1e-5)
+    assert {name: news[name] for name in status if name != "test_total"} == {
+        name: value for name, value in status.items() if name != "test_total"
+    }
+
+
+def test_a_preview_is_known_by_plain_digits(run: Run) -> None:
+    before = run.previews()
+    (run.folder / "previews" / "²-samples.png").touch()
+    assert run.previews() == before
+
+
+def test_a_folder_that_is_gone_is_not_made_anew_by_its_lock(run: Run) -> None:
+    delete_run(run)
+    with pytest.raises(RunError, match="run copied is gone"):
+        RunWriter(run.folder)
+    assert not run.folder.exists()
 
 
 def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:

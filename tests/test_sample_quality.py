@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,12 @@ import pytest
 import torch
 
 from vae_core import load_mnist, load_run, sample_quality
+from vae_core.assessment import encode_images
 from vae_core.data import Dataset, _packaged_sample
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 from vae_core.runs import Run
-from vae_core.sample_quality import encode_images, frechet_distance, judge, measure_samples, mixture_of
+from vae_core.sample_quality import frechet_distance, judge, measure_samples
 
 
 def with_moments(mean: np.ndarray, covariance: np.ndarray, count: int = 400, seed: int = 0) -> np.ndarray:
@@ -109,43 +109,6 @@ def test_other_images_than_mnists_get_no_figures(model: VAE, dataset: Dataset) -
     )
     assert dataset.test.name in str(figures.pop("samples_note"))
     assert set(figures.values()) == {None}
-
-
-def test_a_mixture_is_fitted_once_and_to_the_runs_own_images(
-    model: VAE, dataset: Dataset, tiny_run: Path, tmp_path: Path
-) -> None:
-    import shutil
-
-    from vae_core.runs import RunWriter
-
-    folder = Path(shutil.copytree(tiny_run, tmp_path / "tiny"))
-    run = Run(folder)
-    assert mixture_of(run, model, replace(dataset.train, name="another set")) is None
-    fewer = replace(dataset.train, images=dataset.train.images[:600], labels=dataset.train.labels[:600])
-    assert mixture_of(run, model, fewer) is None
-    told: list[tuple[int, int]] = []
-    fitted = mixture_of(run, model, dataset.train, progress=lambda *at: told.append(at))
-    assert fitted is not None
-    assert told == [(640, 640)]  # the 640 of the settings' limit, of 700
-    writer = RunWriter(folder)
-    writer.save_mixture(fitted)
-    stored = mixture_of(run, model, replace(dataset.train, name="another set"))
-    assert stored is not None
-    assert np.array_equal(stored.means, fitted.means)
-    writer.save_model(model, run.info().settings)  # other weights: the mixture no longer fits
-    assert run.mixture() is None
-    writer.close()
-
-
-def test_encodings_are_samples_of_each_images_posterior(model: VAE, dataset: Dataset) -> None:
-    image = np.repeat(dataset.train.images[:1], 4000, axis=0)
-    encodings = encode_images(model, image, seed=2)
-    x = torch.tensor(np.array(image[:1])).float()[:, None] / 255
-    with torch.no_grad():
-        mean, log_variance = model.encode(x)
-    spread = (0.5 * log_variance[0]).exp().numpy()
-    assert np.abs((encodings.mean(axis=0) - mean[0].numpy()) / spread).max() < 0.08
-    assert encodings.std(axis=0) == pytest.approx(spread, rel=0.06)
 
 
 def test_the_shipped_runs_samples_are_as_recorded(real_mnist: Path) -> None:

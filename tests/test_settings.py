@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import SettingsError
-from vae_core.settings import PRESETS, Settings
+from vae_core.settings import PRESETS, Settings, range_in_words
 
 
 def test_the_defaults_are_the_reference_recipe() -> None:
@@ -79,6 +80,14 @@ def test_whole_numbers_are_whole_and_others_are_floats() -> None:
         float,
         float,
     ]
+
+
+def test_every_fields_range_is_said_in_words() -> None:
+    words = {field.name: range_in_words(field) for field in dataclasses.fields(Settings)}
+    assert words["epochs"] == "a whole number from 1 to 10,000"
+    assert words["learning_rate"] == "a number above 0 to 1,000,000,000"
+    assert words["likelihood"] == "one of gaussian, bernoulli, calibrated"
+    assert words["device"] == "auto, cpu, cuda or cuda:N"
 
 
 def test_every_preset_keeps_the_references_network_and_seed() -> None:

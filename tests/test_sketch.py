@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from vae_core import sketch
 from vae_core.data import Dataset
 from vae_core.errors import PictureError
-from vae_core.sketch import on_square, read_picture, to_mnist_form, without_paper
+from vae_core.sketch import on_square, read_picture, to_ink, to_mnist_form, without_paper
 
 
 def drawn(size: int = 280, width: int = 22, scale: float = 1.0, at: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -330,3 +330,29 @@ def test_a_photo_in_uneven_light_is_read_as_its_digit(dataset: Dataset, dark_on_
         Image.fromarray(photo(ink, dark_on_light)).save(buffer, "PNG")
         seen, clean = to_mnist_form(read_picture(buffer.getvalue())), to_mnist_form(ink)
         assert np.square(seen.image - clean.image).mean() < 0.01
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_what_the_model_sees_is_from_0_to_1_whatever_the_drawing(centre: bool) -> None:
+    drawing = np.full((28, 28), -3, np.float32)
+    drawing[8:20, 12:15] = 7
+    within = to_mnist_form(drawing.clip(0, 1), centre).image
+    assert np.array_equal(to_mnist_form(drawing, centre).image, within)
+    assert (within.min(), within.max()) == (0, 1)
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 1), (0, 255), (-40, 1000)])
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_grey_of_any_range_is_read_by_its_largest_value(least: int, most: int, kind: type) -> None:
+    grey = np.full((40, 40), least, kind)
+    grey[10:30, 18:22] = most
+    ink = to_ink(Image.fromarray(grey))
+    assert np.array_equal(ink, (grey == most).astype(np.float32))
+
+
+def test_a_float_picture_that_is_not_finite_is_refused() -> None:
+    grey = np.zeros((40, 40), np.float32)
+    for value in (np.nan, np.inf):
+        grey[10:30, 18:22] = value
+        with pytest.raises(PictureError, match="finite numbers"):
+            to_ink(Image.fromarray(grey))

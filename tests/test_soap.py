@@ -80,3 +80,24 @@ def test_a_state_of_another_model_is_refused() -> None:
     other.load_state_dict({"state": first.state_dict()["state"], "param_groups": groups})
     with pytest.raises(ValueError, match="another model"):
         other.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("steps", torch.tensor(float("nan")), "finite numbers"),
+        ("left_axes", torch.full((2, 2), float("inf")), "finite numbers"),
+        ("steps", torch.tensor(-1.0), "negative"),
+        ("second_moment", torch.full((2, 3), -1.0), "negative"),
+        ("steps", torch.ones(1), "another model"),
+    ],
+)
+def test_a_state_that_cannot_be_gone_on_from_is_refused(name: str, value: torch.Tensor, words: str) -> None:
+    weight = torch.zeros(2, 3, requires_grad=True)
+    weight.grad = torch.ones_like(weight)
+    optimizer = Soap([weight], 0.1)
+    optimizer.step()
+    optimizer.check()
+    optimizer.state[weight][name] = value
+    with pytest.raises(ValueError, match=words):
+        optimizer.check()

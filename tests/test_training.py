@@ -131,6 +131,17 @@ def state(dataset: Dataset) -> dict[str, torch.Tensor]:
         ("optimizer.3.exp_avg", None),
         ("optimizer.3.exp_avg_sq", torch.ones(7)),
         ("optimizer.0.step", None),
+        ("optimizer.0.step", torch.tensor(math.nan)),
+        ("optimizer.0.step", torch.tensor(-1.0)),
+        ("optimizer.0.step", torch.ones(3)),
+        ("optimizer.3.exp_avg", torch.ones(1)),
+        ("optimizer.3.exp_avg", torch.full((64,), math.inf)),
+        ("optimizer.3.exp_avg_sq", torch.full((64,), -1.0)),
+        ("model.decoder.0.bias", torch.full((3136,), math.nan)),
+        ("counters", torch.tensor([1.0, 2.0, 0.5])),
+        ("counters", torch.tensor([1.5, 4.5, 0.5])),
+        ("counters", torch.tensor([-1.0, -3.0, 0.5])),
+        ("noise", torch.zeros(16)),
     ],
 )
 def test_a_state_that_is_not_whole_is_refused(
@@ -231,7 +242,7 @@ def test_a_state_from_a_gpu_goes_on_here_with_noise_of_its_own(
     first, again = (weights(list(train(TINY, dataset.train, resume_from=from_gpu))) for _ in range(2))
     assert equal(first, again)
     loaded = training.new_state(TINY, torch.device("cpu"))
-    loaded.load(from_gpu)
+    loaded.load(from_gpu, 3)
     afresh = training.new_state(TINY, torch.device("cpu"))
     assert not torch.equal(loaded.noise.get_state(), afresh.noise.get_state())
 

@@ -188,7 +188,7 @@ def train(
 def _train_in_sight(job: Job, group: Group) -> None:
     """Performs a job with a progress bar and a line for each epoch."""
     from vae_core.recording import perform
-    from vae_core.runs import find_run
+    from vae_core.runs import Run
 
     settings = Settings.from_dict(job.settings)
     dataset = _load(job.data_dir)
@@ -217,7 +217,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
                     f"per-pixel error {evaluation.errors.mean():.4f}"
                 )
 
-    run = find_run(job.name, job.runs_dir).info()
+    run = Run(Path(job.runs_dir) / job.name).info()
     if run.warning:
         out.print(f"note: {escape(run.warning)}")
     out.print(f"run {escape(run.name)} is {run.state}: {escape(str(run.folder))}", soft_wrap=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
-import shutil
 import struct
 import zipfile
 import zlib
 from pathlib import Path
 
 from vae_core.arrays import CENTRAL_ENTRY
-from vae_core.errors import RunError
+from vae_core.errors import RunError, TrainingError
 from vae_core.leftovers import scratch_folder
 from vae_core.runs import INCOMING, MOST_METRIC_BYTES, Run, check_name, free_name
 
@@ -67,21 +67,35 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             prefix = _common_folder(entries)
             _check_entries(entries, prefix)
-            name = free_name(runs_dir, _usable(name or prefix.rstrip("/")))
+            wish = _usable(name or prefix.rstrip("/"))
             runs_dir.mkdir(parents=True, exist_ok=True)
             with scratch_folder(runs_dir, INCOMING) as scratch:
-                folder = scratch / name
+                folder = scratch / wish
                 (folder / "previews").mkdir(parents=True)
                 left = MOST_UNPACKED_BYTES
                 for entry in entries:
                     left -= _extract(archive, entry, folder / entry.filename.removeprefix(prefix), left)
                 _check_run(Run(folder))
-                shutil.move(folder, runs_dir / name)
+                return _move_in(folder, runs_dir, wish)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise RunError(f"this is not a zip file that can be read ({error})") from error
     except OSError as error:
         raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
-    return name
+
+
+def _move_in(folder: Path, runs_dir: Path, wish: str) -> str:
+    """Gives a folder that lies in `runs_dir`, deeper, its place there; returns the name it got.
+
+    A name that is free now may be another's a moment later: a rename never moves into that other's folder.
+    """
+    while True:
+        name = free_name(runs_dir, wish)
+        try:
+            folder.rename(runs_dir / name)
+            return name
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
 
 
 def _common_folder(entries: list[zipfile.ZipInfo]) -> str:
@@ -132,11 +146,16 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, lef
 
 def _check_run(run: Run) -> None:
     """A run that cannot be read whole does not come in."""
-    run.info()
-    if run.info().has_model:
+    info = run.info()
+    if info.has_model:
         run.model()
     if (run.folder / "training_state.safetensors").is_file():
-        run.training_state()
+        from vae_core.training import check_state
+
+        try:
+            check_state(run.training_state(), info.settings, info.data.get("training_images", 0))
+        except TrainingError as error:
+            raise RunError(f"run {run.name}: {error}") from error
     run.evaluation()
     run.mixture()
 

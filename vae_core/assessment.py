@@ -10,16 +10,21 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vae_core.data import Dataset
+import numpy as np
+import torch
+
+from vae_core.data import Dataset, ImageSet
 from vae_core.evaluation import importance_weighted_bound
-from vae_core.mixture import LatentMixture
-from vae_core.model import VAE
+from vae_core.mixture import LEAST_FITTED, MOST_FITTED, LatentMixture
+from vae_core.model import VAE, as_batch
 from vae_core.records import Evaluation
-from vae_core.runs import Run
-from vae_core.sample_quality import measure_samples, mixture_of
+from vae_core.runs import Run, RunInfo
+from vae_core.sample_quality import measure_samples
 
 BOUND_SAMPLES = 1000
 BOUND_IMAGES = 100
+CHUNK = 1000
+"""Images encoded at a time."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and the numbers of images done and to do."""
@@ -53,7 +58,8 @@ def assess(
     Raises:
         RunError: the run's stored mixture is damaged.
     """
-    settings = run.info().settings
+    info = run.info()
+    settings = info.settings
     variance = float(evaluation.errors.mean())
     bounds = {}
     for likelihood in sorted({settings.likelihood, "gaussian"}):
@@ -62,12 +68,61 @@ def assess(
             model, dataset.test, likelihood, variance, BOUND_SAMPLES, BOUND_IMAGES, settings.seed,
             progress=_step(progress, step),
         )  # fmt: skip
-    mixture = mixture_of(run, model, dataset.train, _step(progress, "mixture of the encodings"))
+    mixture = run.mixture() or fitted_mixture(
+        info, model, dataset.train, _step(progress, "mixture of the encodings")
+    )
     samples = measure_samples(model, dataset.test, mixture, progress=_step(progress, "generated images"))
     complete = dataclasses.replace(
         evaluation, iwae=bounds[settings.likelihood], iwae_unit_variance=bounds["gaussian"], **samples
     )
     return Assessment(complete, mixture)
+
+
+def fitted_mixture(
+    info: RunInfo,
+    model: VAE,
+    training_set: ImageSet,
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> LatentMixture | None:
+    """A mixture of a run's training images' encodings; None if they are not at hand, or fewer than two.
+
+    Args:
+        info: of the run, which says what it was trained on.
+        model: the run's own, on the CPU.
+        training_set: the images at hand, as `load_dataset` gives them.
+        progress: told the numbers of images encoded and to encode.
+    """
+    seen = training_set.images[: info.settings.limit]
+    if (training_set.name, len(seen)) != (info.data.get("name"), info.data.get("training_images")):
+        return None
+    if len(seen) < LEAST_FITTED:
+        return None
+    return LatentMixture.fit(encode_images(model, seen[:MOST_FITTED], progress=progress))
+
+
+@torch.inference_mode()
+def encode_images(
+    model: VAE,
+    images: np.ndarray,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> np.ndarray:
+    """A sample of each image's posterior, for a mixture to be fitted to: float32 (N, K).
+
+    Samples rather than means: together they are spread as the vectors that the decoder was trained on.
+
+    Args:
+        images: uint8 (N, 28, 28).
+        seed: of the noise.
+        progress: told the numbers of images done and to do.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    encodings = []
+    for start in range(0, len(images), CHUNK):
+        batch = as_batch(torch.from_numpy(np.array(images[start : start + CHUNK])))  # (N, 1, 28, 28)
+        encodings.append(model.sample(*model.encode(batch), noise))
+        progress(start + len(batch), len(images))
+    return torch.cat(encodings).numpy()
 
 
 def _step(progress: Progress, step: str) -> Callable[[int, int], None]:

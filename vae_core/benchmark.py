@@ -141,7 +141,7 @@ def engine_images_per_second(images: ImageSet, settings: Settings, iterations: i
         done = report.iteration - first
         if done >= iterations:
             break
-    reports.close()  # type: ignore[attr-defined]
+    reports.close()
     return done * settings.batch_size / (time.perf_counter() - start)
 
 

@@ -38,7 +38,9 @@ class ClassWords:
 
 
 def _with_article(word: str) -> str:
-    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
+    """As it is spoken: an eight, an eleven, an eighteen."""
+    is_open = word[0].lower() in "aeiou8" or word in ("11", "18")
+    return f"{'an' if is_open else 'a'} {word}"
 
 
 DIGITS = ClassWords("digit", "digits")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import functools
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 
 from vae_core.data import ImageSet, load_dataset
 from vae_core.errors import DataError, RunError
-from vae_core.evaluation import as_batch
+from vae_core.leftovers import write_whole
+from vae_core.model import as_batch
 
 FEATURES = 64
 EPOCHS = 8
@@ -126,10 +126,8 @@ def save_classifier(model: DigitClassifier, path: Path, description: dict[str, s
     import safetensors.torch
 
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_bytes(safetensors.torch.save(weights, description))
-    temporary.replace(path)
+    write_whole(path, safetensors.torch.save(weights, description))
 
 
 @functools.cache

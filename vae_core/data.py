@@ -25,7 +25,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError
-from vae_core.leftovers import scratch_folder, sweep
+from vae_core.leftovers import scratch_folder, sweep, write_whole
 
 IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049
@@ -249,7 +249,11 @@ def _packed_digest(path: Path) -> str:
 
 
 def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, ...]) -> str:
-    """ "MNIST" if all four files are the original's, another name if none is; a mixture is refused."""
+    """ "MNIST" if all four files are the original's, another name if none is; a mixture is refused.
+
+    MNIST is known by its content, packed or not; its relatives by their `.gz` files as they are published:
+    unpacked, or packed anew, they go by their folder's name.
+    """
     altered = [name for name in MNIST_MD5 if digests[name] != MNIST_MD5[name]]
     if not altered:
         return "MNIST"
@@ -311,9 +315,9 @@ def _sample_arrays() -> tuple[np.ndarray, np.ndarray]:
     images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), classes.astype(np.uint8)
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f".{os.getpid()}.npz")
-        np.savez_compressed(temporary, images=images, labels=labels)
-        temporary.replace(kept)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=images, labels=labels)
+        write_whole(kept, buffer.getvalue())
     return images, labels
 
 

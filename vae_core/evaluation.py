@@ -12,16 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_core.data import ImageSet
-from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
-from vae_core.model import VAE
+from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, kl_per_dimension
+from vae_core.model import VAE, as_batch
 from vae_core.records import Evaluation
 
 BATCH = 500
-
-
-def as_batch(images: Tensor) -> Tensor:
-    """uint8 (N, 28, 28) to float32 (N, 1, 28, 28) in [0, 1], not normalised further."""
-    return images.unsqueeze(1).float().div_(255)
 
 
 @torch.inference_mode()
@@ -62,8 +57,8 @@ def evaluate(
         progress(start + len(batch))
 
     mean, log_variance = torch.cat(means).double(), torch.cat(log_variances).double()
-    kl_terms = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean(dim=0)
-    kl = kl_terms.sum().item()
+    kl_of_each = kl_per_dimension(mean, log_variance)
+    kl = kl_of_each.sum().item()
     nats, errors = (torch.cat(column) for column in zip(*sampled, strict=True))
     nats_mean, errors_mean = (torch.cat(column) for column in zip(*from_mean, strict=True))
     reconstruction_term = _reconstruction_term(nats, likelihood)
@@ -77,7 +72,7 @@ def evaluate(
         errors=_float32(errors),
         errors_mean=_float32(errors_mean),
         labels=np.array(images.labels),
-        kl_per_dimension=_float32(kl_terms),
+        kl_per_dimension=_float32(kl_of_each),
         variance_of_mean=_float32(mean.var(dim=0, correction=0)),
         class_means=_class_means(mean.cpu().numpy(), images.labels),
         means=mean.half().cpu().numpy(),

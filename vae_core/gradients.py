@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.evaluation import as_batch
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
-from vae_core.model import IMAGE_SIZE, VAE
+from vae_core.model import IMAGE_SIZE, VAE, as_batch
 from vae_core.settings import Settings
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
@@ -57,7 +56,7 @@ class TrainingLoss(nn.Module):
     """
 
     def __init__(
-        self, model: VAE, settings: Settings, average: Callable[[Tensor], Tensor] = lambda own: own
+        self, model: VAE, settings: Settings, average: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         super().__init__()
         self._average = average
@@ -85,7 +84,9 @@ class TrainingLoss(nn.Module):
         if self.likelihood == "calibrated":  # its gradients need the error of the whole batch
             tapes = self._shares.map(lambda share: _forward(weights, *share, self.likelihood), shares)
             error = torch.stack([tape.error for tape in tapes]).sum()
-            variance = self._average(error / (count * PIXELS))
+            variance = error / (count * PIXELS)
+            if self._average is not None:
+                variance = self._average(variance)
             slope = 1 / (count * variance) if variance >= SMALLEST_VARIANCE else torch.zeros(())
             reconstruction = variance.clamp_min(SMALLEST_VARIANCE).log()
             reconstruction = 0.5 * PIXELS * (reconstruction + LOG_TWO_PI + 1)

@@ -11,8 +11,8 @@ import torch
 
 from vae_core import evaluation
 from vae_core.data import ImageSet
-from vae_core.evaluation import as_batch, per_image_error
-from vae_core.model import VAE
+from vae_core.evaluation import per_image_error
+from vae_core.model import VAE, as_batch
 
 Order = Literal["rising", "falling", "typical"]
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from vae_core.errors import ReadOnlyError, TrainingError
 from vae_core.recording import Job, prepare, prepare_resume
-from vae_core.runs import Run, RunInfo, list_runs
+from vae_core.runs import Run, RunInfo, list_runs, run_named
 from vae_core.settings import Settings
 
 
@@ -31,12 +31,9 @@ class TrainingDesk:
     A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
     """
 
-    def __init__(
-        self, runs_dir: Path, data_dir: str | None = None, device: str = "auto", read_only: bool = False
-    ) -> None:
+    def __init__(self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False) -> None:
         self.runs_dir = runs_dir
         self.data_dir = data_dir
-        self.device = device
         self.read_only = read_only
         self._lock = threading.Lock()
         self._warm: subprocess.Popen[str] | None = None
@@ -55,9 +52,13 @@ class TrainingDesk:
         """
         return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
 
-    def resume(self, run: str, epochs: int | None = None) -> str:
-        """Goes on with a run; returns its name. Raises as `start` and `prepare_resume` do."""
-        return self._launch(lambda: prepare_resume(run, self.runs_dir, epochs, self.data_dir))
+    def resume(self, name: str, epochs: int | None = None) -> str:
+        """Goes on with the run of this name; returns it. Raises as `start` and `prepare_resume` do."""
+        return self._launch(
+            lambda: prepare_resume(
+                run_named(name, self.runs_dir).folder, self.runs_dir, epochs, self.data_dir
+            )
+        )
 
     def stop(self) -> str | None:
         """Asks the running training to stop, also one that is just starting; returns its name, or None."""

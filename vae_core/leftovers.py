@@ -26,6 +26,26 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Under a temporary name, then renamed: a reader sees the old file or the new one, whole.
+
+    Args:
+        mode: who may read and write it, as far as the process's umask lets them.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.unlink(missing_ok=True)  # another mode's
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
 def remove_temporary_files(folder: Path) -> None:
     """Deletes the files of a folder that were never renamed; only for whoever alone writes there."""
     with suppress(OSError):

@@ -95,11 +95,16 @@ def reconstruction_loss(
 
 
 def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) of each latent, averaged over the batch: float (K,), nats.
+    """The `kl_terms` averaged over the batch: float (K,), nats."""
+    return kl_terms(mean, log_variance).mean(dim=0)
+
+
+def kl_terms(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) of each latent of each image: float (N, K), nats.
 
     -1/2 (1 + log_variance - mean^2 - exp(log_variance)), Kingma and Welling 2013, appendix B; never negative.
 
     Args:
         mean, log_variance: float (N, K).
     """
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean(dim=0)
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp())

@@ -20,6 +20,8 @@ from vae_core.errors import RunError
 COMPONENTS = 50
 ENCODINGS_PER_COMPONENT = 20
 """Of fewer encodings than this per component, fewer components are made."""
+LEAST_FITTED = 2
+"""One encoding alone has no spread."""
 MOST_FITTED = 20_000
 """More encodings hardly change the mixture and take longer."""
 MOST_ITERATIONS = 60

@@ -114,6 +114,11 @@ class VAE(nn.Module):
         return self.decode(z), mean, log_variance
 
 
+def as_batch(images: Tensor) -> Tensor:
+    """uint8 (N, 28, 28) to float32 (N, 1, 28, 28) in [0, 1], not normalised further."""
+    return images.unsqueeze(1).float().div_(255)
+
+
 def count_parameters(model: nn.Module) -> int:
     """Learnable numbers in a model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

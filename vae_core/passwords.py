@@ -5,12 +5,12 @@ A password is never stored, and the file is safe to back up; still it is written
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from pathlib import Path
 
 from vae_core.errors import PasswordError
+from vae_core.leftovers import write_whole
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 LEAST_CHARACTERS, MOST_CHARACTERS = 8, 256
@@ -50,7 +50,7 @@ def read_passwords(file: Path) -> Passwords:
     Raises:
         PasswordError: it cannot be read, names nobody, or has a line that is not one of ours.
     """
-    hashes = _read_hashes(file)
+    hashes = _hashes_of(_read_lines(file), file)
     if not hashes:
         raise PasswordError(f"{file} names nobody; add a user: python -m vae_core password {file} NAME")
     return Passwords(hashes)
@@ -79,17 +79,15 @@ def set_password(file: Path, name: str, password: str) -> bool:
         hashed = PasswordHasher().hash(password)
     except UnicodeEncodeError as error:
         raise PasswordError("a password is made of characters that can be typed") from error
-    hashes = _read_hashes(file) if file.exists() else {}
-    is_new = name not in hashes
-    hashes[name] = hashed
-    _write(file, "".join(f"{name}:{hashed}\n" for name, hashed in hashes.items()))
+    lines = _read_lines(file) if file.exists() else []
+    is_new = name not in _hashes_of(lines, file)
+    ours = f"{name}:{hashed}"
+    lines = [ours if line.strip().startswith(f"{name}:") else line for line in lines]  # comments stay
+    _write_lines([*lines, ours] if is_new else lines, file)
     return is_new
 
 
-def _read_hashes(file: Path) -> dict[str, str]:
-    from argon2 import extract_parameters
-    from argon2.exceptions import InvalidHashError
-
+def _read_lines(file: Path) -> list[str]:
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST_FILE_BYTES + 1)
@@ -97,8 +95,15 @@ def _read_hashes(file: Path) -> dict[str, str]:
         raise PasswordError(f"{file} cannot be read: {error.strerror or error}") from error
     if len(content) > MOST_FILE_BYTES:
         raise PasswordError(f"{file} is larger than {MOST_FILE_BYTES:,} bytes; expected far less")
+    return content.decode(errors="surrogateescape").splitlines()
+
+
+def _hashes_of(lines: list[str], file: Path) -> dict[str, str]:
+    from argon2 import extract_parameters
+    from argon2.exceptions import InvalidHashError
+
     hashes: dict[str, str] = {}
-    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, hashed = line.strip().partition(":")
@@ -114,14 +119,10 @@ def _read_hashes(file: Path) -> dict[str, str]:
     return hashes
 
 
-def _write(file: Path, text: str) -> None:
-    """Under a temporary name that only its owner may read, then renamed."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+def _write_lines(lines: list[str], file: Path) -> None:
+    """For the eyes of its owner only."""
+    content = "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape")
     try:
-        temporary.unlink(missing_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            opened.write(text)
-        temporary.replace(file)
+        write_whole(file, content, mode=0o600)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise PasswordError(f"{file} cannot be written: {error.strerror or error}") from error

@@ -45,7 +45,7 @@ OUT_OF_MEMORY = "out of memory: try a smaller batch size or close other programs
 class Job:
     """What a training process is told: paths as text, so that it travels as JSON.
 
-    `alone` says to train only if no other training runs on this machine.
+    `alone` says to train only if no other training of this user's runs on this machine.
     """
 
     settings: dict[str, Any]
@@ -271,7 +271,7 @@ def _where_it_stood(
 
 @contextmanager
 def _machine_slot(job: Job) -> Iterator[None]:
-    """Held while a training runs, one for the whole machine, by a lock that ends with the process.
+    """Held while a training runs, one for each user of the machine, by a lock that ends with the process.
 
     Raises:
         TrainingError: another training holds it; names it.
@@ -469,7 +469,7 @@ class _Previews:
     def __init__(self, test_set: ImageSet, settings: Settings) -> None:
         import torch
 
-        from vae_core.evaluation import as_batch
+        from vae_core.model import as_batch
 
         _, first = np.unique(test_set.labels, return_index=True)
         self._images = as_batch(torch.from_numpy(np.array(test_set.images[first[:10]])))

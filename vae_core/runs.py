@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from vae_core import __version__
 from vae_core.errors import RunError, SettingsError
-from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, temporary_name
+from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, write_whole
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
 from vae_core.settings import Settings
@@ -50,6 +50,8 @@ STATES = ("running", "stopped", "finished", "failed", "interrupted")
 MOST_WEIGHT_BYTES = 512 * 2**20
 MOST_RECORD_BYTES = 2**20
 MOST_METRIC_BYTES = 64 * 2**20
+LATEST_METRIC_BYTES = 2**14
+SAMPLES_NAME = re.compile(r"([0-9]+)-samples\.png")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 METRIC_NAMES = (
     "epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds",
@@ -86,6 +88,8 @@ class RunInfo:
     baselines: dict[str, float]
     warning: str | None
     error: str | None
+    generation: int
+    """How often reports were dropped from metrics.jsonl; an offset in it is of one generation."""
 
     @property
     def is_shipped(self) -> bool:
@@ -148,6 +152,7 @@ class Run:
                 },
                 warning=None if record.get("warning") is None else str(record["warning"]),
                 error=record["error"] if record["error"] is None else str(record["error"]),
+                generation=int(record.get("generation", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError(f"run {self.name}: run.json is not one of ours ({error})") from error
@@ -191,6 +196,24 @@ class Run:
             raise RunError(f"run {self.name}: metrics.jsonl cannot be read ({error})") from error
         whole = content[: content.rfind(b"\n") + 1]
         return [row for line in whole.splitlines() if (row := _metric_row(line))], offset + len(whole)
+
+    def all_metrics(self) -> list[dict[str, Any]]:
+        """All reports there are, however large the file."""
+        rows, offset = self.metrics()
+        while True:
+            more, end = self.metrics(offset)
+            if end <= offset:  # no more; or it was cut meanwhile
+                return rows
+            rows += more
+            offset = end
+
+    def latest_metrics(self) -> list[dict[str, Any]]:
+        """The last reports, in order: those of the file's last 16 KiB, at least one if there is any."""
+        try:
+            size = (self.folder / "metrics.jsonl").stat().st_size
+        except OSError:
+            return []
+        return self.metrics(max(0, size - LATEST_METRIC_BYTES))[0]
 
     def evaluation(self) -> Evaluation | None:
         """evaluation.npz, or None before the first epoch's end.
@@ -298,8 +321,8 @@ class Run:
 
     def previews(self) -> list[int]:
         """The iterations for which there are preview pictures, in order."""
-        names = (self.folder / "previews").glob("*-samples.png")
-        return sorted(int(path.name.split("-")[0]) for path in names if path.name.split("-")[0].isdigit())
+        paths = (self.folder / "previews").glob("*-samples.png")
+        return sorted(int(found[1]) for path in paths if (found := SAMPLES_NAME.fullmatch(path.name)))
 
     def stop_requested(self) -> bool:
         """Whether somebody has asked the training process to stop."""
@@ -324,11 +347,13 @@ class RunWriter(Run):
     """A run folder, for the one process that trains in it. Holds the folder's lock until closed.
 
     Raises:
-        RunError: another process holds it, or the folder cannot be written.
+        RunError: the folder is gone, another process holds it, or it cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        if not folder.is_dir():  # the lock would make it anew
+            raise RunError(f"run {self.name} is gone: there is no folder {folder}")
         self._lock = FileLock(folder / "run.lock")
         try:
             # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
@@ -387,19 +412,22 @@ class RunWriter(Run):
         except RunError:
             record = {}
         record |= changes | {"updated": _now()}
-        _write(self.folder / "run.json", json.dumps(record, indent=1).encode())
+        write_whole(self.folder / "run.json", json.dumps(record, indent=1).encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """One line at the end of metrics.jsonl, to six significant digits."""
+        """One line at the end of metrics.jsonl: to six significant digits, lists to four decimals."""
         line = json.dumps({name: _short(value) for name, value in row.items()})
         with (self.folder / "metrics.jsonl").open("ab") as file:
             file.write(line.encode() + b"\n")
 
     def forget_after(self, epoch: int) -> None:
-        """Drops the reports and previews of the epochs after this one, before they are trained again."""
-        rows, _ = self.metrics()
-        kept = [row for row in rows if row["epoch"] <= epoch]
-        _write(self.folder / "metrics.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in kept))
+        """Drops the reports and previews of the epochs after this one, before they are trained again.
+
+        Whoever follows the file learns of it by the run's generation, however soon it has grown again.
+        """
+        kept = [row for row in self.all_metrics() if row["epoch"] <= epoch]
+        write_whole(self.folder / "metrics.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in kept))
+        self.update(generation=self.info().generation + 1)  # after the file: else its old end could be kept
         last = kept[-1]["iteration"] if kept else -1
         for iteration in self.previews():
             if iteration > last:
@@ -413,26 +441,26 @@ class RunWriter(Run):
         (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
-        _write(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
+        write_whole(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
 
     def save_training_state(self, tensors: dict[str, Tensor]) -> None:
         """What `training_state` reads."""
         import safetensors.torch
 
-        _write(self.folder / "training_state.safetensors", safetensors.torch.save(tensors))
+        write_whole(self.folder / "training_state.safetensors", safetensors.torch.save(tensors))
 
     def save_evaluation(self, evaluation: Evaluation) -> None:
         """What `evaluation` reads, and its summary in run.json."""
-        _write(self.folder / "evaluation.npz", evaluation.to_bytes())
+        write_whole(self.folder / "evaluation.npz", evaluation.to_bytes())
         self.update(results=evaluation.summary() | {"mse_mean_decoded": float(evaluation.errors_mean.mean())})
 
     def save_mixture(self, mixture: LatentMixture) -> None:
         """What `mixture` reads."""
-        _write(self.folder / "mixture.npz", mixture.to_bytes())
+        write_whole(self.folder / "mixture.npz", mixture.to_bytes())
 
     def save_preview(self, iteration: int, kind: str, png: bytes) -> None:
         """A picture of how the model stood at an iteration; kind is "reconstructions" or "samples"."""
-        _write(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
+        write_whole(self.folder / "previews" / f"{iteration:06d}-{kind}.png", png)
 
     def close(self) -> None:
         """Releases the folder."""
@@ -451,12 +479,21 @@ def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     with suppress(OSError):  # too long for a path, or in a folder that may not be looked into
         if (as_path / "run.json").is_file():
             return Run(as_path.resolve())
-    if NAME_PATTERN.fullmatch(str(run)):
+    return run_named(str(run), runs_dir)
+
+
+def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Run:
+    """A run by its name alone, in `runs_dir` or among the shipped runs; never one that lies elsewhere.
+
+    Raises:
+        RunError: there is none; says which there are.
+    """
+    if NAME_PATTERN.fullmatch(name):
         for parent in (Path(runs_dir), shipped_folder()):
-            if (parent / str(run) / "run.json").is_file():
-                return Run((parent / str(run)).resolve())
+            if (parent / name / "run.json").is_file():
+                return Run((parent / name).resolve())
     known = ", ".join(found.name for found in list_runs(runs_dir)) or "none"
-    raise RunError(f"no run named {str(run)!r}; there are: {known}")
+    raise RunError(f"no run named {name!r}; there are: {known}")
 
 
 def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
@@ -480,7 +517,7 @@ def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
         RunError: there is no such run, it has no weights yet, or a file of it is damaged.
     """
     found = find_run(run, runs_dir)
-    return LoadedRun(found.info(), found.model(), found.metrics()[0], found.evaluation())
+    return LoadedRun(found.info(), found.model(), found.all_metrics(), found.evaluation())
 
 
 def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixture | None = None) -> bool:
@@ -489,10 +526,9 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixtu
 
     A folder that cannot be written, or that a training is writing, keeps what it has; so does a full disk.
     """
-    same_test_set = info.data.get("name") == evaluation.name and info.data.get("test_images") == len(
-        evaluation.errors
-    )
-    run = _writer_of(info) if same_test_set else None
+    test_set = evaluation.name, len(evaluation.errors)
+    is_own = test_set == (info.data.get("name"), info.data.get("test_images"))
+    run = _writer_of(info) if is_own else None
     if run is None:
         return False
     try:
@@ -701,21 +737,6 @@ def _read_limited(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise RunError(f"{path.name} is larger than {most_bytes:,} bytes; expected far less")
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name, then renamed: a reader sees the old file or the new one, whole."""
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def _is_locked(path: Path) -> bool:

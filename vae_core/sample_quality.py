@@ -10,14 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from vae_core.classifier import read_digits, shipped_classifier
 from vae_core.data import ImageSet
-from vae_core.evaluation import as_batch
-from vae_core.mixture import MOST_FITTED, LatentMixture
+from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
-from vae_core.runs import Run
 from vae_core.usage import decode_latents, sample_latents
 
 GENERATED = 10_000
@@ -131,57 +128,7 @@ def samples_note(test_set: ImageSet, mixture: LatentMixture | None) -> str:
             f"{FULL_TEST_SET:,}, and the classifier may have been trained on some of them"
         )
     if mixture is None:
-        notes.append("no mixture: the run was trained on other images than those at hand")
+        notes.append(
+            "no mixture: the run was trained on other images than those at hand, or on fewer than two"
+        )
     return "; ".join(notes)
-
-
-def mixture_of(
-    run: Run,
-    model: VAE,
-    training_set: ImageSet,
-    progress: Callable[[int, int], None] = lambda done, count: None,
-) -> LatentMixture | None:
-    """The run's stored mixture, or one fitted now; None if these are not the images it was trained on.
-
-    Args:
-        run: whose mixture.
-        model: the run's own, on the CPU.
-        training_set: the run's training images, as `load_dataset` gives them.
-        progress: told the numbers of images encoded and to encode.
-
-    Raises:
-        RunError: the stored mixture is damaged.
-    """
-    info = run.info()
-    stored = run.mixture()
-    if stored is not None:
-        return stored
-    seen = training_set.images[: info.settings.limit]
-    if (training_set.name, len(seen)) != (info.data.get("name"), info.data.get("training_images")):
-        return None
-    return LatentMixture.fit(encode_images(model, seen[:MOST_FITTED], progress=progress))
-
-
-@torch.inference_mode()
-def encode_images(
-    model: VAE,
-    images: np.ndarray,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, count: None,
-) -> np.ndarray:
-    """A sample of each image's posterior, for a mixture to be fitted to: float32 (N, K).
-
-    Samples rather than means: together they are spread as the vectors that the decoder was trained on.
-
-    Args:
-        images: uint8 (N, 28, 28).
-        seed: of the noise.
-        progress: told the numbers of images done and to do.
-    """
-    noise = torch.Generator().manual_seed(seed)
-    encodings = []
-    for start in range(0, len(images), CHUNK):
-        batch = as_batch(torch.from_numpy(np.array(images[start : start + CHUNK])))  # (N, 1, 28, 28)
-        encodings.append(model.sample(*model.encode(batch), noise))
-        progress(start + len(batch), len(images))
-    return torch.cat(encodings).numpy()

@@ -12,6 +12,8 @@ from typing import Any
 
 from vae_core.errors import SettingsError
 
+DEVICES = "auto, cpu, cuda or cuda:N"
+
 
 def _setting(default: Any, about: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={"about": about, **limits})
@@ -59,7 +61,7 @@ class Settings:
     limit: int | None = _setting(
         None, "Train on the first so many images only; all if none is given.", minimum=1, maximum=10_000_000
     )
-    device: str = _setting("auto", "Where to compute: auto, cpu, cuda or cuda:N.")
+    device: str = _setting("auto", f"Where to compute: {DEVICES}.")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -98,10 +100,9 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     expected = f"{name} must be {range_in_words(field)}, not {value!r}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SettingsError(name, expected)
+    low, above, high = limits.get("minimum", -math.inf), limits.get("above", -math.inf), limits["maximum"]
     # NaN is not in any range, and an int too large for a float is compared exactly.
-    if not limits.get("minimum", -math.inf) <= value <= limits["maximum"] or value <= limits.get(
-        "above", -math.inf
-    ):
+    if not low <= value <= high or value <= above:
         raise SettingsError(name, expected)
     if whole and value != int(value):
         raise SettingsError(name, expected)
@@ -112,7 +113,7 @@ def _checked_text(name: str, value: Any, choices: tuple[str, ...] | None) -> str
     if choices and value not in choices:
         raise SettingsError(name, f"{name} must be one of {', '.join(choices)}, not {value!r}")
     if name == "device" and not _is_device(value):
-        raise SettingsError(name, f"device must be auto, cpu, cuda or cuda:N, not {value!r}")
+        raise SettingsError(name, f"device must be {DEVICES}, not {value!r}")
     return value
 
 
@@ -124,8 +125,10 @@ def _is_device(value: Any) -> bool:
 
 
 def range_in_words(field: dataclasses.Field) -> str:
-    """What a field of Settings may be, such as "a whole number from 1 to 10000"."""
+    """What a field of Settings may be, such as "a whole number from 1 to 10,000"."""
     limits = field.metadata
+    if field.name == "device":
+        return DEVICES
     if choices := limits.get("choices"):
         return f"one of {', '.join(choices)}"
     whole = str(field.type).startswith("int")

@@ -106,10 +106,13 @@ def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarr
 
 
 def to_ink(picture: Image.Image) -> np.ndarray:
-    """A Pillow image of any mode as float32 (H, W) in [0, 1], ink is 1."""
-    if picture.mode.startswith("I"):  # 16-bit grey
-        values = np.asarray(picture, dtype=np.float32)
-        picture = Image.fromarray((values / max(float(values.max()), 1.0) * 255).astype(np.uint8))
+    """A Pillow image of any mode as float32 (H, W) in [0, 1], ink is 1.
+
+    Raises:
+        PictureError: its values are not all finite numbers.
+    """
+    if picture.mode.startswith(("I", "F")):  # grey without a largest value of its own
+        picture = Image.fromarray(_to_bytes(np.asarray(picture, dtype=np.float32)))
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture.thumbnail((2 * WORKING_SIZE, 2 * WORKING_SIZE), Image.Resampling.BOX)
@@ -119,6 +122,14 @@ def to_ink(picture: Image.Image) -> np.ndarray:
     values = np.asarray(grey, dtype=np.float32) / 255
     border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     return 1 - values if np.median(border) > 0.5 else values
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    """Grey of any range as uint8: the largest becomes 255, and what is below 0 becomes 0."""
+    if not np.isfinite(values).all():
+        raise PictureError("a picture's values must be finite numbers")
+    values = values.clip(min=0)
+    return (values / max(float(values.max()), 1.0) * 255).astype(np.uint8)
 
 
 def _on_paper(picture: Image.Image) -> Image.Image:
@@ -148,6 +159,7 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
         raise PictureError(f"a drawing must have height and width, not the shape {ink.shape}")
     if not np.isfinite(ink).all():
         raise PictureError("a drawing's values must be numbers from 0 to 1")
+    ink = ink.clip(0, 1)
     clean = without_paper(ink)
     if not centre:
         return Sketch(_shrunk(ink), (0.0, 0.0, 1.0, 1.0))

@@ -50,12 +50,17 @@ class Soap(torch.optim.Optimizer):
                 _follow_covariances(state, gradient)
 
     def check(self) -> None:
-        """Raises ValueError unless a state that was loaded fits the parameters."""
+        """Raises ValueError unless a state that was loaded fits the parameters and can be gone on from."""
         for parameter in self.param_groups[0]["params"]:
             expected = _first_state(torch.zeros_like(parameter).flatten(1))
-            shapes = {name: value.shape for name, value in self.state[parameter].items()}
+            state: dict[str, Tensor] = self.state[parameter]
+            shapes = {name: value.shape for name, value in state.items()}
             if shapes != {name: value.shape for name, value in expected.items()}:
                 raise ValueError("SOAP's state is of another model")
+            if not all(torch.isfinite(value).all() for value in state.values()):
+                raise ValueError("SOAP's state is not made of finite numbers")
+            if state["steps"] < 0 or (state["second_moment"] < 0).any():
+                raise ValueError("SOAP's state has a negative count or square")
 
 
 def _first_state(gradient: Tensor) -> dict[str, Tensor]:

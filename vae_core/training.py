@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ REPORT_SECONDS = 0.05
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's averages of each weight's gradient and of its square."""
 NOISE_STATE_BYTES = {5056, 16}
 """Of a generator on the CPU and on CUDA. They are of different kinds: a training that moves from one to the
 other goes on with other noise, drawn from its seed and epoch."""
@@ -76,27 +78,33 @@ class TrainingState:
         )
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
         """Takes over what `tensors` gave at an epoch's end.
 
         Raises:
-            TrainingError: a part of it is missing, damaged or of another model.
+            TrainingError: a part of it is missing, damaged, or of another model or data set.
         """
         try:  # with copies: an optimiser changes in place what it was given
-            self._load({name: value.clone() for name, value in tensors.items()})
+            self._load({name: value.clone() for name, value in tensors.items()}, iterations_per_epoch)
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
 
-    def _load(self, tensors: dict[str, Tensor]) -> None:
+    def _load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
+        for name, value in tensors.items():
+            if not torch.isfinite(value).all():
+                raise ValueError(f"{name} is not made of finite numbers")
         self.model.load_state_dict(_under(tensors, "model."))
         moments: dict[int, dict[str, Tensor]] = {}
         for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
+            state = _under(tensors, f"optimizer.{index}.")
+            expected = {"step": (), **dict.fromkeys(MOMENTS, parameter.shape)}
+            if {name: tuple(value.shape) for name, value in state.items()} != expected:
+                raise ValueError("Adam's state is of another model")
+            if state["step"] < 0 or (state["exp_avg_sq"] < 0).any():
+                raise ValueError("Adam's state has a negative count or square")
             # The fused Adam walks through memory: moments must lie in it as their weights do.
-            moments[index] = {
-                name: torch.empty_like(parameter).copy_(tensors[f"optimizer.{index}.{name}"])
-                for name in ("exp_avg", "exp_avg_sq")
-            }
-            moments[index]["step"] = tensors[f"optimizer.{index}.step"]
+            moments[index] = {name: torch.empty_like(parameter).copy_(state[name]) for name in MOMENTS}
+            moments[index]["step"] = state["step"]
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if self.soap is not None:
@@ -104,8 +112,16 @@ class TrainingState:
             states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
             self.soap.load_state_dict({"state": states, "param_groups": groups})
             self.soap.check()
-        epoch, iteration, self.elapsed_seconds = tensors["counters"].tolist()
-        self.epoch, self.iteration = int(epoch), int(iteration)
+        epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
+        if (
+            min(epoch, elapsed_seconds) < 0
+            or epoch != int(epoch)
+            or iteration != epoch * iterations_per_epoch
+        ):
+            raise ValueError(f"epoch {epoch:g} does not end with iteration {iteration:g}")
+        self.epoch, self.iteration, self.elapsed_seconds = int(epoch), int(iteration), elapsed_seconds
+        if tensors["noise"].dtype != torch.uint8:
+            raise ValueError("noise is not a generator's state")
         if len(tensors["noise"]) in NOISE_STATE_BYTES.difference([len(self.noise.get_state())]):
             self.noise.manual_seed(self.noise.initial_seed() + self.epoch)
         else:
@@ -142,7 +158,7 @@ def train(
     test_set: ImageSet | None = None,
     resume_from: dict[str, Tensor] | None = None,
     group: Group = ALONE,
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Trains a VAE and reports on the way, at most twenty times a second.
 
     Args:
@@ -174,7 +190,7 @@ def train(
         )
     state = new_state(settings, device)
     if resume_from is not None:
-        state.load(resume_from)
+        state.load(resume_from, iterations_per_epoch)
     model = state.model
     loss_of = group.averaging(TrainingLoss(model, settings, group.average))
     meter = _Meter(state, settings.batch_size, device, group)
@@ -281,9 +297,9 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
         torch.manual_seed(settings.seed)
         model = VAE(settings.latent_dim)
     model = model.to(device).to(memory_format=torch.channels_last)
-    parameters = list(model.parameters())
-    matrices = [parameter for parameter in parameters if settings.optimizer == "soap" and parameter.dim() > 1]
-    others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
+    is_soap = settings.optimizer == "soap"
+    matrices = [parameter for parameter in model.parameters() if is_soap and parameter.dim() > 1]
+    others = [parameter for parameter in model.parameters() if not (is_soap and parameter.dim() > 1)]
     on_gpu = device.type == "cuda"
     optimizer = torch.optim.Adam(
         others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
@@ -292,6 +308,11 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
     )  # fmt: skip
     soap = Soap(matrices, settings.learning_rate) if matrices else None
     return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
+
+
+def check_state(tensors: dict[str, Tensor], settings: Settings, training_images: int) -> None:
+    """Raises TrainingError unless a training of so many images can go on from here."""
+    new_state(settings, torch.device("cpu")).load(tensors, training_images // settings.batch_size)
 
 
 def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:

@@ -13,6 +13,7 @@ import torch
 
 from vae_core.errors import LatentError
 from vae_core.latent_space import ClassGaussians
+from vae_core.loss import kl_terms
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 
@@ -77,14 +78,13 @@ def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) ->
     mean, log_variance = model.encode(batch)  # (1, K) each
     z = mean if seed is None else model.sample(mean, log_variance, torch.Generator().manual_seed(seed))
     decoded = model.decode(z)
-    kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
     return Reconstruction(
         image=decoded[0, 0].numpy(),
         mean=mean[0].numpy(),
         log_variance=log_variance[0].numpy(),
         z=z[0].numpy(),
         error=float((decoded - batch).square().mean()),
-        kl=kl[0].numpy(),
+        kl=kl_terms(mean, log_variance)[0].numpy(),
     )
 
 

@@ -13,9 +13,9 @@ from vae_core.errors import RunError, SettingsError, VAEStudioError
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.settings import GENERATED_IMAGES, Settings
 from vae_core.sketch import to_ink, to_mnist_form
+from vae_core.ui import watching
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
-from vae_core.ui.watching import training_news
 
 MOST_GENERATED = 400
 
@@ -80,8 +80,7 @@ def build(studio: Studio) -> None:
 
     def training_status() -> dict[str, Any]:
         """How the running training stands, or the newest run if none is running."""
-        news = training_news(studio)
-        return {key: value for key, value in news.items() if key not in ("points", "offset", "fresh")}
+        return watching.training_status(studio)
 
     with gr.Column(visible=False):
         model = gr.Textbox("reference", label="model")

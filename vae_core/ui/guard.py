@@ -312,7 +312,10 @@ def _from_elsewhere(headers: Headers) -> bool:
     if origin is None:  # a program's
         return False
     hosts = (headers.get("host", ""), headers.get("x-forwarded-host", ""))
-    return urlsplit(origin).netloc.lower() not in [host.lower() for host in hosts if host]
+    try:
+        return urlsplit(origin).netloc.lower() not in [host.lower() for host in hosts if host]
+    except ValueError:  # no address at all, such as "http://["
+        return True
 
 
 def _host_name(host: str) -> str:

@@ -19,7 +19,7 @@ from vae_core.jobs import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
-from vae_core.runs import NAME_PATTERN, Run, RunInfo, find_run, list_runs, store_mixture
+from vae_core.runs import NAME_PATTERN, Run, RunInfo, list_runs, run_named, store_mixture
 from vae_core.ui.background import Background, Progress, Task
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Studio:
         """
         if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
             raise RunError("a model is chosen by its run's name")
-        return find_run(name, self.runs_dir)
+        return run_named(name, self.runs_dir)
 
     def load(self, name: str) -> Loaded:
         """A run with its model, read anew when its weights or its evaluation have changed.
@@ -120,13 +120,12 @@ class Studio:
         """
 
         def find(progress: Progress) -> LatentMixture | None:
-            from vae_core.sample_quality import mixture_of
+            from vae_core.assessment import fitted_mixture
 
-            run = self.run(loaded.info.name)
-            stored = run.mixture()
+            stored = self.run(loaded.info.name).mixture()
             if stored is not None:
                 return stored
-            mixture = mixture_of(run, loaded.model, self.dataset().train, progress)
+            mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
             if mixture is not None and not loaded.info.is_shipped and not self.read_only:
                 store_mixture(loaded.info, mixture)
             return mixture

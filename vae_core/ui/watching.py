@@ -14,13 +14,16 @@ MOST_POINTS = 1500
 POINT_NAMES = ("iteration", "total", "reconstruction", "kl")
 
 
-def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str = "") -> dict[str, Any]:
-    """The state of the watched run (`Studio.watched`) and its reports from a byte offset on.
+def training_news(
+    studio: Studio, known: str = "", offset: int = 0, watch: str = "", generation: int = 0
+) -> dict[str, Any]:
+    """How the watched run (`Studio.watched`) stands, and its reports from a byte offset on.
 
     Args:
         known: the run of the last answer; if another one is watched now, its whole curve is sent.
         offset: where the last answer ended; 0 for the whole curve, thinned.
         watch: the run to be watched, "" for the one that `Studio.watched` chooses.
+        generation: the last answer's; if reports were dropped since, the whole curve is sent.
 
     Returns:
         JSON values; "fresh" says that the curve begins anew.
@@ -29,15 +32,36 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    offset = offset if info.name == known else 0
+    offset = offset if (info.name, info.generation) == (known, generation) else 0
     rows, next_offset = run.metrics(offset)
-    last = rows[-1] if rows else None
-    words = class_words(info.data.get("name", ""))
     fresh = offset == 0 or next_offset < offset
-    return {
-        "run": info.name,
+    return _standing(run, info, rows, fresh) | {
         "fresh": fresh,
         "offset": next_offset,
+        "generation": info.generation,
+        "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],
+        "tests": [
+            [row["iteration"], row["test_total"], row.get("test_mse")] for row in rows if "test_total" in row
+        ],
+    }
+
+
+def training_status(studio: Studio) -> dict[str, Any]:
+    """How the watched run stands, without its curve: of its reports only the last are read."""
+    info = studio.watched()
+    if info is None:
+        return {"run": None}
+    run = Run(info.folder)
+    standing = _standing(run, info, run.latest_metrics(), fresh=True)
+    return standing | {"test_total": info.results.get("total")}
+
+
+def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) -> dict[str, Any]:
+    """What is said of a run beside its curve, by its latest reports."""
+    last = rows[-1] if rows else None
+    words = class_words(info.data.get("name", ""))
+    return {
+        "run": info.name,
         "state": info.state,
         "stopping": info.state == "running" and run.stop_requested(),
         "error": info.error,
@@ -52,10 +76,6 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
         "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else None,
         "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
-        "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],
-        "tests": [
-            [row["iteration"], row["test_total"], row.get("test_mse")] for row in rows if "test_total" in row
-        ],
         "kl_per_dimension": _latest_kl(run, rows, fresh),
         "baselines": info.baselines,
         "previews": run.previews(),
@@ -64,8 +84,8 @@ def training_news(studio: Studio, known: str = "", offset: int = 0, watch: str =
 
 def run_curve(run: Run) -> dict[str, Any]:
     """A run's whole curve, thinned, to lay over another."""
-    rows, _ = run.metrics()
-    return {"points": [[row["iteration"], row["total"]] for row in thinned(rows)]}
+    rows = thinned(run.all_metrics())
+    return {"points": [[row["iteration"], row["total"]] for row in rows]}
 
 
 def run_listing(studio: Studio) -> list[dict[str, Any]]:

@@ -19,8 +19,10 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/training")
-    def training(known: str = "", offset: Annotated[int, Query(ge=0)] = 0, watch: str = "") -> dict[str, Any]:
-        return training_news(studio, known, offset, watch)
+    def training(
+        known: str = "", offset: Annotated[int, Query(ge=0)] = 0, watch: str = "", generation: int = 0
+    ) -> dict[str, Any]:
+        return training_news(studio, known, offset, watch, generation)
 
     @routes.get("/runs/{run}/curve")
     def curve(run: str) -> dict[str, Any]:

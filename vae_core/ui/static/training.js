@@ -38,7 +38,7 @@ let wake = () => {};
 
 export function mount(element) {
   const parts = named(element);
-  const watched = { run: null, offset: 0, totals: [], state: null, say: sayer(element) };
+  const watched = { run: null, offset: 0, generation: 0, totals: [], state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
   plotly().catch(() => {});
@@ -102,12 +102,14 @@ function pause(milliseconds) {
 }
 
 async function look(parts, watched) {
-  const news = await ask(address("training", { known: watched.run ?? "", offset: watched.offset, watch: chosen }));
+  const { run, offset, generation } = watched;
+  const news = await ask(address("training", { known: run ?? "", offset, generation, watch: chosen }));
   if (news.run === null) return;
   if (news.state === "running") expectedUntil = 0;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;
+  watched.generation = news.generation;
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
