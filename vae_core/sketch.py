@@ -71,6 +71,8 @@ def read_picture(content: bytes) -> np.ndarray:
                 return to_ink(ImageOps.exif_transpose(picture))
     except PictureError:
         raise
+    except Image.UnidentifiedImageError as error:
+        raise PictureError("this is not a picture; expected PNG or JPEG") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(
             f"this is not a picture that can be read ({error}); expected PNG or JPEG"
