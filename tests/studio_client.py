@@ -38,10 +38,11 @@ def studio_client(runs_dir: Path, data_dir: Path, access: Access | None = None) 
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[int]:
-    """A real server of an app, in a thread; its port."""
+def served(app: Any, **options: Any) -> Iterator[int]:
+    """A real server of an app, in a thread, with more of uvicorn's options; its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **options)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:
