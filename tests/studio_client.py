@@ -75,7 +75,10 @@ def filled(path: str) -> str:
 
 def call(client: TestClient, endpoint: str, *data: Any) -> tuple[str, Any]:
     """A named endpoint through Gradio's queue: how it ended, "complete" or "error", and the answer."""
-    answer = client.post(f"/gradio_api/call/{endpoint}", json={"data": list(data)})
+    body = json.dumps({"data": data}).encode()  # escaped: not all text is UTF-8
+    answer = client.post(
+        f"/gradio_api/call/{endpoint}", content=body, headers={"Content-Type": "application/json"}
+    )
     if answer.status_code != 200:
         return f"status {answer.status_code}", answer.json()
     event = answer.json()["event_id"]

@@ -214,8 +214,10 @@ def test_every_argument_of_every_named_endpoint_takes_any_value(studio: TestClie
     for place in range(len(sound)):
         calls += [[*sound[:place], value, *sound[place + 1 :]] for value in WRONG_VALUES]
     for data in calls:
+        if name == "start_training" and data[:1] in ([None], [{}]):
+            continue  # the reference recipe would begin
         kind, answer = call(studio, name, *data)
-        if kind == "complete" or (name == "start_training" and data[:1] in ([None], [{}])):
+        if kind == "complete":
             continue
         assert isinstance(answer["error"], str), (data, answer)
         assert 0 < len(answer["error"]) < 600, data
