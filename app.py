@@ -41,7 +41,9 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lesson", help='what the page shows, as in its links: "tabs=explore,draw"')
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
-        parser.error(f"--port must be from 1 to 65535, not {options.port}")
+        parser.error(f"argument --port: expected 1 to 65535, not {str(options.port)[:20]}")
+    if not options.host:
+        parser.error("argument --host: expected an address of this machine")
     return options
 
 
@@ -49,8 +51,7 @@ def main() -> int:
     """Builds the app and serves it until it is interrupted."""
     options = parse_options()
     if problem := _port_problem(options.host, options.port):
-        print(f"error: {problem}", file=sys.stderr)
-        return 1
+        return _failed(problem)
 
     from vae_core.ui.temporary import temporary_folder
 
@@ -60,28 +61,21 @@ def main() -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import uvicorn
-
     from vae_core.errors import LessonError, VAEStudioError
-    from vae_core.settings import Settings
+    from vae_core.ui.connections import serve
     from vae_core.ui.guard import Access
     from vae_core.ui.page import build_app
 
     access = Access(options.host, options.read_only, options.auth_file, options.allow_embedding)
     try:
-        Settings(device=options.device)
         app = build_app(options.runs_dir, options.data_dir, options.device, access, options.lesson)
     except VAEStudioError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, LessonError) else 1
+        return _failed(error, 2 if isinstance(error, LessonError) else 1)
     if access.warning:
         print(access.warning, file=sys.stderr, flush=True)
     address = _address(options.host, options.port)
     print(f"VAE Studio is on http://{address} (Ctrl-C ends it; a training goes on)", flush=True)
-    uvicorn.run(
-        app, host=options.host, port=options.port, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    serve(app, options.host, options.port)
     return 0
 
 
@@ -95,8 +89,14 @@ def _port_problem(host: str, port: int) -> str | None:
     try:
         with socket.create_server((host, port), family=family):
             return None
-    except OSError as error:
-        return f"cannot listen on {_address(host, port)} ({error.strerror or error}); choose another --port"
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        return f"cannot listen on {_address(host[:100], port)} ({reason}); choose another --host or --port"
+
+
+def _failed(problem: object, code: int = 1) -> int:
+    print("error:", " ".join(str(problem).split()), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

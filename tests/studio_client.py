@@ -38,10 +38,11 @@ def studio_client(runs_dir: Path, data_dir: Path, access: Access | None = None) 
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[int]:
-    """A real server of an app, in a thread; its port."""
+def served(app: Any, **options: Any) -> Iterator[int]:
+    """A real server of an app, in a thread, with more of uvicorn's options; its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **options)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:
@@ -74,7 +75,10 @@ def filled(path: str) -> str:
 
 def call(client: TestClient, endpoint: str, *data: Any) -> tuple[str, Any]:
     """A named endpoint through Gradio's queue: how it ended, "complete" or "error", and the answer."""
-    answer = client.post(f"/gradio_api/call/{endpoint}", json={"data": list(data)})
+    body = json.dumps({"data": data}).encode()  # escaped: not all text is UTF-8
+    answer = client.post(
+        f"/gradio_api/call/{endpoint}", content=body, headers={"Content-Type": "application/json"}
+    )
     if answer.status_code != 200:
         return f"status {answer.status_code}", answer.json()
     event = answer.json()["event_id"]

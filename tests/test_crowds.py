@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 from studio_client import ZEROS, guard_of, served
 
-from vae_core.ui import bodies, page
+from vae_core.ui import bodies, connections, page
 from vae_core.ui.bodies import MOST_ARRIVING, Bodies, BodyError
 from vae_core.ui.guard import COSTLY_BODY_BYTES, MOST_COMPUTING, MOST_COSTLY, Access, Guard
 from vae_core.ui.page import gradio_app
@@ -272,3 +272,49 @@ def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small
         assert len(queue.pending_event_ids_session) <= 10
         assert len(queue.pending_messages_per_session) <= 10
         assert len(sessions.session_data) <= 10
+
+
+async def _answers_late(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await asyncio.sleep(0.5)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+def test_headers_that_do_not_come_are_given_up_and_late_answers_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with served(_answers_late, http=connections.PunctualProtocol) as port:
+        beginnings = (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n")
+        stalled = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in beginnings]
+        patient = socket.create_connection(("127.0.0.1", port), timeout=20)
+        patient.sendall(whole)
+        for connection, beginning in zip(stalled, beginnings, strict=True):
+            connection.sendall(beginning)
+        assert [connection.recv(100) for connection in stalled] == [b""] * 3  # hung up on
+        assert patient.recv(1000).endswith(b"ok")
+        patient.sendall(whole[:-4])  # of a second request
+        assert patient.recv(100) == b""
+        for connection in (*stalled, patient):
+            connection.close()
+
+
+def test_an_app_for_looking_only_refuses_an_archive_before_it_is_sent() -> None:
+    guarded = Guard(_answers_late, Access(read_only=True), None, lambda: None)
+    size = 8 * 2**20
+    with (
+        served(guarded, lifespan="off") as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        head = f"POST /studio/archive HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 403")
+        assert b"for looking only" in answer
+        connection.sendall(bytes(size))  # whoever sends on is let
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")

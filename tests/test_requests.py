@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from studio_client import OURS, ZEROS, filled, operations, studio_client
+from studio_client import OURS, ZEROS, call, filled, operations, studio_client
 
 from vae_core import __main__ as command_line
 from vae_core.ui.page import gradio_app
@@ -82,7 +83,7 @@ def parameters_of(description: dict[str, Any], place: str) -> list[str]:
 
 
 def quick(client: TestClient) -> list[tuple[str, str, dict[str, Any]]]:
-    """Our routes, but for the two that begin a work of minutes."""
+    """Our routes, but for the two that begin a work of minutes: see below."""
     return [
         each
         for each in operations(client.app)  # type: ignore[arg-type]
@@ -103,6 +104,19 @@ def test_every_parameter_of_every_route_takes_any_text(studio: TestClient) -> No
                 check(answer, (method, path, wrong, text[:50]))
                 cases += 1
     assert cases > 1000
+
+
+def test_no_long_work_begins_with_a_wrong_request(studio: TestClient) -> None:
+    for text in WRONG_TEXTS:
+        for route in ("again", "errors/figures"):
+            path = f"/studio/runs/{quote(text, safe='', errors='replace')}/{route}"
+            answer = ask(studio, "POST", path, {}, b"")
+            check(answer, (route, text[:50]))
+            assert answer.status_code >= 400, (route, text[:50])
+        if text not in ("evaluated", "here"):
+            answer = ask(studio, "POST", "/studio/runs/reference/errors/figures", {"on": text}, b"")
+            check(answer, ("on", text[:50]))
+            assert answer.status_code >= 400, text[:50]
 
 
 def test_every_part_of_every_path_takes_any_text(studio: TestClient) -> None:
@@ -172,6 +186,42 @@ def test_any_call_of_a_named_endpoint_is_answered_with_words(studio: TestClient,
             f"/gradio_api/{route}/{name}", content=content, headers={"Content-Type": "application/json"}
         )
         check(answer, (route, name, body))
+
+
+NESTED: Any = [[]]
+for _ in range(200):
+    NESTED = [NESTED]
+WRONG_VALUES: list[Any] = [
+    None, True, -1, 1.5, 2**63, 10**400, 1e308, "x", "9" * 400, "\u0000", "\ud800", "x" * 100_000, [0] * 15,
+    [0] * 10_000, ["a"] * 16, [[0]] * 16, {}, {"a": [1] * 1000}, NESTED, {"path": None},
+    {"path": "/etc/passwd"},
+    {"path": None, "url": "data:image/png;base64,AAAAA"}, {"path": None, "url": "data:image/svg+xml,<svg/>"},
+    {"path": None, "url": "data:image/png;base64,JSFQUy1BZG9iZS0zLjAgRVBTRg==", "size": 5},
+    {"path": None, "url": "data:image/png;base64,", "size": "x"},
+]  # fmt: skip
+SOUND_VALUES: dict[str, list[Any]] = {
+    "decode": [[0.0] * 16, "reference"], "reconstruct": [None, "reference"],
+    "generate": [1, 0, "reference", "prior"], "test_errors": ["reference"],
+    "start_training": [{"epochs": 0}, "x"], "stop_training": [], "training_status": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND_VALUES)
+def test_every_argument_of_every_named_endpoint_takes_any_value(studio: TestClient, name: str) -> None:
+    """Through Gradio's queue: a success, or one line that is not long, and no traceback in the log."""
+    sound = SOUND_VALUES[name]
+    calls = [[*sound, None], [], sound[:-1], [sound, sound], [None] * 9]
+    for place in range(len(sound)):
+        calls += [[*sound[:place], value, *sound[place + 1 :]] for value in WRONG_VALUES]
+    for data in calls:
+        if name == "start_training" and data[:1] in ([None], [{}]):
+            continue  # the reference recipe would begin
+        kind, answer = call(studio, name, *data)
+        if kind == "complete":
+            continue
+        assert isinstance(answer["error"], str), (data, answer)
+        assert 0 < len(answer["error"]) < 600, data
+        assert len(answer["error"].splitlines()) == 1, data
 
 
 SETTINGS = [
@@ -270,3 +320,42 @@ def test_any_value_of_an_option_is_one_line_and_an_exit_code(
         last = said.err.strip().splitlines()
         assert (said.err.startswith("error: ") and len(last) == 1) or "Usage:" in said.err, said.err
     assert set(tmp_path.iterdir()) == before
+
+
+WRONG_FOR_APP = [
+    *(("--port", text) for text in ("", "x", "0", "65536", "-1", "1.5", "9" * 400)),
+    *(("--host", text) for text in ("", " ", "nobody.invalid", "300.1.1.1", "a\nb", "..", "x" * 5000)),
+    *(("--device", text) for text in ("", "gpu", "cuda:x", "cuda:99", "x" * 5000, "a\nb")),
+    *(("--data-dir", text) for text in ("", "nowhere", "file", "x" * 5000, "a\nb", ".")),
+    *(("--runs-dir", text) for text in ("file", "file/x", "x" * 5000)),
+    *(("--auth-file", text) for text in ("", "nowhere", "file", "x" * 5000, "a\nb", ".")),
+    *(("--lesson", text) for text in ("", "x", "tabs=", "tabs=x", "model=x", "z=1", "a\nb", "x" * 5000)),
+    ("--read-only", "1"), ("--nothing", "x"),
+]  # fmt: skip
+
+
+def test_any_wrong_option_of_the_app_is_one_line_and_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """In this process; nothing is ever served."""
+    from runpy import run_path
+
+    from browser_support import REPOSITORY, free_port
+
+    main = run_path(str(REPOSITORY / "app.py"))["main"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no user\n")
+    port, on_terminate = free_port(), signal.getsignal(signal.SIGTERM)
+    for option, text in WRONG_FOR_APP:
+        arguments = ["--port", str(port), "--runs-dir", "runs", f"{option}={text}"]
+        monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+        try:
+            code = main()
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        assert code in (1, 2), (option, text[:50])
+        if not said.err.startswith("usage: "):
+            assert said.err.startswith("error: "), (option, text[:50], said.err)
+            assert len(said.err.splitlines()) == 1, (option, text[:50], said.err)
+    signal.signal(signal.SIGTERM, on_terminate)

@@ -156,11 +156,8 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
     Raises:
         DataError: names the file and says what was expected of it.
     """
-    if not folder.is_dir():
-        raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
     arrays, digests, packed_digests = {}, {}, []
-    for name in MNIST_MD5:
-        path = _find_file(folder, name)
+    for name, path in find_idx_files(folder, origin).items():
         content = _read_idx_file(path)
         packed_digests.append(_packed_digest(path))
         digests[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -175,6 +172,17 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
             )
         splits[split] = ImageSet(images, labels, name, f"{name}, IDX files from {origin}", folder)
     return Dataset(**splits)
+
+
+def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
+    """The four files of a data set by their names; nothing of them is read.
+
+    Raises:
+        DataError: the folder or one of them is not there.
+    """
+    if not os.path.isdir(folder):  # whatever is wrong with its name
+        raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
+    return {name: _find_file(folder, name) for name in MNIST_MD5}
 
 
 def _find_file(folder: Path, name: str) -> Path:

@@ -3,6 +3,17 @@
 The command line prints the message as one line, the app shows it where it happened.
 """
 
+import reprlib
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+
+
+def in_short(value: Any) -> str:
+    """What was given instead, as a message repeats it: on one line, and not long whatever it is."""
+    return _SHORT.repr(value)
+
 
 class VAEStudioError(Exception):
     """The base of all errors that are meant for a user's eyes."""

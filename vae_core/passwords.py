@@ -9,7 +9,7 @@ import re
 import threading
 from pathlib import Path
 
-from vae_core.errors import PasswordError
+from vae_core.errors import PasswordError, in_short
 from vae_core.leftovers import write_whole
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -71,7 +71,7 @@ def set_password(file: Path, name: str, password: str) -> bool:
     if not NAME_PATTERN.fullmatch(name):
         raise PasswordError(
             f"a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @ and begins with a "
-            f"letter or digit, not {name!r}"
+            f"letter or digit, not {in_short(name)}"
         )
     if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
         raise PasswordError(f"a password has {LEAST_CHARACTERS} to {MOST_CHARACTERS} characters")

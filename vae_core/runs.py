@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from vae_core import __version__
-from vae_core.errors import RunError, SettingsError
+from vae_core.errors import RunError, SettingsError, in_short
 from vae_core.leftovers import TEMPORARY, remove_temporary_files, sweep, write_whole
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
@@ -598,12 +599,23 @@ def _writer_of(info: RunInfo) -> RunWriter | None:
         return None
 
 
+def check_runs_dir(folder: Path) -> None:
+    """Raises RunError unless runs can lie in it; it need not be there yet."""
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{folder} cannot be the folder of runs: {error.strerror or error}") from error
+
+
 def check_name(name: str) -> None:
     """Raises RunError unless a new run may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
             f"a run's name has 1 to 64 letters, digits, dots, dashes or underscores and begins with a "
-            f"letter or digit, not {name!r}"
+            f"letter or digit, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
         raise RunError(f"{name} is the name of a shipped run; choose another name")

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from vae_core.errors import SettingsError
+from vae_core.errors import SettingsError, in_short
 
 DEVICES = "auto, cpu, cuda or cuda:N"
 
@@ -72,11 +72,14 @@ class Settings:
     def from_dict(cls, values: dict[str, Any]) -> Settings:
         """Settings from what `to_dict` gave; unknown names are refused."""
         if not isinstance(values, dict):
-            raise SettingsError("settings", f"settings must be an object of names and values, not {values!r}")
+            raise SettingsError(
+                "settings", f"settings must be an object of names and values, not {in_short(values)}"
+            )
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise SettingsError(
-                str(unknown[0]), f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}"
+                str(unknown[0]),
+                f"unknown setting {in_short(unknown[0])}; known are {', '.join(sorted(known))}",
             )
         return cls(**values)
 
@@ -97,7 +100,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if value is None and "None" in str(field.type):
         return None
     whole = str(field.type).startswith("int")
-    expected = f"{name} must be {range_in_words(field)}, not {value!r}"
+    expected = f"{name} must be {range_in_words(field)}, not {in_short(value)}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SettingsError(name, expected)
     low, above, high = limits.get("minimum", -math.inf), limits.get("above", -math.inf), limits["maximum"]
@@ -111,9 +114,9 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
 
 def _checked_text(name: str, value: Any, choices: tuple[str, ...] | None) -> str:
     if choices and value not in choices:
-        raise SettingsError(name, f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        raise SettingsError(name, f"{name} must be one of {', '.join(choices)}, not {in_short(value)}")
     if name == "device" and not _is_device(value):
-        raise SettingsError(name, f"device must be {DEVICES}, not {value!r}")
+        raise SettingsError(name, f"device must be {DEVICES}, not {in_short(value)}")
     return value
 
 

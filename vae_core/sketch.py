@@ -99,6 +99,8 @@ def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarr
                 return take(picture)
     except PictureError:
         raise
+    except Image.UnidentifiedImageError as error:
+        raise PictureError("this is not a picture; expected PNG or JPEG") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(
             f"this is not a picture that can be read ({error}); expected PNG or JPEG"

@@ -320,7 +320,7 @@ def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.d
 
     The order follows from seed and epoch alone, so that a resumed epoch sees the same batches.
     """
-    order_seed = int(np.random.SeedSequence([settings.seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+    order_seed = int(np.random.SeedSequence([settings.seed, epoch]).generate_state(1, np.uint64)[0]) >> 1
     order = torch.randperm(count, generator=torch.Generator().manual_seed(order_seed)).to(device)
     full = count - count % settings.batch_size
     yield from order[:full].split(settings.batch_size)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.data_classes import ImageData
 from PIL import Image
 
-from vae_core.errors import RunError, SettingsError, VAEStudioError
+from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.settings import GENERATED_IMAGES, Settings
-from vae_core.sketch import to_ink, to_mnist_form
+from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
@@ -37,14 +40,14 @@ def build(studio: Studio) -> None:
         z = check_latents(latents, loaded.model.latent_dim)
         return Image.fromarray(to_grey(decode_latents(loaded.model, z[None]))[0])
 
-    def reconstruct(picture: Image.Image, model: str = "reference") -> Image.Image:
+    def reconstruct(picture: bytes | None, model: str = "reference") -> Image.Image:
         """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean."""
         from vae_core.usage import reconstruct_image
 
         loaded = model_of(model)
         if picture is None:
             raise SettingsError("image", f"expected a picture of {loaded.words.one}")
-        seen = to_mnist_form(to_ink(picture))
+        seen = to_mnist_form(read_picture(picture))
         return Image.fromarray(to_grey(reconstruct_image(loaded.model, seen.image).image))
 
     def generate(
@@ -56,7 +59,7 @@ def build(studio: Studio) -> None:
         count = _whole("count", count, 1, MOST_GENERATED)
         seed = _whole("seed", seed, 0, 2**63 - 1)
         if sampler not in ("prior", "mixture"):
-            raise SettingsError("sampler", f"expected prior or mixture, not {sampler!r}")
+            raise SettingsError("sampler", f"expected prior or mixture, not {in_short(sampler)}")
         loaded = model_of(model)
         z = sampled(studio, loaded, count, seed, sampler=sampler)
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
@@ -85,7 +88,8 @@ def build(studio: Studio) -> None:
     with gr.Column(visible=False):
         model = gr.Textbox("reference", label="model")
         sampler = gr.Textbox("prior", label="sampler")
-        picture_in = gr.Image(type="pil", label="image", image_mode="RGBA")
+        picture_in = gr.Image(type="pil", label="image")
+        picture_in.preprocess = _content  # type: ignore[method-assign]
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
         latents = _json("latents", {"type": "array", "items": {"type": "number"}})
         settings = _json("settings", {"type": "object"}, {})
@@ -106,6 +110,19 @@ def build(studio: Studio) -> None:
                 _explained(function), inputs, output, api_name=function.__name__, concurrency_limit=4,
                 api_description=function.__doc__,
             )  # fmt: skip
+
+
+def _content(sent: ImageData | None) -> bytes | None:
+    """A picture's file as it was sent, for us to read: Gradio would decode one of any size and kind, and has
+    no words for what is damaged."""
+    if sent is None:
+        return None
+    try:
+        if sent.path is None:  # it stands in its address
+            return base64.b64decode((sent.url or "").rpartition(",")[2])
+        return Path(sent.path).read_bytes()
+    except (OSError, ValueError):
+        return b""
 
 
 def _json(label: str, schema: dict[str, Any], value: Any = None) -> gr.JSON:
@@ -129,7 +146,7 @@ def _explained(function: Any) -> Any:
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
-    expected = f"{name} must be a whole number from {low} to {high}, not {value!r}"
+    expected = f"{name} must be a whole number from {low} to {high}, not {in_short(value)}"
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer)):
         raise SettingsError(name, expected)
     if not low <= value <= high or value != int(value):

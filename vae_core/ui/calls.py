@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vae_core.errors import RequestError
+from gradio.data_classes import ImageData
+
+from vae_core.errors import RequestError, in_short
 
 CALL = re.compile(
     r"/gradio_api/(?:(?:run|api|call)/(?P<name>[^/]*)/?|queue/join/?|cancel/?|reset/?)(?P<more>.*)"
@@ -57,6 +59,10 @@ def check_call(path: str, body: bytes, functions: dict[int, Any], upload_folder:
     for file in _files_in(call):
         if not _lies_in(file, upload_folder):
             raise RequestError("data: a file must have been uploaded to this app before")
+        try:
+            ImageData.model_validate(file)
+        except ValueError as error:
+            raise RequestError("data: a file must be told of as the upload answered it") from error
     name = matched["name"]
     if path.startswith("/gradio_api/queue/join") and number is None:
         raise RequestError("fn_index: expected the number of a function")
@@ -72,7 +78,7 @@ def check_call(path: str, body: bytes, functions: dict[int, Any], upload_folder:
     else:
         function = next((known for known in functions.values() if known.api_name == name), None)
         if function is None:
-            raise RequestError(f"there is no endpoint named {name[:100]!r}")
+            raise RequestError(f"there is no endpoint named {in_short(name)}")
     _check_values(function, call.get("data"))
 
 
@@ -80,7 +86,8 @@ def _check_values(function: Any, data: Any) -> None:
     """Raises RequestError unless there are as many values as inputs, each of a type its input takes."""
     labels = [str(getattr(block, "label", "")) for block in function.inputs]
     if not isinstance(data, list) or len(data) != len(labels):
-        raise RequestError(f"data: expected a list of {len(labels)} values ({', '.join(labels)})")
+        words = f"{len(labels)} values ({', '.join(labels)})" if labels else "no values"
+        raise RequestError(f"data: expected a list of {words}")
     for value, block, label in zip(data, function.inputs, labels, strict=True):
         types, words = KINDS.get(block.get_block_name(), ((object,), ""))
         if value is None or not words:
@@ -109,7 +116,8 @@ def _lies_in(file: dict[str, Any], folder: Path) -> bool:
     if path is None:  # its content stands in its address
         return isinstance(address, str) and address.startswith("data:image/")
     try:
-        return isinstance(path, str) and Path(path).resolve().is_relative_to(folder.resolve())
+        found = isinstance(path, str) and Path(path).resolve()
+        return bool(found) and found.is_relative_to(folder.resolve()) and found.is_file()
     except (OSError, ValueError):
         return False
 

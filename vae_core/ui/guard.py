@@ -1,6 +1,6 @@
 """Stands before the whole app, Gradio's routes and ours: who may come in, how much at once, what goes out.
 
-It knows nothing of what the routes do. Read-only is not its business: whoever changes something asks there.
+It knows nothing of what the routes do. Read-only is hardly its business: who changes something asks there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_core.archives import MOST_ZIP_BYTES
-from vae_core.errors import RequestError
+from vae_core.errors import ReadOnlyError, RequestError, in_short
 from vae_core.ui.bodies import Bodies, BodyError
 from vae_core.ui.calls import DIRECT, check_call
 from vae_core.ui.headers import security_headers
@@ -160,6 +160,8 @@ class Guard:
         needs_login = path.startswith(("/gradio_api", "/studio")) and not OPEN_TO_ALL.fullmatch(path)
         if self._visitor is not None and needs_login and self._visitor(request) is None:
             return _refused(401, "log in first")
+        if self._access.read_only and request.scope["method"] == "POST" and ARCHIVE.fullmatch(path):
+            return _refused(403, str(ReadOnlyError()))  # before a large body is read in vain
         return None
 
     async def _problem_of_body(self, scope: Scope, path: str, body: bytes) -> JSONResponse | None:
@@ -184,8 +186,8 @@ class Guard:
         if name in LOOPBACK:
             return None
         return (
-            f"this studio answers on this machine only, as 127.0.0.1 or localhost, not as {name[:100]!r}; to "
-            "host it for others start it with --auth-file or --read-only"
+            f"this studio answers on this machine only, as 127.0.0.1 or localhost, not as {in_short(name)}; "
+            "to host it for others start it with --auth-file or --read-only"
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
-from vae_core.errors import LessonError
+from vae_core.errors import LessonError, in_short
 from vae_core.runs import RunInfo
 from vae_core.settings import PRESETS
 
@@ -130,7 +130,7 @@ def _listed(values: Mapping[str, str], name: str) -> list[str]:
 def _check(problem: str, names: list[str], known: Collection[str]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise LessonError(
-            f"--lesson: {problem} {', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+            f"--lesson: {problem} {', '.join(map(in_short, unknown))}; known are {', '.join(known)}"
         )
 
 

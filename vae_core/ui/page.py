@@ -49,6 +49,7 @@ def build_app(
         lesson: what holds for addresses that say nothing, as it stands in one: see vae_core/ui/lesson.py.
 
     Raises:
+        RunError, DataError, SettingsError: a folder or the device cannot be what was named.
         LessonError: the lesson names something that is not there.
         PasswordError: the auth file cannot be read.
     """

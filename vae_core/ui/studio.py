@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_core.class_words import ClassWords, class_words
-from vae_core.data import Dataset, load_dataset
+from vae_core.data import Dataset, find_idx_files, load_dataset
 from vae_core.errors import RunError
 from vae_core.jobs import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
-from vae_core.runs import NAME_PATTERN, Run, RunInfo, list_runs, run_named, store_mixture
+from vae_core.runs import NAME_PATTERN, Run, RunInfo, check_runs_dir, list_runs, run_named, store_mixture
+from vae_core.settings import Settings
 from vae_core.ui.background import Background, Progress, Task
 
 if TYPE_CHECKING:
@@ -59,9 +60,21 @@ class Loaded:
 
 
 class Studio:
-    """The app's state."""
+    """The app's state.
+
+    Raises:
+        RunError, DataError, SettingsError: the folder of runs, that of the data set or the device cannot
+            be what was named.
+    """
 
     def __init__(self, runs_dir: Path, data_dir: str | None, device: str, read_only: bool = False) -> None:
+        check_runs_dir(runs_dir)
+        if data_dir is not None:
+            find_idx_files(Path(data_dir), "--data-dir")
+        if Settings(device=device).device.startswith("cuda"):
+            from vae_core.training import choose_device
+
+            choose_device(device)
         self.runs_dir = runs_dir.resolve()
         self.data_dir = data_dir
         self.device = device
