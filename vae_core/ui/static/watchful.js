@@ -9,7 +9,10 @@ const errors = { run: null, x: [], y: [] };
 /** One bar for each latent, as high as its KL. */
 export function showLatents(parts, news) {
   const kl = news.kl_per_dimension;
-  if (news.fresh && !kl) parts.latents.replaceChildren();
+  if (news.fresh && !kl) {
+    parts.latents.replaceChildren();
+    parts.use.textContent = "KL of each latent";
+  }
   if (!kl) return;
   const highest = Math.max(1, ...kl);
   haveChildren(parts.latents, kl.length);
