@@ -312,7 +312,8 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
 
 def check_state(tensors: dict[str, Tensor], settings: Settings, training_images: int) -> None:
     """Raises TrainingError unless a training of so many images can go on from here."""
-    new_state(settings, torch.device("cpu")).load(tensors, training_images // settings.batch_size)
+    state = new_state(settings, torch.device("cpu"))
+    state.load(tensors, training_images // settings.batch_size)
 
 
 def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:
