@@ -2,102 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import signal
-import socket
 import sys
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
-
-HERE = Path(__file__).resolve().parent
-
-
-def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description="VAE Studio: a variational autoencoder in your browser.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--data-dir", help="folder with the four IDX files; else $MNIST_DIR, the cache, a download"
-    )
-    parser.add_argument(
-        "--runs-dir", type=Path, default=HERE / "checkpoints",
-        help="where new runs go, read beside the shipped ones (default: checkpoints beside this file)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--device", default="auto", help="where to train: auto, cpu, cuda, cuda:N (default: auto)"
-    )
-    parser.add_argument(
-        "--read-only", action="store_true",
-        help="for looking only: nothing is trained, stopped, renamed, deleted or brought in",
-    )  # fmt: skip
-    parser.add_argument(
-        "--auth-file", type=Path, metavar="FILE",
-        help="let in only the users of this file, made by: python -m vae_core password FILE NAME",
-    )  # fmt: skip
-    parser.add_argument("--allow-embedding", action="store_true", help="let other sites frame the app")
-    parser.add_argument("--lesson", help='what the page shows, as in its links: "tabs=explore,draw"')
-    options = parser.parse_args(arguments)
-    if not 1 <= options.port <= 65535:
-        parser.error(f"argument --port: expected 1 to 65535, not {str(options.port)[:20]}")
-    if not options.host:
-        parser.error("argument --host: expected an address of this machine")
-    return options
-
-
-def main() -> int:
-    """Builds the app and serves it until it is interrupted."""
-    options = parse_options()
-    if problem := _port_problem(options.host, options.port):
-        return _failed(problem)
-
-    from vae_core.ui.temporary import temporary_folder
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # tidies up first
-    with temporary_folder():
-        return _serve(options)
-
-
-def _serve(options: argparse.Namespace) -> int:
-    from vae_core.errors import LessonError, VAEStudioError
-    from vae_core.ui.connections import serve
-    from vae_core.ui.guard import Access
-    from vae_core.ui.page import build_app
-
-    access = Access(options.host, options.read_only, options.auth_file, options.allow_embedding)
-    try:
-        app = build_app(options.runs_dir, options.data_dir, options.device, access, options.lesson)
-    except VAEStudioError as error:
-        return _failed(error, 2 if isinstance(error, LessonError) else 1)
-    if access.warning:
-        print(access.warning, file=sys.stderr, flush=True)
-    address = _address(options.host, options.port)
-    print(f"VAE Studio is on http://{address} (Ctrl-C ends it; a training goes on)", flush=True)
-    serve(app, options.host, options.port)
-    return 0
-
-
-def _address(host: str, port: int) -> str:
-    """As it stands in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _port_problem(host: str, port: int) -> str | None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.create_server((host, port), family=family):
-            return None
-    except (OSError, UnicodeError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
-        return f"cannot listen on {_address(host[:100], port)} ({reason}); choose another --host or --port"
-
-
-def _failed(problem: object, code: int = 1) -> int:
-    print("error:", " ".join(str(problem).split()), file=sys.stderr)
-    return code
-
+from vae_core.ui.server import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(runs_dir=Path(__file__).resolve().parent / "checkpoints"))

@@ -435,3 +435,12 @@ def test_the_folder_of_a_living_app_is_left_alone(tmp_path: Path, monkeypatch: p
         assert Path(first).is_dir()
         monkeypatch.setenv("GRADIO_TEMP_DIR", first)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_under_a_path_of_a_site_the_page_asks_there(tmp_path: Path, small_mnist: Path) -> None:
+    from starlette.testclient import TestClient
+
+    for root_path, root in ((None, "http://127.0.0.1:7860"), ("/vae", "http://127.0.0.1:7860/vae")):
+        app = build_app(tmp_path / "runs", str(small_mnist), root_path=root_path)
+        with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+            assert f'"root":"{root}"' in client.get("/").text

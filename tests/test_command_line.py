@@ -240,6 +240,14 @@ def test_a_picture_that_cannot_be_written_is_one_line(run_command: Any, tmp_path
         assert len(err.splitlines()) == 1
 
 
+def test_the_app_is_started_by_the_installed_command_too(run_command: Any) -> None:
+    code, out, _ = run_command("app", "--version")
+    assert (code, out) == (0, f"VAE Studio {__version__}\n")
+    code, _, err = run_command("app", "--port", "0")
+    assert code == 2
+    assert err.startswith("usage: vae-studio app")
+
+
 def test_only_png_is_written_and_nothing_under_another_name(run_command: Any, tmp_path: Path) -> None:
     code, out, err = run_command("generate", "reference", "--count", 1, "--out", tmp_path / "grid.jpg")
     assert (code, out) == (2, "")

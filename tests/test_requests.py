@@ -330,6 +330,7 @@ WRONG_FOR_APP = [
     *(("--runs-dir", text) for text in ("file", "file/x", "x" * 5000)),
     *(("--auth-file", text) for text in ("", "nowhere", "file", "x" * 5000, "a\nb", ".")),
     *(("--lesson", text) for text in ("", "x", "tabs=", "tabs=x", "model=x", "z=1", "a\nb", "x" * 5000)),
+    *(("--root-path", text) for text in ("", "/", "vae", "/vae/", "/a b", "http://x/vae", "a\nb")),
     ("--read-only", "1"), ("--nothing", "x"),
 ]  # fmt: skip
 

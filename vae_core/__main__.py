@@ -103,6 +103,18 @@ def _version(
         raise typer.Exit
 
 
+@app.command(
+    "app",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def serve(context: typer.Context) -> None:
+    """Start the app, as python app.py does; its options: vae-studio app --help."""
+    from vae_core.ui.server import main as serve_app
+
+    raise typer.Exit(serve_app(context.args, program="vae-studio app"))
+
+
 @app.command()
 def data(data_dir: DataDir = None) -> None:
     """Find or fetch the data set, verify it, and say what it is."""

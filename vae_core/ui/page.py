@@ -38,6 +38,7 @@ def build_app(
     device: str = "auto",
     access: Access | None = None,
     lesson: str | None = None,
+    root_path: str | None = None,
 ) -> FastAPI:
     """The whole app, ready to be served.
 
@@ -47,6 +48,7 @@ def build_app(
         device: where trainings compute unless a setting says otherwise.
         access: who may do what; by default everyone everything.
         lesson: what holds for addresses that say nothing, as it stands in one: see vae_core/ui/lesson.py.
+        root_path: where a proxy serves the app, such as "/vae"; None at a site's root.
 
     Raises:
         RunError, DataError, SettingsError: a folder or the device cannot be what was named.
@@ -76,6 +78,7 @@ def build_app(
         run_history=False,
         ssr_mode=False,
         max_file_size=MOST_UPLOAD_BYTES,
+        root_path=root_path,
         show_error=False,  # a user's mistakes are shown all the same; what breaks is told to the log only
         auth=doorman and doorman.lets_in,
         auth_message=LOGIN_WORDS,
