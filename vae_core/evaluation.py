@@ -103,6 +103,10 @@ def importance_weighted_bound(
     "Importance Weighted Autoencoders" (2016), eq. 8. In the unit of `Evaluation.total` at beta 1.
 
     Args:
+        model: of which the bound is, on any device.
+        images: of which `count` are taken.
+        likelihood: as in `Settings.likelihood`.
+        seed: of the samples.
         variance: of a pixel under the "calibrated" likelihood, its mean squared error on the test set.
         samples: S for each image.
         count: how many images, spread evenly over the set.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,13 @@ class Evaluation:
     kl: float
     total_mean: float
     reconstruction_mean: float
-    errors: np.ndarray
-    errors_mean: np.ndarray
-    labels: np.ndarray
-    kl_per_dimension: np.ndarray
-    variance_of_mean: np.ndarray
-    class_means: np.ndarray
-    means: np.ndarray
+    errors: np.ndarray = field(repr=False)
+    errors_mean: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    kl_per_dimension: np.ndarray = field(repr=False)
+    variance_of_mean: np.ndarray = field(repr=False)
+    class_means: np.ndarray = field(repr=False)
+    means: np.ndarray = field(repr=False)
     name: str
     source: str
     iwae: float | None = None

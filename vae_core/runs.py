@@ -73,7 +73,24 @@ def shipped_folder() -> Path:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What run.json says, with the state as it really is: "running" only if a process is at it."""
+    """What run.json says, with the state as it really is: "running" only if a process is at it.
+
+    Attributes:
+        name: of the run and its folder.
+        state: "running", "finished", "stopped", "failed" or "interrupted".
+        settings: what it was trained by.
+        data: of the data set: "name", "source" in words, "training_images", "test_images", "is_sample".
+        device: where it was trained, in words.
+        versions: of this package, Python and the libraries, by name.
+        created: ISO 8601, in UTC.
+        epoch: finished epochs.
+        elapsed_seconds: of training, all sittings together.
+        results: `Evaluation.summary()` of the last evaluation, and "mse_mean_decoded", the error of the mean.
+        baselines: per-pixel errors on the test images of "mean_image" and of "pca" with as many components.
+        warning: advice on how the training goes.
+        error: why it failed.
+        generation: how often reports were dropped from metrics.jsonl; an offset in it is of one generation.
+    """
 
     name: str
     folder: Path
@@ -90,20 +107,30 @@ class RunInfo:
     warning: str | None
     error: str | None
     generation: int
-    """How often reports were dropped from metrics.jsonl; an offset in it is of one generation."""
 
     @property
     def is_shipped(self) -> bool:
+        """Whether it came with the package and cannot be changed."""
         return self.name in SHIPPED_RUNS
 
     @property
     def has_model(self) -> bool:
+        """Whether it has weights yet: from its first epoch on."""
         return (self.folder / "model.safetensors").is_file()
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run with its model: what `load_run` gives."""
+    """A run with its model: what `load_run` gives.
+
+    Attributes:
+        info: what run.json says.
+        model: on the CPU, in evaluation mode.
+        metrics: the reports in their order: "epoch", "iteration", "total", "reconstruction", "kl" (nats per
+            image), "images_per_second", "elapsed_seconds"; now and then "kl_per_dimension"; at an epoch's
+            end "test_total", "test_reconstruction", "test_kl" and "test_mse".
+        evaluation: the figures on the test set; None before the first epoch's end.
+    """
 
     info: RunInfo
     model: VAE
@@ -112,6 +139,7 @@ class LoadedRun:
 
     @property
     def settings(self) -> Settings:
+        """What it was trained by."""
         return self.info.settings
 
 

@@ -23,6 +23,19 @@ def _setting(default: Any, about: str, **limits: Any) -> Any:
 class Settings:
     """What a training does. The defaults are the reference recipe of the MathWorks example.
 
+    Attributes:
+        epochs: 1 to 10,000; how often every training image is seen.
+        batch_size: 1 to 60,000 images per step; a partial last batch is dropped.
+        learning_rate: above 0; the optimiser's step size, with "one-cycle" the peak of it.
+        latent_dim: K, 1 to 256 numbers in a latent vector.
+        beta: 0 to 1e6, the weight of the KL term; 1 is the ELBO.
+        likelihood: "gaussian", "bernoulli" or "calibrated", see `vae_core.loss.reconstruction_loss`.
+        schedule: "constant" or "one-cycle" (a short warm-up, then down to zero).
+        optimizer: "adam" or "soap", see `vae_core.soap`.
+        seed: 0 to 2**32 - 1; the same seed repeats a run.
+        limit: train on the first so many images only; None is all.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
     Raises:
         SettingsError: a value has the wrong type or is outside its range; names the field.
     """
