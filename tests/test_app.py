@@ -367,7 +367,7 @@ def test_the_port_in_use_is_said_in_one_line(app: App) -> None:
     command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(app.port)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert "choose another --port" in result.stderr
+    assert "choose another --host or --port" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -88,7 +88,7 @@ def test_stalled_bodies_keep_nobody_from_computing(app: FastAPI, port: int, send
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as visitor:
         for _ in range(5):
             assert visitor.get(DECODE).status_code == 200
-            assert visitor.post(SKETCH, content=b"no picture").json()["empty"]
+            assert visitor.post(SKETCH, content=b"no picture").status_code == 400
             assert visitor.post("/gradio_api/call/stop_training", json={"data": []}).status_code == 200
     status, headers, words = answer_to(stalled[0])  # the oldest had to give way
     assert (status, headers["retry-after"]) == (503, "1")
@@ -294,7 +294,9 @@ def test_headers_that_do_not_come_are_given_up_and_late_answers_are_not(
         for connection, beginning in zip(stalled, beginnings, strict=True):
             connection.sendall(beginning)
         assert [connection.recv(100) for connection in stalled] == [b""] * 3  # hung up on
-        assert patient.recv(1000).endswith(b"ok")
+        answer = b""
+        while not answer.endswith(b"ok"):
+            answer += patient.recv(1000)
         patient.sendall(whole[:-4])  # of a second request
         assert patient.recv(100) == b""
         for connection in (*stalled, patient):

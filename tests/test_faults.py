@@ -23,7 +23,7 @@ from browser_support import REPOSITORY
 from faults import temporary_files, unreadable
 from studio_client import call, studio_client
 
-from vae_core import training
+from vae_core import leftovers, training
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.jobs import TrainingDesk
@@ -79,18 +79,18 @@ class TornFile(io.BufferedWriter):
 def full_disk(folder: Path, at: int, stays: bool = True) -> Iterator[None]:
     """The files that are written in a folder from this one on, or this one alone, find no space."""
     written = 0
-    real_open = Path.open
 
     def opened(path: Path, mode: str = "r", *more: Any, **options: Any) -> Any:
         nonlocal written
         if mode[0] == "r" or not path.is_relative_to(folder):
-            return real_open(path, mode, *more, **options)
+            return open(path, mode, *more, **options)
         written += 1
         is_full = written >= at if stays else written == at
-        return TornFile(io.FileIO(path, mode[0])) if is_full else real_open(path, mode, *more, **options)
+        return TornFile(io.FileIO(path, mode[0])) if is_full else open(path, mode, *more, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", opened)
+        patch.setattr(leftovers, "open", opened, raising=False)
         yield
 
 
