@@ -265,6 +265,7 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     card = page.get_by_role("dialog", name="Run card")
     card.wait_for()
     assert "Setting batch size" in card.inner_text()
+    assert "Test error, 95th percentile" in card.inner_text()
     before = {path.name for path in app.runs_dir.iterdir()}
     card.get_by_role("button", name="Train again").click()
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")

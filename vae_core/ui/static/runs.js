@@ -117,6 +117,17 @@ async function bringIn(input) {
   watchRun(run);
 }
 
+/** What a card calls the figures of run.json, in their order. */
+const RESULTS = {
+  total: "Test loss, nats", reconstruction: "Reconstruction, nats", kl: "KL, nats",
+  total_unit_variance: "Test loss at unit variance, nats", iwae: "Importance-weighted bound, nats",
+  iwae_unit_variance: "Bound at unit variance, nats", mse_mean: "Test error, mean", mse_median: "Test error, median",
+  mse_p95: "Test error, 95th percentile", mse_mean_decoded: "Test error, decoded from the mean", active_units: "Latents in use",
+  frechet_prior: "Fréchet distance, prior", frechet_mixture: "Fréchet distance, mixture",
+  confident_prior: "Samples that can be read, prior", confident_mixture: "Samples that can be read, mixture",
+  samples_note: "About the samples", images: "Test images",
+};
+
 function openCard(dialog, card) {
   const rows = Object.entries({
     State: card.error ? `${card.state}: ${card.error}` : card.state,
@@ -127,7 +138,7 @@ function openCard(dialog, card) {
     Made: card.created,
     Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
     ...Object.fromEntries(Object.entries(card.settings).map(([name, value]) => [`Setting ${name.replaceAll("_", " ")}`, value ?? "all"])),
-    ...Object.fromEntries(Object.entries(card.results).map(([name, value]) => [`Result ${name.replaceAll("_", " ")}`, short(value)])),
+    ...Object.fromEntries(Object.entries(RESULTS).filter(([name]) => ![undefined, null, ""].includes(card.results[name])).map(([name, words]) => [words, short(card.results[name])])),
   });
   dialog.innerHTML = `<h2 tabindex="-1" autofocus></h2><dl class="pairs"></dl>
     <p class="row-end"><button class="chip" data-act="again">Train again with these settings</button>
