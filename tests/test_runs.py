@@ -676,6 +676,16 @@ def test_a_failed_write_leaves_the_old_file(run: Run, monkeypatch: pytest.Monkey
     assert not list(run.folder.glob(".*.tmp"))
 
 
+def test_what_came_with_the_package_is_measured_and_left_as_it_is() -> None:
+    info = find_run("plane").info()
+    evaluation = Run(info.folder).evaluation()
+    assert evaluation is not None
+    before = {path.name: path.read_bytes() for path in info.folder.glob("*.*")}
+    assert not store_evaluation(info, replace(evaluation, total=1.0))
+    assert not store_mixture(info, one_component(2))
+    assert {path.name: path.read_bytes() for path in info.folder.glob("*.*")} == before
+
+
 def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     info, evaluation = run.info(), run.evaluation()
     assert evaluation is not None
