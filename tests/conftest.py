@@ -19,8 +19,10 @@ from vae_core.data import Dataset, read_idx_folder
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-REAL_MNIST = os.environ.pop("MNIST_DIR", None)
+REAL_MNIST = os.environ.pop("MNIST_DIR", None) or os.environ.get("VAE_STUDIO_REAL_MNIST")
 """Where the real MNIST lies, if the one who runs the tests has it; no test uses it unasked."""
+if REAL_MNIST is not None:
+    os.environ["VAE_STUDIO_REAL_MNIST"] = REAL_MNIST  # for the processes that share the tests
 
 BROWSER_IS_REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 
