@@ -619,9 +619,7 @@ def _was_never_begun(folder: Path) -> bool:
 
 def _writer_of(info: RunInfo) -> RunWriter | None:
     """For a run that is there; None if it came with the package, is being trained, or cannot be written."""
-    if info.folder.resolve().parent == shipped_folder().resolve() and info.is_shipped:
-        return None
-    if not os.access(info.folder, os.W_OK):
+    if info.is_shipped or not os.access(info.folder, os.W_OK):
         return None
     try:
         return RunWriter(info.folder)
