@@ -250,7 +250,7 @@ def evaluate(
     """Measure a run on the test set: loss, errors, active units, bounds, and how good its samples are.
 
     What is measured on the run's own test set is stored in its folder, and so is a Gaussian mixture of
-    its encodings, to generate from.
+    its encodings, to generate from; the runs that came with the package stay as they are.
     """
     from vae_core.assessment import assess
     from vae_core.evaluation import evaluate as measure

@@ -553,7 +553,8 @@ def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixtu
     """Keeps an evaluation, and the mixture it was made with, if it is of the run's own test set; returns
     whether it is.
 
-    A folder that cannot be written, or that a training is writing, keeps what it has; so does a full disk.
+    What came with the package, a folder that cannot be written, or that a training is writing, keeps what it
+    has; so does a full disk.
     """
     test_set = evaluation.name, len(evaluation.errors)
     is_own = test_set == (info.data.get("name"), info.data.get("test_images"))
