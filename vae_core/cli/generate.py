@@ -1,0 +1,48 @@
+"""`generate`: a picture of images that nobody wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.output import check_png, write_picture
+from vae_core.errors import SettingsError
+from vae_core.settings import GENERATED_IMAGES
+
+SAMPLERS = ("prior", "mixture")
+
+
+def generate(
+    run: RunArgument,
+    out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
+    count: Annotated[int, typer.Option(help="How many images, 1 to 400.", min=1, max=400)] = GENERATED_IMAGES,
+    seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
+    scale: Annotated[
+        int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)
+    ] = 2,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="Where latent vectors come from: prior (N(0, I), the reference) or mixture (a Gaussian "
+            "mixture of the training images' encodings, made by evaluate)."
+        ),
+    ] = "prior",
+    runs_dir: RunsDir = Path("checkpoints"),
+) -> None:
+    """Decode latent vectors drawn from N(0, I), or from the run's mixture, into one tiled picture."""
+    if sampler not in SAMPLERS:
+        raise SettingsError("sampler", f"--sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
+
+    from vae_core.pictures import png_bytes, square_tiles
+    from vae_core.runs import find_run
+    from vae_core.usage import generate_images
+
+    check_png(out_file)
+    found = find_run(run, runs_dir)
+    mixture = found.required_mixture() if sampler == "mixture" else None
+    images = generate_images(found.model(), count, seed, mixture)
+    write_picture(out_file, png_bytes(square_tiles(images), scale))
+    print(f"{count} generated images: {out_file}")

@@ -1,0 +1,43 @@
+"""What the commands print and write, and how they get the images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from vae_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from vae_core.data import Dataset
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def load(data_dir: str | None, quiet: bool = False) -> Dataset:
+    """The data set; says so on standard error if it is only the sample.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    from vae_core.data import HOW_TO_GET_ALL, load_dataset
+
+    dataset = load_dataset(data_dir)
+    if dataset.train.is_sample and not quiet:
+        print(f"Using {dataset.train.source}. {HOW_TO_GET_ALL}", file=sys.stderr)
+    return dataset
+
+
+def check_png(path: Path) -> None:
+    """Raises SettingsError unless a picture can be written under this name."""
+    if path.suffix.lower() != ".png":
+        raise SettingsError("out", f"--out: expected a file name that ends in .png, not {path.name!r}")
+
+
+def write_picture(path: Path, content: bytes) -> None:
+    """Writes a picture, and makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,24 @@
+"""`password`: who may log in to the app."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def password(
+    file: Annotated[Path, typer.Argument(help="The auth file; made if it is not there.")],
+    name: Annotated[str, typer.Argument(help="The user to add, or to give another password.")],
+) -> None:
+    """Add a user to a file for `app.py --auth-file`. Asks for the password, or reads it from a pipe."""
+    from vae_core.passwords import set_password
+
+    if sys.stdin.isatty():
+        secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    is_new = set_password(file, name, secret)
+    print(f"{name} {'was added to' if is_new else 'has another password in'} {file}")

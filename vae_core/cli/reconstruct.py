@@ -1,0 +1,37 @@
+"""`reconstruct`: what a run makes of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.output import check_png, write_picture
+
+
+def reconstruct(
+    run: RunArgument,
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="A picture of one digit, or what else the run has learned, dark on light or the other way."
+        ),
+    ],
+    out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path(
+        "reconstruction.png"
+    ),
+    runs_dir: RunsDir = Path("checkpoints"),
+) -> None:
+    """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
+    from vae_core.pictures import png_bytes, to_grey
+    from vae_core.runs import load_run
+    from vae_core.sketch import read_picture, to_mnist_form
+    from vae_core.usage import reconstruct_image
+
+    check_png(out_file)
+    sketch = to_mnist_form(read_picture(image.read_bytes()))
+    reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
+    write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
+    print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")

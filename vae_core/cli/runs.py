@@ -1,0 +1,40 @@
+"""`runs`: which runs there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from vae_core.cli.options import AsJson, RunsDir
+from vae_core.cli.output import out
+
+
+def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> None:
+    """List the runs: state, settings, test loss."""
+    from vae_core.runs import list_runs
+
+    found = list_runs(runs_dir)
+    if as_json:
+        rows = [
+            {"name": run.name, "state": run.state, "epoch": run.epoch, "test_total": run.results.get("total"),
+             "settings": run.settings.to_dict(), "data": run.data, "created": run.created, "error": run.error}
+            for run in found
+        ]  # fmt: skip
+        print(json.dumps({"runs": rows}))
+        return
+    table = Table("run", "state", "epochs", "test loss", "settings that differ", "data", "made")
+    for run in found:
+        loss = run.results.get("total")
+        table.add_row(
+            escape(run.name),
+            run.state,
+            f"{run.epoch}/{run.settings.epochs}",
+            f"{loss:.2f}" if isinstance(loss, float) else "-",
+            escape(", ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
+            escape(str(run.data.get("name", "-"))),
+            escape(run.created[:10]),
+        )
+    out.print(table)

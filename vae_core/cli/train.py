@@ -1,0 +1,128 @@
+"""`train`: trains a run, and shows how it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vae_core.cli.options import DataDir, RunsDir, option_of
+from vae_core.cli.output import err, load, out
+from vae_core.errors import SettingsError
+from vae_core.settings import PRESETS, Settings
+
+if TYPE_CHECKING:
+    from vae_core.distributed import Group
+    from vae_core.recording import Job
+
+
+def train(
+    epochs: Annotated[int | None, option_of("epochs")] = None,
+    batch_size: Annotated[int | None, option_of("batch_size")] = None,
+    learning_rate: Annotated[float | None, option_of("learning_rate")] = None,
+    latent_dim: Annotated[int | None, option_of("latent_dim")] = None,
+    beta: Annotated[float | None, option_of("beta")] = None,
+    likelihood: Annotated[str | None, option_of("likelihood")] = None,
+    schedule: Annotated[str | None, option_of("schedule")] = None,
+    optimizer: Annotated[str | None, option_of("optimizer")] = None,
+    seed: Annotated[int | None, option_of("seed")] = None,
+    limit: Annotated[int | None, option_of("limit")] = None,
+    device: Annotated[str | None, option_of("device")] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("checkpoints"),
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new run; made up from the time if absent.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"Settings to start from: {', '.join(PRESETS)}; other options override it.")
+    ] = "reference",
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run, to more --epochs if given.")
+    ] = None,
+    parallel: Annotated[
+        bool, typer.Option("--parallel", help="Train even while another training runs on this machine.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard event files into the run's folder.")
+    ] = False,
+) -> None:
+    """Train a run. Ctrl-C stops it cleanly; --resume goes on exactly where it stood.
+
+    Several processes share each mini-batch: torchrun --nproc-per-node 2 -m vae_core train.
+    """
+    if preset not in PRESETS:
+        raise SettingsError("preset", f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    chosen = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+        "latent_dim": latent_dim, "beta": beta, "likelihood": likelihood, "schedule": schedule,
+        "optimizer": optimizer, "seed": seed, "limit": limit, "device": device,
+    }  # fmt: skip
+    chosen = {option: value for option, value in chosen.items() if value is not None}
+    settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
+
+    from vae_core.distributed import joined
+    from vae_core.recording import follow, prepare, prepare_resume
+
+    with joined() as group:
+        if not group.leads:
+            follow(group, data_dir)
+            return
+        if resume is None:
+            job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
+        else:
+            if others := sorted(set(chosen) - {"epochs"}):
+                raise SettingsError(
+                    others[0],
+                    "--resume keeps the run's own settings; only --epochs can change, not "
+                    + ", ".join(others),
+                )
+            job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
+        _train_in_sight(job, group)
+
+
+def _train_in_sight(job: Job, group: Group) -> None:
+    """Performs a job with a progress bar and a line for each epoch."""
+    from vae_core.recording import perform
+    from vae_core.runs import Run
+
+    settings = Settings.from_dict(job.settings)
+    dataset = load(job.data_dir)
+    count = len(dataset.train.images[: settings.limit])
+    out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
+    iterations = count // settings.batch_size * settings.epochs
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-")
+        for report in perform(job, dataset, group):
+            bar.update(
+                task,
+                completed=report.iteration,
+                epoch=f"{report.epoch}/{settings.epochs}",
+                loss=f"{report.total:.2f}",
+                speed=f"{report.images_per_second:,.0f}",
+            )
+            if evaluation := getattr(report, "evaluation", None):
+                out.print(
+                    f"epoch {report.epoch}: test loss {evaluation.total:.2f} nats "
+                    f"(reconstruction {evaluation.reconstruction:.2f}, KL {evaluation.kl:.2f}), "
+                    f"per-pixel error {evaluation.errors.mean():.4f}"
+                )
+
+    run = Run(Path(job.runs_dir) / job.name).info()
+    if run.warning:
+        out.print(f"note: {escape(run.warning)}")
+    out.print(f"run {escape(run.name)} is {run.state}: {escape(str(run.folder))}", soft_wrap=True)
