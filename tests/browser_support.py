@@ -14,7 +14,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core.runs import Run, list_runs
+from vae_core.run_folder import Run
+from vae_core.runs import list_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

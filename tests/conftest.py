@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from browser_support import CHROMIUM_OPTIONS, App, chromium_path, new_page, open
 from hypothesis import HealthCheck, settings
 
 from vae_core.data import Dataset, read_idx_folder
+from vae_core.run_folder import Run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -98,6 +100,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Pat
     for _ in perform(prepare(Settings(**TINY), runs_dir, "tiny", str(small_mnist))):
         pass
     return runs_dir / "tiny"
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Run:
+    """A copy of the tiny run, to change and to damage."""
+    return Run(Path(shutil.copytree(tiny_run, tmp_path / "copied")))
 
 
 @pytest.fixture(scope="module")

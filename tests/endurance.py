@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from browser_support import App
 from digit_strokes import random_drawing
 
-from vae_core.runs import Run, find_run
+from vae_core.run_folder import Run
+from vae_core.runs import find_run
 
 TRAINING = {"epochs": 3, "batch_size": 64, "limit": 6400}
 ROUTES = (

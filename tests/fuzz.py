@@ -53,7 +53,7 @@ def _idx(_: Path) -> Target:
 
 
 def _file_of_run(name: str, read: Callable[[Any], Any], run_folder: Path) -> Target:
-    from vae_core.runs import Run
+    from vae_core.run_folder import Run
 
     folder = Path(tempfile.mkdtemp(prefix="fuzz-run-")) / "mine"
     shutil.copytree(run_folder, folder)
@@ -96,7 +96,7 @@ def _picture(_: Path) -> Target:
 
 def _zip(run_folder: Path) -> Target:
     from vae_core.archives import pack, unpack
-    from vae_core.runs import Run
+    from vae_core.run_folder import Run
 
     small = Path(tempfile.mkdtemp(prefix="fuzz-zip-")) / "mine"
     small.mkdir()

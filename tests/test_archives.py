@@ -20,7 +20,8 @@ from vae_core import archives
 from vae_core.archives import pack, unpack
 from vae_core.errors import RunError
 from vae_core.mixture import LatentMixture
-from vae_core.runs import Run, load_run
+from vae_core.run_folder import Run
+from vae_core.runs import load_run
 
 
 @pytest.fixture

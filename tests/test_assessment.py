@@ -19,7 +19,7 @@ from vae_core.assessment import assess, encode_images, fitted_mixture
 from vae_core.data import Dataset
 from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LatentMixture
-from vae_core.runs import Run, RunWriter
+from vae_core.run_folder import Run, RunWriter
 from vae_core.sample_quality import samples_note
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio

@@ -24,7 +24,7 @@ from browser_support import (
 )
 
 from vae_core.recording import perform, prepare
-from vae_core.runs import Run
+from vae_core.run_folder import Run
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:

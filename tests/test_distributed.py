@@ -21,7 +21,7 @@ from vae_core.errors import SettingsError
 from vae_core.gradients import TrainingLoss
 from vae_core.model import VAE
 from vae_core.recording import perform, prepare, prepare_resume
-from vae_core.runs import Run
+from vae_core.run_folder import Run
 from vae_core.settings import Settings
 
 SETTINGS = Settings(epochs=2, batch_size=50, limit=300)

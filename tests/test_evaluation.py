@@ -14,7 +14,7 @@ from vae_core import evaluation, load_run
 from vae_core.data import Dataset, ImageSet
 from vae_core.evaluation import baselines, evaluate, importance_weighted_bound
 from vae_core.model import VAE
-from vae_core.runs import SHIPPED_RUNS
+from vae_core.run_record import SHIPPED_RUNS
 
 
 @pytest.fixture(scope="module")

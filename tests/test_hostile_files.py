@@ -35,7 +35,8 @@ from vae_core.data import read_idx_folder
 from vae_core.errors import DataError, RunError, VAEStudioError
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
-from vae_core.runs import Run, list_runs, load_run
+from vae_core.run_folder import Run
+from vae_core.runs import list_runs, load_run
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -305,10 +306,10 @@ def test_a_folder_that_changes_while_it_is_packed_is_packed_as_far_as_it_is_ther
 
 
 def test_metrics_that_cannot_be_read_at_once_come_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vae_core import runs
+    from vae_core import run_folder
 
     whole, end = run.metrics()
-    monkeypatch.setattr(runs, "MOST_METRIC_BYTES", 1000)
+    monkeypatch.setattr(run_folder, "MOST_METRIC_BYTES", 1000)
     rows, offset = run.metrics()
     while offset < end:
         more, offset = run.metrics(offset)

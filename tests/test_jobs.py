@@ -10,7 +10,7 @@ import pytest
 
 from vae_core.errors import RunError, SettingsError, TrainingError
 from vae_core.jobs import TrainingDesk
-from vae_core.runs import Run
+from vae_core.run_folder import Run
 from vae_core.settings import Settings
 
 

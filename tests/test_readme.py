@@ -21,7 +21,8 @@ from browser_support import REPOSITORY, App, free_port, wait_for_answer
 from PIL import Image
 
 from vae_core.data import load_mnist
-from vae_core.runs import SHIPPED_RUNS, find_run
+from vae_core.run_record import SHIPPED_RUNS
+from vae_core.runs import find_run
 from vae_core.settings import PRESETS
 from vae_core.ui.lesson import PARTS, TABS
 

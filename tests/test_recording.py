@@ -18,7 +18,7 @@ from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.recording import OUT_OF_MEMORY, _in_words, perform, prepare, prepare_resume
-from vae_core.runs import Run
+from vae_core.run_folder import Run
 from vae_core.settings import Settings
 from vae_core.training import train
 

@@ -13,7 +13,7 @@ from vae_core.assessment import encode_images
 from vae_core.data import Dataset, _packaged_sample
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
-from vae_core.runs import Run
+from vae_core.run_folder import Run
 from vae_core.sample_quality import frechet_distance, judge, measure_samples
 
 

@@ -18,7 +18,8 @@ from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LEAST_FITTED, MOST_FITTED, LatentMixture
 from vae_core.model import VAE, as_batch
 from vae_core.records import Evaluation
-from vae_core.runs import Run, RunInfo
+from vae_core.run_folder import Run
+from vae_core.run_record import RunInfo
 from vae_core.sample_quality import measure_samples
 
 BOUND_SAMPLES = 1000

@@ -18,7 +18,9 @@ from typing import IO
 
 from vae_core.errors import ReadOnlyError, TrainingError
 from vae_core.recording import Job, prepare, prepare_resume
-from vae_core.runs import Run, RunInfo, list_runs, run_named
+from vae_core.run_folder import Run
+from vae_core.run_record import RunInfo
+from vae_core.runs import list_runs, run_named
 from vae_core.settings import Settings
 
 

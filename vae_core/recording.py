@@ -23,7 +23,9 @@ from filelock import FileLock, Timeout
 from vae_core.advice import Adviser
 from vae_core.data import Dataset, ImageSet, cache_folder, load_dataset
 from vae_core.errors import DataError, RunError, TrainingError, VAEStudioError
-from vae_core.runs import METRIC_NAMES, Run, RunWriter, check_name, find_run, new_name
+from vae_core.run_folder import Run, RunWriter
+from vae_core.run_record import METRIC_NAMES
+from vae_core.runs import check_name, create_run, find_run, new_name
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
             run.close()
             raise
     else:
-        run = RunWriter.create(runs_dir, job.name, settings, _describe(dataset, settings), device)
+        run = create_run(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with (
         _StopSignals(group) as signals,
         closing(_lead(group, settings, dataset, resume_from, signals)) as reports,

@@ -93,7 +93,7 @@ def train(
 def _train_in_sight(job: Job, group: Group) -> None:
     """Performs a job with a progress bar and a line for each epoch."""
     from vae_core.recording import perform
-    from vae_core.runs import Run
+    from vae_core.run_folder import Run
 
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)

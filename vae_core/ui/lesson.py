@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from vae_core.errors import LessonError, in_short
-from vae_core.runs import RunInfo
+from vae_core.run_record import RunInfo
 from vae_core.settings import PRESETS
 
 TABS = {

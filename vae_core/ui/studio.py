@@ -19,7 +19,9 @@ from vae_core.jobs import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
 from vae_core.records import Evaluation
-from vae_core.runs import NAME_PATTERN, Run, RunInfo, check_runs_dir, list_runs, run_named, store_mixture
+from vae_core.run_folder import Run
+from vae_core.run_record import RunInfo
+from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named, store_mixture
 from vae_core.settings import Settings
 from vae_core.ui.background import Background, Progress, Task
 

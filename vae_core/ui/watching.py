@@ -6,7 +6,9 @@ from typing import Any
 
 from vae_core.class_words import class_words
 from vae_core.data import HOW_TO_GET_ALL
-from vae_core.runs import METRIC_NAMES, Run, RunInfo, list_runs
+from vae_core.run_folder import Run
+from vae_core.run_record import METRIC_NAMES, RunInfo
+from vae_core.runs import list_runs
 from vae_core.ui.studio import Studio
 
 MOST_POINTS = 1500

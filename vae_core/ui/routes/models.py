@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
-from vae_core.runs import RunInfo
+from vae_core.run_record import RunInfo
 from vae_core.ui.studio import Loaded, Studio, weights_version
 
 
