@@ -30,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from browser_support import App
 
 from vae_core.errors import RunError
+from vae_core.jobs import Job, prepare, prepare_resume
 from vae_core.leftovers import TEMPORARY
-from vae_core.recording import Job, perform, prepare, prepare_resume
+from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import delete_run, list_runs, tidy
 from vae_core.settings import Settings

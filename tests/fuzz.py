@@ -203,7 +203,8 @@ def _fuzz(name: str, run: Path, seconds: int) -> None:
 
 def _small_run() -> Path:
     from vae_core.data import load_dataset
-    from vae_core.recording import perform, prepare
+    from vae_core.jobs import prepare
+    from vae_core.recording import perform
     from vae_core.settings import Settings
 
     runs_dir = Path(tempfile.mkdtemp(prefix="fuzz-runs-"))

@@ -12,21 +12,22 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {"errors"},
-    {"arrays", "leftovers"},
+    {"npz", "scratch"},
     {
-        "settings", "model", "loss", "data", "sketch", "pictures", "records", "advice", "latent_space",
+        "settings", "model", "loss", "data", "sketch", "pictures", "evaluated", "advice", "latent_space",
         "mixture", "soap", "class_words", "passwords",
     },
-    {"run_record", "usage", "export"},
+    {"run_record", "inference", "export"},
     {"run_folder"},
     {"runs"},
-    {"evaluation"},
-    {"gradients", "classifier", "inspection", "distributed"},
-    {"cuda_graph"},
+    {"jobs", "evaluation"},
+    {"gradients", "classifier", "inspection", "distributed", "machine_slot"},
+    {"cuda_graph", "failures", "stop_signals"},
     {"training"},
+    {"following", "previews"},
     {"recording", "sample_quality", "benchmark", "parity", "archives"},
     {"assessment"},
-    {"jobs"},
+    {"training_desk"},
     {"worker", "__main__"},
 ]  # fmt: skip
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))

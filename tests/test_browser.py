@@ -23,7 +23,8 @@ from browser_support import (
     wait_for_state,
 )
 
-from vae_core.recording import perform, prepare
+from vae_core.jobs import prepare
+from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
 

@@ -13,7 +13,8 @@ from browser_support import App, open_tab, source_of, wait_for_new_source
 from drawn_shapes import write_shapes
 
 from vae_core import load_run
-from vae_core.recording import perform, prepare
+from vae_core.jobs import prepare
+from vae_core.recording import perform
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:

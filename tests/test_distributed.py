@@ -19,8 +19,9 @@ from vae_core.data import Dataset
 from vae_core.distributed import LOST_PROCESS, Group
 from vae_core.errors import SettingsError
 from vae_core.gradients import TrainingLoss
+from vae_core.jobs import prepare, prepare_resume
 from vae_core.model import VAE
-from vae_core.recording import perform, prepare, prepare_resume
+from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
 

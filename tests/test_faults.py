@@ -26,11 +26,12 @@ from studio_client import call, studio_client
 from vae_core import leftovers, training
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
-from vae_core.jobs import TrainingDesk
-from vae_core.recording import perform, prepare, prepare_resume
+from vae_core.jobs import prepare, prepare_resume
+from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 from vae_core.settings import Settings
+from vae_core.training_desk import TrainingDesk
 
 SHORT = Settings(epochs=2, batch_size=30, limit=60, latent_dim=2, device="cpu")
 OURS = {"X-VAE-Studio": "1"}

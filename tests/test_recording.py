@@ -17,7 +17,9 @@ from safetensors.torch import save_file
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
-from vae_core.recording import OUT_OF_MEMORY, _in_words, perform, prepare, prepare_resume
+from vae_core.failures import OUT_OF_MEMORY, in_words
+from vae_core.jobs import prepare, prepare_resume
+from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
 from vae_core.training import train
@@ -169,13 +171,13 @@ def test_a_run_says_what_it_was_made_of(undisturbed: Run, dataset: Dataset) -> N
     assert info.results["total"] == pytest.approx(undisturbed.metrics()[0][-1]["test_total"], rel=1e-5)
 
 
-def test_memory_that_is_not_there_is_said_in_words() -> None:
+def test_memory_that_is_not_there_is_saidin_words() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
-    assert _in_words(caught.value) == _in_words(MemoryError()) == OUT_OF_MEMORY
+    assert in_words(caught.value) == in_words(MemoryError()) == OUT_OF_MEMORY
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2) @ torch.empty(3)
-    assert _in_words(caught.value) is None
+    assert in_words(caught.value) is None
 
 
 def test_a_full_disk_is_a_failed_run_whose_epochs_stay(

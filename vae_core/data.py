@@ -20,6 +20,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -94,6 +95,18 @@ class Dataset:
 
     train: ImageSet
     test: ImageSet
+
+    def facts(self, limit: int | None) -> dict[str, Any]:
+        """By which it is known again, wherever it lies: its name and how many images of it are used.
+
+        Args:
+            limit: `Settings.limit`, the number of training images to use.
+        """
+        return {
+            "name": self.train.name,
+            "training_images": len(self.train.images[:limit]),
+            "test_images": len(self.test),
+        }
 
 
 def load_mnist(split: str, data_dir: str | os.PathLike[str] | None = None) -> ImageSet:

@@ -1,141 +1,93 @@
-"""Starts and stops training processes for the app.
-
-A process belongs to nobody: it outlives the app and the browser that started it, and is watched through
-its run folder.
-"""
+"""What a training process is told: to train a new run, or to go on with one."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from vae_core.errors import ReadOnlyError, TrainingError
-from vae_core.recording import Job, prepare, prepare_resume
-from vae_core.run_folder import Run
-from vae_core.run_record import RunInfo
-from vae_core.runs import list_runs, run_named
+from vae_core.errors import RunError
+from vae_core.runs import check_name, find_run, new_name
 from vae_core.settings import Settings
 
 
-class TrainingDesk:
-    """Starts and stops trainings for an app, one at a time, and keeps one process warm.
+@dataclass(frozen=True)
+class Job:
+    """What a training process is told: paths as text, so that it travels as JSON.
 
-    Importing torch and reading the data takes seconds; a warm process has done both and waits for a
-    job on its standard input. It ends by itself when the app does, unless a job has come.
-
-    A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
+    `alone` says to train only if no other training of this user's runs on this machine.
     """
 
-    def __init__(self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False) -> None:
-        self.runs_dir = runs_dir
-        self.data_dir = data_dir
-        self.read_only = read_only
-        self._lock = threading.Lock()
-        self._warm: subprocess.Popen[str] | None = None
-        self._last: subprocess.Popen[str] | None = None
+    settings: dict[str, Any]
+    runs_dir: str
+    name: str
+    data_dir: str | None = None
+    resume: bool = False
+    alone: bool = True
+    tensorboard: bool = False
 
-    def running(self) -> RunInfo | None:
-        """The run that is being trained now, by whomever, or None."""
-        return next((info for info in list_runs(self.runs_dir) if info.state == "running"), None)
 
-    def start(self, settings: Settings, name: str | None = None) -> str:
-        """Starts a new run; returns its name once its folder is there.
+def prepare(
+    settings: Settings,
+    runs_dir: Path,
+    name: str | None = None,
+    data_dir: str | None = None,
+    alone: bool = True,
+    tensorboard: bool = False,
+) -> Job:
+    """A job for a new run, its name checked or made up.
 
-        Raises:
-            TrainingError: another training is running, or the process ended before it began.
-            RunError: the name cannot be used.
-        """
-        return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
+    Raises:
+        RunError: the name cannot be used.
+    """
+    if name is not None:
+        check_name(name)
+        if (runs_dir / name).exists():
+            raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name")
+    return Job(
+        settings.to_dict(),
+        str(runs_dir),
+        name or new_name(runs_dir),
+        data_dir,
+        alone=alone,
+        tensorboard=tensorboard,
+    )
 
-    def resume(self, name: str, epochs: int | None = None) -> str:
-        """Goes on with the run of this name; returns it. Raises as `start` and `prepare_resume` do."""
-        return self._launch(
-            lambda: prepare_resume(
-                run_named(name, self.runs_dir).folder, self.runs_dir, epochs, self.data_dir
-            )
+
+def prepare_resume(
+    run: str | os.PathLike[str],
+    runs_dir: Path,
+    epochs: int | None = None,
+    data_dir: str | None = None,
+    alone: bool = True,
+    tensorboard: bool = False,
+) -> Job:
+    """A job that goes on with a run from its last finished epoch, or to more epochs.
+
+    Raises:
+        RunError: the run is running, is a shipped one, or has all its epochs already.
+    """
+    found = find_run(run, runs_dir)
+    info = found.info()
+    if info.state == "running":
+        raise RunError(f"run {info.name} is still running")
+    if not (found.folder / "training_state.safetensors").is_file() and info.epoch > 0:
+        raise RunError(f"run {info.name} keeps no training state (shipped runs do not); it cannot be resumed")
+    settings = info.settings
+    if epochs is not None:
+        settings = Settings.from_dict(settings.to_dict() | {"epochs": epochs})
+    if settings.epochs <= info.epoch:
+        raise RunError(
+            f"run {info.name} has finished its {info.epoch} epochs; ask for more with --epochs "
+            f"{info.epoch + 10}, say"
         )
-
-    def stop(self) -> str | None:
-        """Asks the running training to stop, also one that is just starting; returns its name, or None."""
-        if self.read_only:
-            raise ReadOnlyError("stopped")
-        info = self.running()
-        if info is None:
-            with self._lock:  # held while a training starts
-                info = self.running()
-        if info is not None:
-            Run(info.folder).request_stop()
-            return info.name
-        return None
-
-    def warm_up(self) -> None:
-        """Makes sure that a process is ready for the next job."""
-        if self.read_only:
-            return
-        with self._lock:
-            if self._warm is None or self._warm.poll() is not None:
-                self._warm = self._spawn()
-
-    def _spawn(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "vae_core.worker"]
-        if self.data_dir is not None:
-            command += ["--data-dir", self.data_dir]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-
-    def _launch(self, make_job: Callable[[], Job]) -> str:
-        if self.read_only:
-            raise ReadOnlyError("trained")
-        with self._lock:
-            if (info := self.running()) is not None:
-                raise TrainingError(
-                    f"{info.name} is being trained now; watch it below, or stop it before you start another"
-                )
-            job = make_job()
-            process, self._warm = self._warm, None
-            if process is None or process.poll() is not None:
-                process = self._spawn()
-            self._last = process
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                process.stdin.write(json.dumps(asdict(job)) + "\n")
-                process.stdin.close()
-            except OSError as error:
-                raise TrainingError(f"the training process could not be started ({error})") from error
-            answer = _first_answer(process.stdout)
-            if answer != "started":
-                raise TrainingError(answer or "the training process ended before it began")
-            return job.name
-
-
-def _first_answer(output: IO[str]) -> str:
-    """What the worker says first: "started", or one line that says why not; other output is passed by."""
-    line = ""
-    for line in output:
-        kind, _, text = line.strip().partition(": ")
-        if kind == "worker":
-            return text
-    return line.strip()
-
-
-def _import_path() -> list[str]:
-    """Where the worker finds this very package, and what was on the path before."""
-    package_parent = str(Path(__file__).parent.parent)
-    before = os.environ.get("PYTHONPATH")
-    return [package_parent, *([before] if before else [])]
+    return Job(
+        settings.to_dict(),
+        str(found.folder.parent),
+        info.name,
+        data_dir,
+        resume=True,
+        alone=alone,
+        tensorboard=tensorboard,
+    )

@@ -27,7 +27,8 @@ def main() -> int:
 
     from vae_core.data import load_dataset
     from vae_core.errors import VAEStudioError
-    from vae_core.recording import Job, perform
+    from vae_core.jobs import Job
+    from vae_core.recording import perform
 
     try:
         dataset, problem = load_dataset(options.data_dir), None

@@ -23,7 +23,7 @@ from vae_core.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
     from vae_core.distributed import Group
-    from vae_core.recording import Job
+    from vae_core.jobs import Job
 
 
 def train(
@@ -71,7 +71,8 @@ def train(
     settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
 
     from vae_core.distributed import joined
-    from vae_core.recording import follow, prepare, prepare_resume
+    from vae_core.following import follow
+    from vae_core.jobs import prepare, prepare_resume
 
     with joined() as group:
         if not group.leads:

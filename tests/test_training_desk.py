@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from vae_core.errors import RunError, SettingsError, TrainingError
-from vae_core.jobs import TrainingDesk
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
+from vae_core.training_desk import TrainingDesk
 
 
 def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
@@ -82,7 +82,7 @@ def test_a_training_outlives_the_app_that_started_it_and_a_warm_process_does_not
     small_mnist: Path, tmp_path: Path
 ) -> None:
     app = (
-        "import sys; from pathlib import Path; from vae_core.jobs import TrainingDesk;"
+        "import sys; from pathlib import Path; from vae_core.training_desk import TrainingDesk;"
         "from vae_core.settings import Settings;"
         "desk = TrainingDesk(Path(sys.argv[1]), sys.argv[2]);"
         "print(desk.start(Settings(epochs=500, batch_size=20), 'run'), flush=True);"
