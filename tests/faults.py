@@ -31,10 +31,10 @@ from browser_support import App
 
 from vae_core.errors import RunError
 from vae_core.jobs import Job, prepare, prepare_resume
-from vae_core.leftovers import TEMPORARY
 from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import delete_run, list_runs, tidy
+from vae_core.scratch import TEMPORARY
 from vae_core.settings import Settings
 
 SETTINGS = {"epochs": 4, "batch_size": 20, "limit": 640, "latent_dim": 4, "device": "cpu"}

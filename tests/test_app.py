@@ -22,9 +22,9 @@ from PIL import Image, ImageOps, ImageSequence
 
 from vae_core import load_run
 from vae_core.data import Dataset
+from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
-from vae_core.usage import decode_latents, reconstruct_image
 
 ZEROS = ",".join(["0"] * 16)
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from vae_core import load_run
 from vae_core.data import Dataset
+from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap, slerp
-from vae_core.usage import decode_latents, reconstruct_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route

@@ -13,9 +13,9 @@ from PIL import Image
 
 from vae_core import load_run
 from vae_core.data import Dataset
+from vae_core.inference import decode_latents, nearest_image, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.runs import find_run
-from vae_core.usage import decode_latents, nearest_image, sample_latents
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -23,7 +23,7 @@ from browser_support import REPOSITORY
 from faults import temporary_files, unreadable
 from studio_client import call, studio_client
 
-from vae_core import leftovers, training
+from vae_core import scratch, training
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.jobs import prepare, prepare_resume
@@ -92,7 +92,7 @@ def full_disk(folder: Path, at: int, stays: bool = True) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", opened)
-        patch.setattr(leftovers, "open", opened, raising=False)
+        patch.setattr(scratch, "open", opened, raising=False)
         yield
 
 

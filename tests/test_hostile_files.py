@@ -33,8 +33,8 @@ from vae_core.archives import pack, unpack
 from vae_core.classifier import shipped_classifier
 from vae_core.data import read_idx_folder
 from vae_core.errors import DataError, RunError, VAEStudioError
+from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
-from vae_core.records import Evaluation
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs, load_run
 

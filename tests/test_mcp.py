@@ -15,8 +15,8 @@ from browser_support import App
 from PIL import Image
 
 from vae_core import load_run
+from vae_core.inference import decode_latents
 from vae_core.pictures import to_grey
-from vae_core.usage import decode_latents
 
 pytest.importorskip("mcp", reason="the extra mcp is not installed")
 

@@ -35,10 +35,10 @@ from digit_strokes import random_drawing
 from endurance import Sample, sample
 
 from vae_core import load_run
+from vae_core.inference import decode_latents, generate_images, reconstruct_image
 from vae_core.model import VAE
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.sketch import read_picture, to_mnist_form
-from vae_core.usage import decode_latents, generate_images, reconstruct_image
 
 NAMED_EVERY, DRAWING_EVERY, GALLERY_EVERY, LEAVE_EVERY = 10, 15, 20, 12
 GALLERY = 16

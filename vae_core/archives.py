@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from vae_core.arrays import CENTRAL_ENTRY
 from vae_core.errors import RunError, TrainingError
-from vae_core.leftovers import scratch_folder
+from vae_core.npz import CENTRAL_ENTRY
 from vae_core.run_folder import MOST_METRIC_BYTES, Run
 from vae_core.runs import INCOMING, check_name, free_name
+from vae_core.scratch import scratch_folder
 
 FILES = (
     "run.json", "metrics.jsonl", "model.safetensors", "training_state.safetensors", "evaluation.npz",

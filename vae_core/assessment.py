@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from vae_core.data import Dataset, ImageSet
+from vae_core.evaluated import Evaluation
 from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LEAST_FITTED, MOST_FITTED, LatentMixture
 from vae_core.model import VAE, as_batch
-from vae_core.records import Evaluation
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.sample_quality import measure_samples

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from vae_core.data import ImageSet, load_dataset
 from vae_core.errors import DataError, RunError
-from vae_core.leftovers import write_whole
 from vae_core.model import as_batch
+from vae_core.scratch import write_whole
 
 FEATURES = 64
 EPOCHS = 8

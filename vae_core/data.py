@@ -26,7 +26,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError
-from vae_core.leftovers import scratch_folder, sweep, write_whole
+from vae_core.scratch import scratch_folder, sweep, write_whole
 
 IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049

@@ -74,7 +74,7 @@ class Group:
         """The loss of a share as a module whose gradients come out as those of the whole mini-batch."""
         return loss if self.count == 1 else DistributedDataParallel(loss, broadcast_buffers=False)
 
-    def average(self, share: Tensor) -> Tensor:
+    def mean(self, share: Tensor) -> Tensor:
         """The mean of all processes' values."""
         if self.count == 1:
             return share
@@ -82,7 +82,7 @@ class Group:
         dist.all_reduce(total)
         return total / self.count
 
-    def leaders(self, word: bool) -> bool:
+    def broadcast(self, word: bool) -> bool:
         """What the leader says; the others' word does not count."""
         if self.count == 1:
             return word
@@ -90,7 +90,7 @@ class Group:
         dist.broadcast(said, LEADER)
         return bool(said)
 
-    def anyones(self, word: bool) -> bool:
+    def any(self, word: bool) -> bool:
         """Whether one of them says so."""
         if self.count == 1:
             return word

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_core.data import ImageSet
+from vae_core.evaluated import Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, kl_per_dimension
 from vae_core.model import VAE, as_batch
-from vae_core.records import Evaluation
 
 BATCH = 500
 

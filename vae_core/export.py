@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from vae_core import __version__
 from vae_core.errors import ExportError, SettingsError
-from vae_core.leftovers import scratch_folder, sweep
 from vae_core.model import IMAGE_SIZE, VAE
+from vae_core.scratch import scratch_folder, sweep
 from vae_core.settings import Settings
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")

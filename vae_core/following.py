@@ -38,14 +38,14 @@ def lead(
         group.send(json.dumps(told).encode())
         group.send(safetensors.torch.save(resume_from or {}))
     for report in train(settings, dataset.train, dataset.test, resume_from, group):
-        signals.heeded = group.anyones(signals.received)
+        signals.heeded = group.any(signals.received)
         try:
             yield report
         except GeneratorExit:
             with suppress(RuntimeError):  # who has ended already need not be told
-                group.leaders(False)
+                group.broadcast(False)
             raise
-        group.leaders(True)
+        group.broadcast(True)
 
 
 def follow(group: Group, data_dir: str | None = None) -> None:
@@ -66,8 +66,8 @@ def follow(group: Group, data_dir: str | None = None) -> None:
                     f"process {group.rank} has another data set than the first one: {dataset.train.source}"
                 )
             for _ in train(settings, dataset.train, resume_from=resume_from or None, group=group):
-                group.anyones(signals.received)
-                if not group.leaders(True):
+                group.any(signals.received)
+                if not group.broadcast(True):
                     return
         except (MemoryError, RuntimeError) as error:
             message = in_words(error)

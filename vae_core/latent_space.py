@@ -1,6 +1,6 @@
 """Ways through the latent space: traversals, great arcs, a map of it in two dimensions, its classes.
 
-NumPy only; decoding what lies there is `usage.decode_latents`.
+NumPy only; decoding what lies there is `inference.decode_latents`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SMALLEST_VARIANCE = 1e-3
+ADDED_VARIANCE = 1e-3
 """Added to each class's variances: unused latents have next to none, and a class may have few images."""
 
 
@@ -141,7 +141,7 @@ class ClassGaussians:
         latent_dim = means.shape[1]
         present = [int(label) for label in np.unique(labels)]
         groups = [means[labels == label] for label in present]
-        floor = SMALLEST_VARIANCE * np.eye(latent_dim)
+        floor = ADDED_VARIANCE * np.eye(latent_dim)
         covariances = [np.atleast_2d(np.cov(group, rowvar=False, bias=True)) + floor for group in groups]
         return cls(
             tuple(present),

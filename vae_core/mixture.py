@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vae_core.arrays import read_arrays
 from vae_core.errors import RunError
+from vae_core.npz import read_arrays
 
 COMPONENTS = 50
 ENCODINGS_PER_COMPONENT = 20

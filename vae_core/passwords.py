@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from vae_core.errors import PasswordError, in_short
-from vae_core.leftovers import write_whole
+from vae_core.scratch import write_whole
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 LEAST_CHARACTERS, MOST_CHARACTERS = 8, 256

@@ -25,7 +25,7 @@ class Previews:
         self._latents = torch.randn(PREVIEW_SAMPLES, settings.latent_dim, generator=fixed)
 
     def save(self, run: RunWriter, report: Report) -> None:
-        """Two pictures of the model of this report: the images above their reconstructions, and the samples."""
+        """Two pictures of a report's model: the images above their reconstructions, and the samples."""
         model = report.state.model
         device = next(model.parameters()).device
         with torch.inference_mode():

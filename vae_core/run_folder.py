@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from vae_core.errors import RunError
-from vae_core.leftovers import remove_temporary_files, write_whole
+from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
-from vae_core.records import Evaluation
 from vae_core.run_record import FORMAT, RunInfo, metric_row
+from vae_core.scratch import remove_temporary_files, write_whole
 from vae_core.settings import Settings
 
 try:

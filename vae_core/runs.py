@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from vae_core import __version__
 from vae_core.errors import RunError, in_short
-from vae_core.leftovers import TEMPORARY, sweep
+from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
-from vae_core.records import Evaluation
 from vae_core.run_folder import Run, RunWriter, cannot_write
 from vae_core.run_record import FORMAT, SHIPPED_RUNS, RunInfo
+from vae_core.scratch import TEMPORARY, sweep
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:

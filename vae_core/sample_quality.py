@@ -13,9 +13,9 @@ import numpy as np
 
 from vae_core.classifier import read_digits, shipped_classifier
 from vae_core.data import ImageSet
+from vae_core.inference import decode_latents, sample_latents
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
-from vae_core.usage import decode_latents, sample_latents
 
 GENERATED = 10_000
 CONFIDENT = 0.9

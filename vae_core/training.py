@@ -19,11 +19,11 @@ from vae_core.cuda_graph import CapturedStep, is_switched_off
 from vae_core.data import ImageSet
 from vae_core.distributed import ALONE, Group
 from vae_core.errors import SettingsError, TrainingError
+from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
 from vae_core.gradients import StepLoss, TrainingLoss
 from vae_core.loss import kl_per_dimension
 from vae_core.model import VAE
-from vae_core.records import Evaluation
 from vae_core.settings import Settings
 from vae_core.soap import Soap
 
@@ -192,7 +192,7 @@ def train(
     if resume_from is not None:
         state.load(resume_from, iterations_per_epoch)
     model = state.model
-    loss_of = group.averaging(TrainingLoss(model, settings, group.average))
+    loss_of = group.averaging(TrainingLoss(model, settings, group.mean))
     meter = _Meter(state, settings.batch_size, device, group)
 
     def make_step(indices: Tensor) -> StepLoss:
@@ -217,7 +217,7 @@ def train(
             meter.add(make_step(indices))
             state.iteration += 1
             ends_epoch = state.iteration % iterations_per_epoch == 0
-            if not ends_epoch and (group.leaders(meter.is_due()) or state.iteration == 1):
+            if not ends_epoch and (group.broadcast(meter.is_due()) or state.iteration == 1):
                 yield Report(epoch=state.epoch + 1, **meter.read(), state=state)
                 meter.restart()
         state.epoch += 1
@@ -262,7 +262,7 @@ class _Meter:
         Raises:
             TrainingError: the loss is not finite.
         """
-        total, reconstruction, kl = self._group.average(self._sums / self._count).tolist()
+        total, reconstruction, kl = self._group.mean(self._sums / self._count).tolist()
         iteration = self._state.iteration
         if not math.isfinite(total):
             raise _diverged(total, iteration)
@@ -274,7 +274,7 @@ class _Meter:
             "kl": kl,
             "images_per_second": self._count * self._batch_size / max(time.monotonic() - self._last, 1e-9),
             "elapsed_seconds": self.elapsed_seconds(),
-            "kl_per_dimension": self._group.average(kl_per_dimension(*self._posterior)).tolist(),
+            "kl_per_dimension": self._group.mean(kl_per_dimension(*self._posterior)).tolist(),
         }
 
     def restart(self) -> None:

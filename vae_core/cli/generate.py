@@ -36,9 +36,9 @@ def generate(
     if sampler not in SAMPLERS:
         raise SettingsError("sampler", f"--sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
 
+    from vae_core.inference import generate_images
     from vae_core.pictures import png_bytes, square_tiles
     from vae_core.runs import find_run
-    from vae_core.usage import generate_images
 
     check_png(out_file)
     found = find_run(run, runs_dir)

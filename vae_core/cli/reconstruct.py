@@ -25,10 +25,10 @@ def reconstruct(
     runs_dir: RunsDir = Path("checkpoints"),
 ) -> None:
     """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
+    from vae_core.inference import reconstruct_image
     from vae_core.pictures import png_bytes, to_grey
     from vae_core.runs import load_run
     from vae_core.sketch import read_picture, to_mnist_form
-    from vae_core.usage import reconstruct_image
 
     check_png(out_file)
     sketch = to_mnist_form(read_picture(image.read_bytes()))

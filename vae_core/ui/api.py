@@ -34,7 +34,7 @@ def build(studio: Studio) -> None:
 
     def decode(latents: list[float], model: str = "reference") -> Image.Image:
         """Decodes one latent vector, a list of K numbers, to a 28x28 picture."""
-        from vae_core.usage import check_latents, decode_latents
+        from vae_core.inference import check_latents, decode_latents
 
         loaded = model_of(model)
         z = check_latents(latents, loaded.model.latent_dim)
@@ -42,7 +42,7 @@ def build(studio: Studio) -> None:
 
     def reconstruct(picture: bytes | None, model: str = "reference") -> Image.Image:
         """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean."""
-        from vae_core.usage import reconstruct_image
+        from vae_core.inference import reconstruct_image
 
         loaded = model_of(model)
         if picture is None:
@@ -54,7 +54,7 @@ def build(studio: Studio) -> None:
         count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior"
     ) -> Image.Image:
         """Decodes latent vectors drawn from N(0, I), or from the model's mixture, into one tiled picture."""
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         count = _whole("count", count, 1, MOST_GENERATED)
         seed = _whole("seed", seed, 0, 2**63 - 1)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from vae_core.class_words import ClassWords, class_words
 from vae_core.data import Dataset, find_idx_files, load_dataset
 from vae_core.errors import RunError
+from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
-from vae_core.records import Evaluation
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named, store_mixture

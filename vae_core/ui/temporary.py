@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vae_core.leftovers import scratch_folder, sweep
+from vae_core.scratch import scratch_folder, sweep
 
 PREFIX = "vae-studio-"
 VARIABLE = "GRADIO_TEMP_DIR"

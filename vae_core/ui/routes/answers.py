@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from vae_core.errors import RequestError, RunError
-from vae_core.records import Evaluation
+from vae_core.evaluated import Evaluation
 from vae_core.ui.studio import Loaded
 
 Vector = Annotated[str, Query(max_length=20_000, description="a latent vector: numbers with commas between")]
@@ -25,7 +25,7 @@ def latents(loaded: Loaded, values: str) -> np.ndarray:
     Raises:
         LatentError: it is none.
     """
-    from vae_core.usage import check_latents
+    from vae_core.inference import check_latents
 
     return check_latents(values.split(","), loaded.model.latent_dim)
 

@@ -27,7 +27,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs/{run}/decode.png")
     def decode(run: str, z: Vector) -> Response:
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         images = decode_latents(loaded.model, latents(loaded, z)[None])
@@ -39,7 +39,7 @@ def router(studio: Studio) -> APIRouter:
         z: Vector,
         rows: Annotated[str, Query(max_length=2000, description="latents counted from 1, commas between")],
     ) -> Response:
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         vector = latents(loaded, z)
@@ -48,7 +48,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs/{run}/morph.{kind}")
     def morph(run: str, kind: Literal["gif", "webp"], a: Vector, b: Vector, scale: Scale = 8) -> Response:
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         there = slerp(latents(loaded, a), latents(loaded, b), np.linspace(0, 1, MORPH_FRAMES))
@@ -81,7 +81,7 @@ def router(studio: Studio) -> APIRouter:
         rows: Annotated[int, Query(ge=1, le=40)] = 20,
     ) -> Response:
         """The plane of the map, decoded: tiles from left to right and from the top down, without gaps."""
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         evaluation_of(loaded)

@@ -34,7 +34,7 @@ def router(studio: Studio) -> APIRouter:
         run: str, count: Count = GENERATED_IMAGES, seed: Seed = 0, temperature: Temperature = 1,
         label: Label = None, sampler: Sampler = "prior", scale: Scale = 1,
     ) -> Response:  # fmt: skip
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         z = sampled(studio, loaded, count, seed, temperature, label, sampler)
@@ -47,7 +47,7 @@ def router(studio: Studio) -> APIRouter:
         label: Label = None, sampler: Sampler = "prior",
     ) -> dict[str, Any]:  # fmt: skip
         """One of the generated images, and the training image that is most like it."""
-        from vae_core.usage import decode_latents, nearest_image
+        from vae_core.inference import decode_latents, nearest_image
 
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index} of {count}; expected 0 to {count - 1}")
@@ -78,7 +78,7 @@ def router(studio: Studio) -> APIRouter:
         label: Label = None, sampler: Sampler = "prior", scale: Scale = 8,
     ) -> Response:  # fmt: skip
         """Through six generated images and back to the first, along great arcs."""
-        from vae_core.usage import decode_latents
+        from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
         stops = sampled(studio, loaded, WALK_STOPS, seed, temperature, label, sampler)
@@ -107,7 +107,7 @@ def sampled(
         RunError: the model has no classes yet, or no mixture.
         RequestError: the mixture is still being fitted, or a class is asked for too.
     """
-    from vae_core.usage import sample_latents
+    from vae_core.inference import sample_latents
 
     if label is not None:
         evaluation_of(loaded)  # the classes are known from it

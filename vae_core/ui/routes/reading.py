@@ -10,7 +10,7 @@ from vae_core.pictures import data_uri, tile, to_grey
 from vae_core.ui.studio import Loaded
 
 if TYPE_CHECKING:
-    from vae_core.usage import Reconstruction
+    from vae_core.inference import Reconstruction
 
 SAMPLES = 6
 
@@ -23,7 +23,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
         seed: of the samples of its posterior.
         sampled: decode the first of them instead of the posterior's mean.
     """
-    from vae_core.usage import decode_latents, posterior_samples, reconstruct_image
+    from vae_core.inference import decode_latents, posterior_samples, reconstruct_image
 
     result = reconstruct_image(loaded.model, image, seed if sampled else None)
     samples = posterior_samples(loaded.model, result, SAMPLES, seed)
@@ -50,7 +50,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
 
 def encoding(loaded: Loaded, image: np.ndarray) -> dict[str, Any]:
     """Of `reading` only the posterior and what is decoded from its mean."""
-    from vae_core.usage import reconstruct_image
+    from vae_core.inference import reconstruct_image
 
     return _encoded(reconstruct_image(loaded.model, image))
 

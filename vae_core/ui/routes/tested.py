@@ -14,8 +14,8 @@ import numpy as np
 from vae_core.class_words import ClassWords, class_words
 from vae_core.data import HOW_TO_GET_ALL, ImageSet
 from vae_core.errors import RequestError
+from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians
-from vae_core.records import Evaluation
 from vae_core.runs import store_evaluation
 from vae_core.ui.background import Progress, Task
 from vae_core.ui.routes.answers import evaluation_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_core.leftovers import write_whole
+from vae_core.scratch import write_whole
 
 
 def test_a_file_is_written_whole_or_stays_what_it_was(

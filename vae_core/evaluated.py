@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vae_core.arrays import read_arrays
 from vae_core.errors import RunError
+from vae_core.npz import read_arrays
 
 ACTIVE_VARIANCE = 0.01
 """A latent is in use if its mean varies by more than this over the data (Burda et al. 2016)."""

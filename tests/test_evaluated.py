@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import RunError
-from vae_core.records import ADDED, Evaluation
+from vae_core.evaluated import ADDED, Evaluation
 
 ERRORS = np.array([0.0, 0.1, 0.2, 0.3, 1.0], np.float32)
 RECORD = Evaluation(

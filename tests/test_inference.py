@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from vae_core import load_run
 from vae_core.errors import LatentError
-from vae_core.latent_space import ClassGaussians
-from vae_core.mixture import LatentMixture
-from vae_core.model import VAE
-from vae_core.usage import (
+from vae_core.inference import (
     check_latents,
     decode_latents,
     generate_images,
@@ -25,6 +22,9 @@ from vae_core.usage import (
     reconstruct_image,
     sample_latents,
 )
+from vae_core.latent_space import ClassGaussians
+from vae_core.mixture import LatentMixture
+from vae_core.model import VAE
 
 
 @pytest.fixture(scope="module")
