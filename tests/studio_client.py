@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
-from vae_core.ui.guard import Access, Guard
+from vae_core.ui.gate.guard import Access, Guard
 from vae_core.ui.page import build_app
 
 if TYPE_CHECKING:

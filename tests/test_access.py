@@ -23,8 +23,8 @@ from studio_client import OURS, ZEROS, call, filled, operations, served, studio_
 
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
-from vae_core.ui import guard
-from vae_core.ui.guard import MOST_COMPUTING, MOST_COSTLY, Access
+from vae_core.ui.gate import guard
+from vae_core.ui.gate.guard import MOST_COMPUTING, MOST_COSTLY, Access
 from vae_core.ui.page import build_app, gradio_app
 from vae_core.ui.temporary import temporary_folder
 

@@ -17,9 +17,10 @@ import pytest
 from fastapi import FastAPI
 from studio_client import ZEROS, guard_of, served
 
-from vae_core.ui import bodies, connections, page
-from vae_core.ui.bodies import MOST_ARRIVING, Bodies, BodyError
-from vae_core.ui.guard import COSTLY_BODY_BYTES, MOST_COMPUTING, MOST_COSTLY, Access, Guard
+from vae_core.ui import page
+from vae_core.ui.gate import bodies, connections
+from vae_core.ui.gate.bodies import MOST_ARRIVING, Bodies, BodyError
+from vae_core.ui.gate.guard import COSTLY_BODY_BYTES, MOST_COMPUTING, MOST_COSTLY, Access, Guard
 from vae_core.ui.page import gradio_app
 
 SKETCH = "/studio/runs/reference/sketch"

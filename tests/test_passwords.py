@@ -14,7 +14,7 @@ from fastapi import HTTPException
 from vae_core import __main__
 from vae_core.errors import PasswordError
 from vae_core.passwords import Passwords, read_passwords, set_password
-from vae_core.ui.login import LONGEST_WAIT_SECONDS, MOST_NAMES, MOST_WAITING, Doorman
+from vae_core.ui.gate.login import LONGEST_WAIT_SECONDS, MOST_NAMES, MOST_WAITING, Doorman
 
 
 @pytest.fixture(scope="module")

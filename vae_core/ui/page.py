@@ -14,15 +14,16 @@ from starlette.routing import Mount
 from vae_core import __version__
 from vae_core.passwords import read_passwords
 from vae_core.runs import tidy
-from vae_core.ui import api, draw, errors, explore, generate, train
-from vae_core.ui.guard import Access, Guard
+from vae_core.ui import api
+from vae_core.ui.gate.guard import Access, Guard
+from vae_core.ui.gate.login import Doorman, visitor
+from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES
 from vae_core.ui.lesson import TABS, Lesson, read_lesson
-from vae_core.ui.login import Doorman, visitor
 from vae_core.ui.parts import STATIC, ask_first, call, part
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
+from vae_core.ui.tabs import draw, errors, explore, generate, train
 from vae_core.ui.theme import studio_theme
-from vae_core.ui.uploads import MOST_UPLOAD_BYTES
 
 TEMPORARY_FILES_SECONDS = 3600
 LOGIN_WORDS = "Log in to VAE Studio."

@@ -88,8 +88,8 @@ def main(arguments: list[str] | None = None, runs_dir: Path = RUNS_DIR, program:
 
 def _serve(options: argparse.Namespace) -> int:
     from vae_core.errors import LessonError, VAEStudioError
-    from vae_core.ui.connections import serve
-    from vae_core.ui.guard import Access
+    from vae_core.ui.gate.connections import serve
+    from vae_core.ui.gate.guard import Access
     from vae_core.ui.page import build_app
 
     access = Access(options.host, options.read_only, options.auth_file, options.allow_embedding)

@@ -26,7 +26,7 @@ def router(studio: Studio) -> APIRouter:
     async def sketch(
         run: str, request: Request, centre: bool = True, seed: Seed = 0, sampled: bool = False
     ) -> dict[str, Any]:
-        content = await request.body()  # of limited size: see vae_core/ui/guard.py
+        content = await request.body()  # of limited size: see vae_core/ui/gate/guard.py
         return await run_in_threadpool(lambda: read_sketch(studio.load(run), content, centre, seed, sampled))
 
     @routes.post("/runs/{run}/encode")

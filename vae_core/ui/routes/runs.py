@@ -63,7 +63,7 @@ def _changing(studio: Studio) -> APIRouter:
 
     @routes.post("/archive")
     async def bring_in(request: Request) -> dict[str, str]:
-        content = await request.body()  # of limited size: see vae_core/ui/guard.py
+        content = await request.body()  # of limited size: see vae_core/ui/gate/guard.py
         return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
 
     return routes

@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_core.archives import MOST_ZIP_BYTES
 from vae_core.errors import ReadOnlyError, RequestError, in_short
-from vae_core.ui.bodies import Bodies, BodyError
-from vae_core.ui.calls import DIRECT, check_call
-from vae_core.ui.headers import security_headers
-from vae_core.ui.uploads import MOST_UPLOAD_BYTES, check_upload
+from vae_core.ui.gate.bodies import Bodies, BodyError
+from vae_core.ui.gate.calls import DIRECT, check_call
+from vae_core.ui.gate.headers import security_headers
+from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES, check_upload
 
 CLOSED = re.compile(
     r"/gradio_api/(proxy=|call/v2|file[=/]\s*https?:|component_server|custom_component|process_recording|stream/|token"
