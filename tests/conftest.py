@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app
 from hypothesis import HealthCheck, settings
 
+from support.browser import CHROMIUM_OPTIONS, FORBIDDEN, App, chromium_path, new_page, open_app
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.run_folder import Run
 
@@ -31,9 +31,6 @@ BROWSER_IS_REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 # These machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
-
-FORBIDDEN = "Content Security Policy"
-"""In what Chromium says when a page's policy stops something."""
 
 TINY = {"epochs": 2, "limit": 640, "batch_size": 64}
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 import torch
-from browser_support import REPOSITORY
-from faults import temporary_files, unreadable
-from studio_client import call, studio_client
 
+from scripts.faults import temporary_files, unreadable
+from support.browser import REPOSITORY
+from support.studio_client import call, studio_client
 from vae_core import scratch, training
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
@@ -303,9 +303,9 @@ def test_a_clock_that_runs_backwards_changes_no_duration(
 
 
 def test_killed_trainings_lose_only_the_epoch_in_progress() -> None:
-    """A short part of what tests/faults.py does a hundred times."""
+    """A short part of what scripts/faults.py does a hundred times."""
     ended = subprocess.run(
-        [sys.executable, str(REPOSITORY / "tests" / "faults.py"), "--trainings", "6", "--apps", "0"],
+        [sys.executable, REPOSITORY / "tests/scripts/faults.py", "--trainings", "6", "--apps", "0"],
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -18,17 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hostile
 import numpy as np
 import pytest
 import torch
-from browser_support import REPOSITORY
-from fuzz import TARGETS, changed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-from studio_client import ZEROS, filled, operations, studio_client
 
+from scripts.fuzz import TARGETS, changed
+from support import hostile
+from support.browser import REPOSITORY
+from support.studio_client import ZEROS, filled, operations, studio_client
 from vae_core.archives import pack, unpack
 from vae_core.classifier import shipped_classifier
 from vae_core.data import read_idx_folder
@@ -76,7 +76,7 @@ def test_bombs_of_all_kinds_are_errors_in_little_memory_and_time(tmp_path: Path)
     code = f"""
 import resource, sys, time
 sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / "tests")]!r}
-import hostile
+from support import hostile
 from pathlib import Path
 from vae_core.archives import unpack
 from vae_core.data import read_idx_folder
@@ -123,7 +123,7 @@ print(time.process_time() - started, len(bombs), kept)
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_thousands_of_altered_files_are_read_or_refused(name: str, tiny_run: Path) -> None:
-    """A blind part of what tests/fuzz.py does with its eyes open: one clear error or a sound result."""
+    """A blind part of what scripts/fuzz.py does with its eyes open: one clear error or a sound result."""
     read, seeds = TARGETS[name](tiny_run)
     random = np.random.default_rng(0)
     refusals = []

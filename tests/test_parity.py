@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from studio_client import studio_client
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -18,6 +17,7 @@ import vae_core.evaluation
 import vae_core.loss
 import vae_core.parity
 import vae_core.training
+from support.studio_client import studio_client
 from vae_core.__main__ import app
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.model import VAE

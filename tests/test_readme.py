@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_support import REPOSITORY, App, free_port, wait_for_answer
 from PIL import Image
 
+from support.browser import REPOSITORY, App, free_port, wait_for_answer
 from vae_core.data import load_mnist
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run

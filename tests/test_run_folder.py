@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
-from support import one_component
 
+from support.runs import one_component
 from vae_core import __version__, load_run, run_folder
 from vae_core.errors import RunError
 from vae_core.model import VAE

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import one_component
 
+from support.runs import one_component
 from vae_core import load_run, runs
 from vae_core.errors import RunError
 from vae_core.run_folder import Run, RunWriter

@@ -20,8 +20,8 @@ import pytest
 import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from studio_client import OURS, ZEROS, call, filled, operations, studio_client
 
+from support.studio_client import OURS, ZEROS, call, filled, operations, studio_client
 from vae_core import __main__ as command_line
 from vae_core.ui.page import gradio_app
 
@@ -341,7 +341,7 @@ def test_any_wrong_option_of_the_app_is_one_line_and_an_exit_code(
     """In this process; nothing is ever served."""
     from runpy import run_path
 
-    from browser_support import REPOSITORY, free_port
+    from support.browser import REPOSITORY, free_port
 
     main = run_path(str(REPOSITORY / "app.py"))["main"]
     monkeypatch.chdir(tmp_path)

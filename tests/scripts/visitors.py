@@ -1,7 +1,7 @@
 """Thirty visitors at once while a training runs: does anybody wait, or get another's picture?
 
-    python tests/visitors.py
-    python tests/visitors.py --visitors 60 --moments 100
+    python tests/scripts/visitors.py
+    python tests/scripts/visitors.py --visitors 60 --moments 100
 
 Each drags sliders through the direct route, calls the named endpoint, draws, and asks for a gallery; some
 leave in the middle of it. Every answer is compared with what the model computes here of that visitor's own
@@ -30,10 +30,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from browser_support import App
-from digit_strokes import random_drawing
-from endurance import Sample, sample
-
+from scripts.endurance import Sample, sample
+from support.browser import App
+from support.digit_strokes import random_drawing
 from vae_core import load_run
 from vae_core.inference import decode_latents, generate_images, reconstruct_image
 from vae_core.model import VAE

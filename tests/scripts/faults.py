@@ -1,6 +1,6 @@
 """Kills the app, its training or both, again and again at random moments, and looks at what is left.
 
-    python tests/faults.py --trainings 80 --apps 20 --seed 0
+    python tests/scripts/faults.py --trainings 80 --apps 20 --seed 0
 
 After each kill the run must be readable, must have kept every finished epoch, and must go on to the very
 weights of a training that nobody killed; the next app must start. Only processes that were started here are
@@ -27,8 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from browser_support import App
-
+from support.browser import App
 from vae_core.errors import RunError
 from vae_core.jobs import Job, prepare, prepare_resume
 from vae_core.recording import perform

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_support import App, new_page, open_app, open_tab, set_field
+
+from support.browser import App, new_page, open_app, open_tab, set_field
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_support import REPOSITORY, App
 from PIL import Image, ImageOps, ImageSequence
 
+from support.browser import REPOSITORY, App
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image

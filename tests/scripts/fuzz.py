@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of every reader of files, for as long as one likes.
 
-    python tests/fuzz.py --seconds 60            # every reader, a minute each
-    python tests/fuzz.py --target zip --seconds 600
+    python tests/scripts/fuzz.py --seconds 60            # every reader, a minute each
+    python tests/scripts/fuzz.py --target zip --seconds 600
 
 Needs atheris (`pip install atheris`). A reader may give a result or one of our errors; anything else, or an
 input that takes longer than ten seconds or more than two gigabytes, is a finding, kept as a file. The same
@@ -26,8 +26,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 Target = tuple[Callable[[bytes], Any], list[bytes]]
 """A reader of a file's content, and sound contents to start from."""

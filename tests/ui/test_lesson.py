@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser_support import REPOSITORY, free_port
 
+from support.browser import REPOSITORY, free_port
 from vae_core.errors import LessonError
 from vae_core.runs import list_runs
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson

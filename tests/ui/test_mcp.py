@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_support import App
 from PIL import Image
 
+from support.browser import App
 from vae_core import load_run
 from vae_core.inference import decode_latents
 from vae_core.pictures import to_grey

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import (
+
+from support.browser import (
     App,
     new_page,
     open_app,
@@ -22,7 +23,6 @@ from browser_support import (
     wait_for_new_source,
     wait_for_state,
 )
-
 from vae_core.jobs import prepare
 from vae_core.recording import perform
 from vae_core.run_folder import Run

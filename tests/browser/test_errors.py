@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, open_app, open_tab
 
+from support.browser import App, compare_with, open_app, open_tab
 from vae_core import load_run
 from vae_core.runs import LoadedRun
 

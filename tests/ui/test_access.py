@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_support import REPOSITORY, App
 from PIL import Image
-from studio_client import OURS, ZEROS, call, filled, operations, served, studio_client
 
+from support.browser import REPOSITORY, App
+from support.studio_client import OURS, ZEROS, call, filled, operations, served, studio_client
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
 from vae_core.ui.gate import guard

@@ -1,6 +1,6 @@
 """A visitor who stays, and trainings one after the other: does the app grow?
 
-    python tests/endurance.py --seconds 3600 --every 60
+    python tests/scripts/endurance.py --seconds 3600 --every 60
 
 Prints the memory, open files and threads of the app (and the memory of the training) at the start and over
 time; ends with 1 if something of the app's grows. Needs Linux, whose /proc it reads.
@@ -24,9 +24,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from browser_support import App
-from digit_strokes import random_drawing
-
+from support.browser import App
+from support.digit_strokes import random_drawing
 from vae_core.run_folder import Run
 from vae_core.runs import find_run
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_support import App, new_page, open_tab, wait_for_model
-from conftest import FORBIDDEN
 
+from support.browser import FORBIDDEN, App, new_page, open_tab, wait_for_model
 from vae_core.passwords import set_password
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The README's pictures, taken from the real app in headless Chromium: the tour and two still screenshots.
 
-    MNIST_DIR=... python tests/record.py --out assets/tour.webp     # or a .gif, which is larger
-    MNIST_DIR=... python tests/record.py --stills assets            # explore.png and train.png
+    MNIST_DIR=... python tests/scripts/record.py --out assets/tour.webp     # or a .gif, which is larger
+    MNIST_DIR=... python tests/scripts/record.py --stills assets            # explore.png and train.png
 
 The tour is stop motion: each step waits until its picture is there, so that a slow machine takes longer but
 makes the same film. Only the training at its end is a time lapse of what really goes on. With the sample of
@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path, open_tab, wait_for_state
-from digit_strokes import STROKES
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from PIL import Image
+
+from support.browser import CHROMIUM_OPTIONS, App, chromium_path, open_tab, wait_for_state
+from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, new_page, open_app, open_tab, source_of, wait_for_new_source
 from PIL import Image
 
+from support.browser import App, compare_with, new_page, open_app, open_tab, source_of, wait_for_new_source
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser_support import App, new_page, open_tab
+
+from support.browser import App, new_page, open_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

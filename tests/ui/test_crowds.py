@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from studio_client import ZEROS, guard_of, served
 
+from support.studio_client import ZEROS, guard_of, served
 from vae_core.ui import page
 from vae_core.ui.gate import bodies, connections
 from vae_core.ui.gate.bodies import MOST_ARRIVING, Bodies, BodyError

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import App, open_tab, source_of, wait_for_new_source
-from drawn_shapes import write_shapes
 
+from support.browser import App, open_tab, source_of, wait_for_new_source
+from support.drawn_shapes import write_shapes
 from vae_core import load_run
 from vae_core.jobs import prepare
 from vae_core.recording import perform

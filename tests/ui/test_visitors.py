@@ -1,4 +1,4 @@
-"""A short form of tests/visitors.py: the same visitors, fewer of them, in the app's own process."""
+"""A short form of tests/scripts/visitors.py: the same visitors, fewer of them, in the app's own process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from studio_client import guard_of, served
-from visitors import is_right, visited
 
+from scripts.visitors import is_right, visited
+from support.studio_client import guard_of, served
 from vae_core.ui.page import build_app, gradio_app
 
 

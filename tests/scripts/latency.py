@@ -1,7 +1,7 @@
 """How the app feels under the finger: milliseconds in headless Chromium, at rest and in training.
 
-    python tests/latency.py
-    python tests/latency.py --events 200
+    python tests/scripts/latency.py
+    python tests/scripts/latency.py --events 200
 
 Wants the package installed. Starts the app on a free port of this machine, with the data set that MNIST_DIR
 names, and ends it. A shared machine's figures change by the minute: look at several runs.
@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from browser_support import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app, open_tab, wait_for_state
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from playwright.sync_api import sync_playwright
+
+from support.browser import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app, open_tab, wait_for_state
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -20,7 +20,9 @@ from vae_core.runs import list_runs
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
+FORBIDDEN = "Content Security Policy"
+"""In what Chromium says when a page's policy stops something."""
 START_SECONDS = 90
 CHROMIUM_OPTIONS = [
     "--no-sandbox",

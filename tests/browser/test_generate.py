@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser_support import open_tab, source_of, wait_for_new_source
 from PIL import Image
 
+from support.browser import open_tab, source_of, wait_for_new_source
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, nearest_image, sample_latents

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser_support import App, compare_with, new_page, open_tab, wait_until_alive
-from digit_strokes import STROKES
 from PIL import Image, ImageDraw
+
+from support.browser import App, compare_with, new_page, open_tab, wait_until_alive
+from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
