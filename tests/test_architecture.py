@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
-    {"errors"},
+    {"errors", "version"},
     {"npz", "scratch"},
     {
         "settings", "model", "loss", "data", "sketch", "pictures", "evaluated", "advice", "latent_space",

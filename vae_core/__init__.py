@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vae_core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from vae_core.data import load_mnist
     from vae_core.loss import elbo_loss
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from vae_core.runs import load_run
     from vae_core.settings import Settings
     from vae_core.training import train
-
-__version__ = "0.1.0"
 
 __all__ = ["VAE", "Settings", "elbo_loss", "load_mnist", "load_run", "train"]
 

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from vae_core import __version__
 from vae_core.cli.app import serve
 from vae_core.cli.benchmark import benchmark
 from vae_core.cli.data import data
@@ -25,6 +24,7 @@ from vae_core.cli.reconstruct import reconstruct
 from vae_core.cli.runs import runs
 from vae_core.cli.train import train
 from vae_core.errors import SettingsError, VAEStudioError
+from vae_core.version import __version__
 
 FAILED, WRONG_USAGE = 1, 2
 

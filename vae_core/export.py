@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vae_core import __version__
 from vae_core.errors import ExportError, SettingsError
 from vae_core.model import IMAGE_SIZE, VAE
 from vae_core.scratch import scratch_folder, sweep
 from vae_core.settings import Settings
+from vae_core.version import __version__
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 UNCHECKED = ".export-"

@@ -17,7 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core import __version__
 from vae_core.errors import RunError, in_short
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
@@ -25,6 +24,7 @@ from vae_core.run_folder import Run, RunWriter, cannot_write
 from vae_core.run_record import FORMAT, SHIPPED_RUNS, RunInfo
 from vae_core.scratch import TEMPORARY, sweep
 from vae_core.settings import Settings
+from vae_core.version import __version__
 
 if TYPE_CHECKING:
     from vae_core.model import VAE

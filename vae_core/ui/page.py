@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from gradio.utils import LRUCache
 from starlette.routing import Mount
 
-from vae_core import __version__
 from vae_core.passwords import read_passwords
 from vae_core.runs import tidy
 from vae_core.ui import api
@@ -24,6 +23,7 @@ from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
 from vae_core.ui.tabs import draw, errors, explore, generate, train
 from vae_core.ui.theme import studio_theme
+from vae_core.version import __version__
 
 TEMPORARY_FILES_SECONDS = 3600
 LOGIN_WORDS = "Log in to VAE Studio."

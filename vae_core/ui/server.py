@@ -13,7 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
-from vae_core import __version__
+from vae_core.version import __version__
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
