@@ -21,7 +21,7 @@ FLOORS = [
     {"run_folder"},
     {"runs"},
     {"jobs", "evaluation"},
-    {"gradients", "classifier", "inspection", "distributed", "machine_slot"},
+    {"gradients", "classifier", "inspection", "distributed", "machine_slot", "devices", "training_state"},
     {"cuda_graph", "failures", "stop_signals"},
     {"training"},
     {"following", "previews"},

@@ -17,6 +17,7 @@ import vae_core.evaluation
 import vae_core.loss
 import vae_core.parity
 import vae_core.training
+import vae_core.training_state
 from support.studio_client import studio_client
 from vae_core.__main__ import app
 from vae_core.data import Dataset, read_idx_folder
@@ -59,16 +60,16 @@ def network(patch: pytest.MonkeyPatch) -> None:
         nn.init.constant_(model.encoder[0].get_parameter("bias"), 0.1)
         return model
 
-    patch.setattr(vae_core.training, "VAE", changed)
+    patch.setattr(vae_core.training_state, "VAE", changed)
 
 
 def optimiser(**constants: Any) -> Change:
     """Other constants in every new optimiser."""
 
     def patched(patch: pytest.MonkeyPatch) -> None:
-        whole = vae_core.training.new_state
+        whole = vae_core.training_state.new_state
 
-        def new_state(chosen: Settings, device: torch.device) -> vae_core.training.TrainingState:
+        def new_state(chosen: Settings, device: torch.device) -> vae_core.training_state.TrainingState:
             state = whole(chosen, device)
             state.optimizer.param_groups[0].update(constants)
             return state

@@ -6,18 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vae_core import training
+from vae_core import training, training_state
 from vae_core.data import Dataset
+from vae_core.devices import choose_device
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluation import evaluate
 from vae_core.settings import Settings
-from vae_core.training import (
-    EpochReport,
-    choose_device,
-    learning_rate_at,
-    shuffled_batches,
-    train,
-)
+from vae_core.training import EpochReport, learning_rate_at, shuffled_batches, train
 
 TINY = Settings(epochs=3, batch_size=100, limit=350)
 
@@ -217,7 +212,7 @@ def test_each_step_is_made_with_the_schedules_learning_rate(
 def test_a_learning_rate_in_the_devices_memory_makes_the_same_steps() -> None:
     weights_after = []
     for in_memory in (False, True):
-        state = training.new_state(Settings(), torch.device("cpu"))
+        state = training_state.new_state(Settings(), torch.device("cpu"))
         group = state.optimizer.param_groups[0]
         if in_memory:  # as on a GPU, where a captured step finds it
             group["lr"] = torch.tensor(1.0)
@@ -237,18 +232,18 @@ def test_a_learning_rate_in_the_devices_memory_makes_the_same_steps() -> None:
 def test_a_state_from_a_gpu_goes_on_here_with_noise_of_its_own(
     dataset: Dataset, state: dict[str, torch.Tensor]
 ) -> None:
-    assert len(state["noise"]) in training.NOISE_STATE_BYTES
+    assert len(state["noise"]) in training_state.NOISE_STATE_BYTES
     from_gpu = state | {"noise": torch.zeros(16, dtype=torch.uint8)}
     first, again = (weights(list(train(TINY, dataset.train, resume_from=from_gpu))) for _ in range(2))
     assert equal(first, again)
-    loaded = training.new_state(TINY, torch.device("cpu"))
+    loaded = training_state.new_state(TINY, torch.device("cpu"))
     loaded.load(from_gpu, 3)
-    afresh = training.new_state(TINY, torch.device("cpu"))
+    afresh = training_state.new_state(TINY, torch.device("cpu"))
     assert not torch.equal(loaded.noise.get_state(), afresh.noise.get_state())
 
 
 def test_soap_has_the_matrices_and_adam_the_biases() -> None:
-    state = training.new_state(Settings(optimizer="soap"), torch.device("cpu"))
+    state = training_state.new_state(Settings(optimizer="soap"), torch.device("cpu"))
     assert state.soap is not None
     for optimizer, is_matrix in ((state.soap, True), (state.optimizer, False)):
         held = {id(weight) for weight in optimizer.param_groups[0]["params"]}

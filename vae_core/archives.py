@@ -151,7 +151,7 @@ def _check_run(run: Run) -> None:
     if info.has_model:
         run.model()
     if (run.folder / "training_state.safetensors").is_file():
-        from vae_core.training import check_state
+        from vae_core.training_state import check_state
 
         try:
             check_state(run.training_state(), info.settings, info.data.get("training_images", 0))

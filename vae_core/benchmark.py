@@ -22,13 +22,14 @@ from torchvision.transforms import ToTensor
 
 from vae_core.cuda_graph import WARM_UP
 from vae_core.data import Dataset, ImageSet
+from vae_core.devices import choose_device, device_in_words
 from vae_core.errors import SettingsError
 from vae_core.evaluation import evaluate
 from vae_core.inference import decode_latents
 from vae_core.model import VAE
 from vae_core.pictures import png_bytes, to_grey
 from vae_core.settings import Settings
-from vae_core.training import choose_device, device_in_words, train
+from vae_core.training import train
 
 DECODES = 100
 """How often a single latent vector is decoded to see how long that takes."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 
 from vae_core.data import Dataset, load_dataset
+from vae_core.devices import choose_device
 from vae_core.distributed import Group
 from vae_core.errors import DataError, TrainingError
 from vae_core.failures import in_words
 from vae_core.settings import Settings
 from vae_core.stop_signals import StopSignals
-from vae_core.training import Report, choose_device, train
+from vae_core.training import Report, train
 
 if TYPE_CHECKING:
     from torch import Tensor

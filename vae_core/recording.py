@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_core.advice import Adviser
 from vae_core.data import Dataset, load_dataset
+from vae_core.devices import choose_device, device_in_words
 from vae_core.distributed import ALONE, Group
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.evaluation import baselines, evaluate
@@ -28,7 +29,7 @@ from vae_core.run_record import METRIC_NAMES
 from vae_core.runs import create_run
 from vae_core.settings import Settings
 from vae_core.stop_signals import StopSignals
-from vae_core.training import EpochReport, Report, choose_device, device_in_words
+from vae_core.training import EpochReport, Report
 
 if TYPE_CHECKING:
     from torch import Tensor

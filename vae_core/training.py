@@ -17,115 +17,20 @@ from torch import Tensor
 
 from vae_core.cuda_graph import CapturedStep, is_switched_off
 from vae_core.data import ImageSet
+from vae_core.devices import choose_device
 from vae_core.distributed import ALONE, Group
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
 from vae_core.gradients import StepLoss, TrainingLoss
 from vae_core.loss import kl_per_dimension
-from vae_core.model import VAE
 from vae_core.settings import Settings
-from vae_core.soap import Soap
+from vae_core.training_state import TrainingState, new_state
 
 REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Adam's averages of each weight's gradient and of its square."""
-NOISE_STATE_BYTES = {5056, 16}
-"""Of a generator on the CPU and on CUDA. They are of different kinds: a training that moves from one to the
-other goes on with other noise, drawn from its seed and epoch."""
-
-
-@dataclass
-class TrainingState:
-    """All that a training needs to go on exactly where it stood."""
-
-    model: VAE
-    optimizer: torch.optim.Adam
-    noise: torch.Generator
-    soap: Soap | None = None
-    """Of all weight matrices, where the settings ask for it; Adam then has the biases."""
-    epoch: int = 0
-    iteration: int = 0
-    elapsed_seconds: float = 0.0
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """All that make a step."""
-        return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
-
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Of the next step."""
-        for optimizer in self.optimizers():
-            group = optimizer.param_groups[0]
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
-            else:
-                group["lr"] = learning_rate
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, optimiser moments, random state and counters, for safetensors."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for kind, optimizer in (("optimizer", self.optimizer), ("soap", self.soap)):
-            states = {} if optimizer is None else optimizer.state_dict()["state"]
-            for index, state in states.items():
-                tensors |= {f"{kind}.{index}.{name}": value for name, value in state.items()}
-        tensors["noise"] = self.noise.get_state()
-        tensors["counters"] = torch.tensor(
-            [self.epoch, self.iteration, self.elapsed_seconds], dtype=torch.float64
-        )
-        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-
-    def load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
-        """Takes over what `tensors` gave at an epoch's end.
-
-        Raises:
-            TrainingError: a part of it is missing, damaged, or of another model or data set.
-        """
-        try:  # with copies: an optimiser changes in place what it was given
-            self._load({name: value.clone() for name, value in tensors.items()}, iterations_per_epoch)
-        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-            raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
-
-    def _load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
-        for name, value in tensors.items():
-            if not torch.isfinite(value).all():
-                raise ValueError(f"{name} is not made of finite numbers")
-        self.model.load_state_dict(_under(tensors, "model."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
-            state = _under(tensors, f"optimizer.{index}.")
-            expected = {"step": (), **dict.fromkeys(MOMENTS, parameter.shape)}
-            if {name: tuple(value.shape) for name, value in state.items()} != expected:
-                raise ValueError("Adam's state is of another model")
-            if state["step"] < 0 or (state["exp_avg_sq"] < 0).any():
-                raise ValueError("Adam's state has a negative count or square")
-            # The fused Adam walks through memory: moments must lie in it as their weights do.
-            moments[index] = {name: torch.empty_like(parameter).copy_(state[name]) for name in MOMENTS}
-            moments[index]["step"] = state["step"]
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        if self.soap is not None:
-            groups = self.soap.state_dict()["param_groups"]
-            states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
-            self.soap.load_state_dict({"state": states, "param_groups": groups})
-            self.soap.check()
-        epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
-        if (
-            min(epoch, elapsed_seconds) < 0
-            or epoch != int(epoch)
-            or iteration != epoch * iterations_per_epoch
-        ):
-            raise ValueError(f"epoch {epoch:g} does not end with iteration {iteration:g}")
-        self.epoch, self.iteration, self.elapsed_seconds = int(epoch), int(iteration), elapsed_seconds
-        if tensors["noise"].dtype != torch.uint8:
-            raise ValueError("noise is not a generator's state")
-        if len(tensors["noise"]) in NOISE_STATE_BYTES.difference([len(self.noise.get_state())]):
-            self.noise.manual_seed(self.noise.initial_seed() + self.epoch)
-        else:
-            self.noise.set_state(tensors["noise"])
 
 
 @dataclass(frozen=True)
@@ -291,31 +196,6 @@ def _diverged(total: float, iteration: int) -> TrainingError:
     )
 
 
-def new_state(settings: Settings, device: torch.device) -> TrainingState:
-    """A model with seeded initial weights, its optimiser and its source of noise."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        model = VAE(settings.latent_dim)
-    model = model.to(device).to(memory_format=torch.channels_last)
-    is_soap = settings.optimizer == "soap"
-    matrices = [parameter for parameter in model.parameters() if is_soap and parameter.dim() > 1]
-    others = [parameter for parameter in model.parameters() if not (is_soap and parameter.dim() > 1)]
-    on_gpu = device.type == "cuda"
-    optimizer = torch.optim.Adam(
-        others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
-        # In memory of the GPU, where a captured step finds it.
-        lr=torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate,
-    )  # fmt: skip
-    soap = Soap(matrices, settings.learning_rate) if matrices else None
-    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
-
-
-def check_state(tensors: dict[str, Tensor], settings: Settings, training_images: int) -> None:
-    """Raises TrainingError unless a training of so many images can go on from here."""
-    state = new_state(settings, torch.device("cpu"))
-    state.load(tensors, training_images // settings.batch_size)
-
-
 def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:
     """The indices of each full mini-batch of an epoch, int64 (batch_size,).
 
@@ -339,31 +219,3 @@ def learning_rate_at(settings: Settings, iteration: int, iterations_per_epoch: i
 
 def _cosine_rise(share: float) -> float:
     return 0.5 - 0.5 * math.cos(math.pi * share)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device for auto, cpu, cuda or cuda:N; auto takes the GPU when there is one.
-
-    Raises:
-        SettingsError: a CUDA device was asked for that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SettingsError(
-            "device", f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices"
-        )
-    return device
-
-
-def device_in_words(device: torch.device) -> str:
-    """Such as "CPU, 2 threads" or "NVIDIA H200"."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

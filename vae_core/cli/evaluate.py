@@ -32,9 +32,9 @@ def evaluate(
     its encodings, to generate from; the runs that came with the package stay as they are.
     """
     from vae_core.assessment import assess
+    from vae_core.devices import choose_device
     from vae_core.evaluation import evaluate as measure
     from vae_core.runs import find_run, store_evaluation
-    from vae_core.training import choose_device
 
     found = find_run(run, runs_dir)
     info, model = found.info(), found.model().to(choose_device(device))

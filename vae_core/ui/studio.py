@@ -74,7 +74,7 @@ class Studio:
         if data_dir is not None:
             find_idx_files(Path(data_dir), "--data-dir")
         if Settings(device=device).device.startswith("cuda"):
-            from vae_core.training import choose_device
+            from vae_core.devices import choose_device
 
             choose_device(device)
         self.runs_dir = runs_dir.resolve()

@@ -5,7 +5,6 @@ It knows nothing of what the routes do. Read-only is hardly its business: who ch
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_core.archives import MOST_ZIP_BYTES
 from vae_core.errors import ReadOnlyError, RequestError, in_short
+from vae_core.ui.gate.answers import Answer, busy, refused
 from vae_core.ui.gate.bodies import Bodies, BodyError
 from vae_core.ui.gate.calls import DIRECT, check_call
-from vae_core.ui.gate.headers import security_headers
 from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES, check_upload
 
 CLOSED = re.compile(
@@ -118,13 +117,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        answer = _Answer(send, self._access.allow_embedding, bool(DIRECT.match(path)))
+        answer = Answer(send, self._access.allow_embedding, bool(DIRECT.match(path)))
         refusal, body = self._refusal(HTTPConnection(scope), path), b""
         if refusal is None and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             try:
                 body = await self._bodies.whole(receive, _most_bytes(path))
             except BodyError as error:
-                refusal = _busy() if error.status == 503 else _refused(error.status, str(error))
+                refusal = busy() if error.status == 503 else refused(error.status, str(error))
                 refusal.headers["Connection"] = "close"  # there may be more of it
             else:
                 receive = _again(body, receive)
@@ -140,7 +139,7 @@ class Guard:
         costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
         computing = costly or bool(COMPUTING.match(path))
         if (computing and self._computing >= MOST_COMPUTING) or (costly and self._costly >= MOST_COSTLY):
-            await _busy()(scope, receive, answer)
+            await busy()(scope, receive, answer)
             return
         self._computing += computing
         self._costly += costly
@@ -152,16 +151,16 @@ class Guard:
 
     def _refusal(self, request: HTTPConnection, path: str) -> JSONResponse | None:
         if problem := self._wrong_host(request.headers):
-            return _refused(421, problem)
+            return refused(421, problem)
         if request.scope["method"] not in ("GET", "HEAD", "OPTIONS") and _from_elsewhere(request.headers):
-            return _refused(403, "this request comes from another site's page")
+            return refused(403, "this request comes from another site's page")
         if CLOSED.match(path):
-            return _refused(404, "there is nothing here")
+            return refused(404, "there is nothing here")
         needs_login = path.startswith(("/gradio_api", "/studio")) and not OPEN_TO_ALL.fullmatch(path)
         if self._visitor is not None and needs_login and self._visitor(request) is None:
-            return _refused(401, "log in first")
+            return refused(401, "log in first")
         if self._access.read_only and request.scope["method"] == "POST" and ARCHIVE.fullmatch(path):
-            return _refused(403, str(ReadOnlyError()))  # before a large body is read in vain
+            return refused(403, str(ReadOnlyError()))  # before a large body is read in vain
         return None
 
     async def _problem_of_body(self, scope: Scope, path: str, body: bytes) -> JSONResponse | None:
@@ -169,12 +168,12 @@ class Guard:
         try:
             check_call(path, body, gradio.get_blocks().fns, Path(gradio.uploaded_file_dir))
         except RequestError as error:
-            return _refused(400, str(error))
+            return refused(400, str(error))
         try:
             if UPLOAD.fullmatch(path):
                 await check_upload(Request(scope, _again(body, _never)), Path(gradio.uploaded_file_dir))
         except RequestError as error:
-            return _refused(415, str(error))
+            return refused(415, str(error))
         return None
 
     def _wrong_host(self, headers: Headers) -> str | None:
@@ -191,91 +190,11 @@ class Guard:
         )
 
 
-class _Answer:
-    """Passes an answer on, with the security headers.
-
-    Four kinds are held back until they are whole: pages, for their inline scripts; what Gradio answers to
-    a direct call with status 500, which is 400 where it tells of a caller's mistake; that its queue is full,
-    which is said in our words; and what does not fit its forms, where a line of words is added to its list.
-    """
-
-    def __init__(self, send: Send, allow_embedding: bool, is_direct_call: bool) -> None:
-        self._send = send
-        self._allow_embedding = allow_embedding
-        self._is_direct_call = is_direct_call
-        self._start: Message | None = None
-        self._body = bytearray()
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = Headers(raw=message["headers"])
-            is_queue_full = message["status"] == 503 and "retry-after" not in headers
-            is_page = headers.get("content-type", "").startswith("text/html")
-            is_failed_call = self._is_direct_call and message["status"] == 500
-            if (
-                is_queue_full
-                or message["status"] == 422
-                or ((is_page or is_failed_call) and "content-encoding" not in headers)
-            ):
-                self._start = message
-                return
-            self._add_headers(message)
-        elif message["type"] == "http.response.body" and self._start is not None:
-            self._body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            start, self._start = self._start, None
-            if start["status"] in (422, 503):
-                said = _busy() if start["status"] == 503 else _in_words(self._body)
-                start["headers"], self._body = said.raw_headers, bytearray(said.body)
-            if start["status"] == 500 and _tells_a_mistake(self._body):
-                start["status"] = 400
-            self._add_headers(start, bytes(self._body))
-            await self._send(start)
-            await self._send({"type": "http.response.body", "body": bytes(self._body)})
-            return
-        await self._send(message)
-
-    def _add_headers(self, message: Message, page: bytes = b"") -> None:
-        headers = MutableHeaders(raw=list(message["headers"]))
-        for name, value in security_headers(self._allow_embedding, page).items():
-            headers[name] = value
-        message["headers"] = headers.raw
-
-
-def _refused(status: int, words: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    # Our pages read "error", Gradio's "detail".
-    return JSONResponse({"error": words, "detail": words}, status, headers)
-
-
-def _busy() -> JSONResponse:
-    return _refused(503, "many visitors ask at once; try again in a moment", {"Retry-After": "1"})
-
-
-def _in_words(body: bytes | bytearray) -> JSONResponse:
-    """Gradio's list of what does not fit its forms, with its first entry as a line."""
-    words, detail = "this request does not fit", None
-    try:
-        detail = json.loads(body)["detail"]
-        words = f"{detail[0]['loc'][-1]}: {detail[0]['msg']}"
-    except (ValueError, LookupError, TypeError):
-        pass
-    return JSONResponse({"error": words, "detail": detail or words}, 422)
-
-
 def _most_bytes(path: str) -> int:
     """Of a body sent there."""
     if ARCHIVE.fullmatch(path):
         return MOST_ZIP_BYTES
     return MOST_UPLOAD_BYTES + MOST_FORM_BYTES if PICTURE.fullmatch(path) else MOST_BODY_BYTES
-
-
-def _tells_a_mistake(body: bytes | bytearray) -> bool:
-    """Whether an answer of Gradio's has words for the caller; for an error of the app's own it has none."""
-    try:
-        return isinstance(json.loads(body), dict) and bool(json.loads(body).get("error"))
-    except ValueError:
-        return False
 
 
 async def _never() -> Message:

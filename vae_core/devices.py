@@ -1,0 +1,31 @@
+"""Where PyTorch computes: chosen by name, and told in words."""
+
+from __future__ import annotations
+
+import torch
+
+from vae_core.errors import SettingsError
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for auto, cpu, cuda or cuda:N; auto takes the GPU when there is one.
+
+    Raises:
+        SettingsError: a CUDA device was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            "device", f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return device
+
+
+def device_in_words(device: torch.device) -> str:
+    """Such as "CPU, 2 threads" or "NVIDIA H200"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"

@@ -1,0 +1,137 @@
+"""All that a training needs to go on: model, optimisers, noise and counters; begun, kept, taken up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae_core.errors import TrainingError
+from vae_core.model import VAE
+from vae_core.settings import Settings
+from vae_core.soap import Soap
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's averages of each weight's gradient and of its square."""
+NOISE_STATE_BYTES = {5056, 16}
+"""Of a generator on the CPU and on CUDA. They are of different kinds: a training that moves from one to the
+other goes on with other noise, drawn from its seed and epoch."""
+
+
+@dataclass
+class TrainingState:
+    """All that a training needs to go on exactly where it stood."""
+
+    model: VAE
+    optimizer: torch.optim.Adam
+    noise: torch.Generator
+    soap: Soap | None = None
+    """Of all weight matrices, where the settings ask for it; Adam then has the biases."""
+    epoch: int = 0
+    iteration: int = 0
+    elapsed_seconds: float = 0.0
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All that make a step."""
+        return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Of the next step."""
+        for optimizer in self.optimizers():
+            group = optimizer.param_groups[0]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, optimiser moments, random state and counters, for safetensors."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for kind, optimizer in (("optimizer", self.optimizer), ("soap", self.soap)):
+            states = {} if optimizer is None else optimizer.state_dict()["state"]
+            for index, state in states.items():
+                tensors |= {f"{kind}.{index}.{name}": value for name, value in state.items()}
+        tensors["noise"] = self.noise.get_state()
+        tensors["counters"] = torch.tensor(
+            [self.epoch, self.iteration, self.elapsed_seconds], dtype=torch.float64
+        )
+        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+    def load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
+        """Takes over what `tensors` gave at an epoch's end.
+
+        Raises:
+            TrainingError: a part of it is missing, damaged, or of another model or data set.
+        """
+        try:  # with copies: an optimiser changes in place what it was given
+            self._load({name: value.clone() for name, value in tensors.items()}, iterations_per_epoch)
+        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
+
+    def _load(self, tensors: dict[str, Tensor], iterations_per_epoch: int) -> None:
+        for name, value in tensors.items():
+            if not torch.isfinite(value).all():
+                raise ValueError(f"{name} is not made of finite numbers")
+        self.model.load_state_dict(_under(tensors, "model."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
+            state = _under(tensors, f"optimizer.{index}.")
+            expected = {"step": (), **dict.fromkeys(MOMENTS, parameter.shape)}
+            if {name: tuple(value.shape) for name, value in state.items()} != expected:
+                raise ValueError("Adam's state is of another model")
+            if state["step"] < 0 or (state["exp_avg_sq"] < 0).any():
+                raise ValueError("Adam's state has a negative count or square")
+            # The fused Adam walks through memory: moments must lie in it as their weights do.
+            moments[index] = {name: torch.empty_like(parameter).copy_(state[name]) for name in MOMENTS}
+            moments[index]["step"] = state["step"]
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self.soap is not None:
+            groups = self.soap.state_dict()["param_groups"]
+            states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
+            self.soap.load_state_dict({"state": states, "param_groups": groups})
+            self.soap.check()
+        epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
+        if (
+            min(epoch, elapsed_seconds) < 0
+            or epoch != int(epoch)
+            or iteration != epoch * iterations_per_epoch
+        ):
+            raise ValueError(f"epoch {epoch:g} does not end with iteration {iteration:g}")
+        self.epoch, self.iteration, self.elapsed_seconds = int(epoch), int(iteration), elapsed_seconds
+        if tensors["noise"].dtype != torch.uint8:
+            raise ValueError("noise is not a generator's state")
+        if len(tensors["noise"]) in NOISE_STATE_BYTES.difference([len(self.noise.get_state())]):
+            self.noise.manual_seed(self.noise.initial_seed() + self.epoch)
+        else:
+            self.noise.set_state(tensors["noise"])
+
+
+def new_state(settings: Settings, device: torch.device) -> TrainingState:
+    """A model with seeded initial weights, its optimiser and its source of noise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = VAE(settings.latent_dim)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    is_soap = settings.optimizer == "soap"
+    matrices = [parameter for parameter in model.parameters() if is_soap and parameter.dim() > 1]
+    others = [parameter for parameter in model.parameters() if not (is_soap and parameter.dim() > 1)]
+    on_gpu = device.type == "cuda"
+    optimizer = torch.optim.Adam(
+        others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
+        # In memory of the GPU, where a captured step finds it.
+        lr=torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate,
+    )  # fmt: skip
+    soap = Soap(matrices, settings.learning_rate) if matrices else None
+    return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
+
+
+def check_state(tensors: dict[str, Tensor], settings: Settings, training_images: int) -> None:
+    """Raises TrainingError unless a training of so many images can go on from here."""
+    state = new_state(settings, torch.device("cpu"))
+    state.load(tensors, training_images // settings.batch_size)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
