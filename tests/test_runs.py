@@ -42,6 +42,7 @@ def test_a_run_is_loaded_by_path_and_by_name(run: Run) -> None:
     by_path, by_name = load_run(run.folder), load_run("copied", run.folder.parent)
     assert by_path.settings == by_name.settings
     assert by_path.settings.epochs == 2
+    assert by_path.info.has_model
     assert by_path.metrics[-1]["epoch"] == 2
     assert by_path.evaluation is not None
     images = torch.rand(2, 1, 28, 28)
