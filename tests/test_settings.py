@@ -69,10 +69,10 @@ def test_any_values_give_settings_or_one_clear_error(values: dict[str, Any]) -> 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
     known = ", ".join(sorted(Settings().to_dict()))
-    with pytest.raises(SettingsError, match=f"^unknown setting 'momentum'; known are {known}$") as caught:
+    with pytest.raises(SettingsError, match=rf"^unknown setting 'momentum'; known are {known}$") as caught:
         Settings.from_dict({"warmth": 1, "momentum": 0.9})
     assert caught.value.field == "momentum"
-    with pytest.raises(SettingsError, match="^unknown setting 7") as caught:
+    with pytest.raises(SettingsError, match=r"^unknown setting 7;") as caught:
         Settings.from_dict({7: 1})  # type: ignore[dict-item]
     assert caught.value.field == "7"
 

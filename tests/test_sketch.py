@@ -409,10 +409,11 @@ def test_a_photo_in_uneven_light_is_read_as_its_digit(dataset: Dataset, dark_on_
         assert np.square(seen.image - clean.image).mean() < 0.01
 
 
+@pytest.mark.parametrize("size", [28, 280])
 @pytest.mark.parametrize("centre", [True, False])
-def test_what_the_model_sees_is_from_0_to_1_whatever_the_drawing(centre: bool) -> None:
-    drawing = np.full((28, 28), -3, np.float32)
-    drawing[8:20, 12:15] = 7
+def test_what_the_model_sees_is_from_0_to_1_whatever_the_drawing(centre: bool, size: int) -> None:
+    drawing = np.full((size, size), -3, np.float32)
+    drawing[size * 2 // 7 - size // 50 : size * 5 // 7, size * 3 // 7 : size * 4 // 7] = 7
     within = to_mnist_form(drawing.clip(0, 1), centre).image
     assert np.array_equal(to_mnist_form(drawing, centre).image, within)
     assert (within.min(), within.max()) == (0, 1)
