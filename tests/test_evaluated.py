@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import RunError
-from vae_core.evaluated import ADDED, MOST_CLASSES, Evaluation
+from vae_core.evaluated import ADDED, Evaluation
 
 ERRORS = np.array([0.0, 0.1, 0.2, 0.3, 1.0], np.float32)
 RECORD = Evaluation(
@@ -116,6 +116,22 @@ def test_an_evaluation_is_complete_with_the_bounds_and_the_samples_or_a_note(
     assert replace(MEASURED, **missing).is_complete is is_complete
 
 
+def test_a_latent_is_in_use_from_a_hundredth_of_variance_on() -> None:
+    spreads = np.array([0.9, 0.011, 0.009], np.float32)
+    assert replace(RECORD, variance_of_mean=spreads).active_units == 2
+
+
+def test_all_that_a_file_lacks_is_named() -> None:
+    with np.load(io.BytesIO(CONTENT)) as arrays:
+        few = {name: array for name, array in arrays.items() if name not in ("total", "kl", "means")}
+    buffer = io.BytesIO()
+    np.savez(buffer, **few)
+    with pytest.raises(
+        RunError, match=r"^evaluation.npz is damaged or incomplete: it has no kl, means, total$"
+    ):
+        Evaluation.from_bytes(buffer.getvalue())
+
+
 def test_figures_of_many_images_are_summed_in_double() -> None:
     many = replace(RECORD, errors=np.full(2**20 + 1, 0.1, np.float32))
     assert many.summary()["mse_mean"] == float(np.float32(0.1))
@@ -146,11 +162,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
         ("means", np.full((5, 2), np.nan, np.float16), "means must be finite numbers"),
         ("labels", np.zeros(5, np.uint16), "at least one image, its labels uint8"),
         ("labels", np.array([0, 1, 2, 3, 1], np.uint8), "3 class means; expected one of each class"),
-        (
-            "class_means",
-            np.ones((MOST_CLASSES + 1, 2), np.float32),
-            "class means; expected one of each class",
-        ),
+        ("class_means", np.ones((257, 2), np.float32), "257 class means; expected one of each class"),
         ("source", np.array("\ud800"), "a text in it is not one"),
         ("kl", np.array("seven"), "kl must be one number"),
         ("errors", np.ones(4, np.float32), "errors has shape"),
@@ -165,6 +177,12 @@ def test_a_missing_array_is_refused(name: str) -> None:
 def test_an_array_of_another_form_is_refused(name: str, value: Any, expected: str) -> None:
     with pytest.raises(RunError, match=f"^evaluation.npz: .*{expected}"):
         Evaluation.from_bytes(with_array(name, value))
+
+
+def test_there_is_a_mean_for_each_class_that_a_label_can_name() -> None:
+    class_means = np.ones((256, 2), np.float32)
+    evaluation = Evaluation.from_bytes(with_array("class_means", class_means))
+    assert np.array_equal(evaluation.class_means, class_means)
 
 
 def test_an_evaluation_of_no_images_or_of_no_latents_is_refused() -> None:
@@ -213,5 +231,5 @@ def test_what_is_no_array_is_refused(content: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(CONTENT)) as source, zipfile.ZipFile(buffer, "w") as target:
             for entry in source.namelist():
                 target.writestr(entry, start + content if entry == "errors.npy" else source.read(entry))
-        with pytest.raises(RunError, match="damaged"):
+        with pytest.raises(RunError, match=r"^evaluation.npz is damaged or incomplete: "):
             Evaluation.from_bytes(buffer.getvalue())

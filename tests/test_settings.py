@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import SettingsError
+from vae_core.run_folder import Run
+from vae_core.runs import shipped_folder
 from vae_core.settings import PRESETS, Settings, range_in_words
 
 
@@ -100,18 +102,22 @@ def test_a_refusal_says_what_was_expected_and_what_was_given(field: str, value: 
 
 
 @pytest.mark.parametrize(
-    ("field", "least", "most", "beyond"),
+    ("field", "least", "most", "outside"),
     [
-        ("epochs", 1, 10_000, 10_001), ("batch_size", 1, 60_000, 60_001), ("latent_dim", 1, 256, 257),
-        ("learning_rate", 1e-30, 1e9, 1.1e9), ("beta", 0, 1e6, 1.1e6), ("seed", 0, 2**32 - 1, 2**32),
-        ("limit", 1, 10_000_000, 10_000_001),
+        ("epochs", 1, 10_000, (0, 10_001)), ("batch_size", 1, 60_000, (0, 60_001)),
+        ("learning_rate", 1e-30, 1e9, (0, 1.1e9)), ("latent_dim", 1, 256, (0, 257)),
+        ("beta", 0, 1e6, (-1e-9, 1.1e6)), ("seed", 0, 2**32 - 1, (-1, 2**32)),
+        ("limit", 1, 10_000_000, (0, 10_000_001)),
     ],
 )  # fmt: skip
-def test_a_range_holds_both_its_ends(field: str, least: float, most: float, beyond: float) -> None:
+def test_a_range_holds_both_its_ends_and_no_more(
+    field: str, least: float, most: float, outside: tuple[float, float]
+) -> None:
     for value in (least, most):
         assert Settings.from_dict({field: value}).to_dict()[field] == value
-    with pytest.raises(SettingsError, match=field):
-        Settings.from_dict({field: beyond})
+    for value in outside:
+        with pytest.raises(SettingsError, match=field):
+            Settings.from_dict({field: value})
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
@@ -156,6 +162,11 @@ def test_every_preset_keeps_the_references_network_and_seed() -> None:
     assert list(PRESETS) == ["reference", "quick", "sharp"]
     for preset in PRESETS.values():
         assert not {"latent_dim", "beta", "seed", "limit", "device"} & set(preset.changes())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_what_the_shipped_run_of_its_name_was_trained_by(name: str) -> None:
+    assert Run(shipped_folder() / name).info().settings == PRESETS[name]
 
 
 def test_changes_names_what_differs_from_the_reference() -> None:
