@@ -99,6 +99,45 @@ def test_a_file_from_before_the_figures_of_samples_is_read() -> None:
     assert again.summary() == RECORD.summary()
 
 
+@pytest.mark.parametrize(
+    ("missing", "is_complete"),
+    [
+        ({}, True),
+        ({"iwae": None}, False),
+        ({"iwae_unit_variance": None}, False),
+        ({"frechet_prior": None}, True),  # the note says why
+        ({"samples_note": ""}, True),
+        ({"frechet_prior": None, "samples_note": ""}, False),
+    ],
+)
+def test_an_evaluation_is_complete_with_the_bounds_and_the_samples_or_a_note(
+    missing: dict[str, Any], is_complete: bool
+) -> None:
+    assert replace(MEASURED, **missing).is_complete is is_complete
+
+
+def test_a_latent_is_in_use_from_a_hundredth_of_variance_on() -> None:
+    spreads = np.array([0.9, 0.011, 0.009], np.float32)
+    assert replace(RECORD, variance_of_mean=spreads).active_units == 2
+
+
+def test_all_that_a_file_lacks_is_named() -> None:
+    with np.load(io.BytesIO(CONTENT)) as arrays:
+        few = {name: array for name, array in arrays.items() if name not in ("total", "kl", "means")}
+    buffer = io.BytesIO()
+    np.savez(buffer, **few)
+    with pytest.raises(
+        RunError, match=r"^evaluation.npz is damaged or incomplete: it has no kl, means, total$"
+    ):
+        Evaluation.from_bytes(buffer.getvalue())
+
+
+def test_figures_of_many_images_are_summed_in_double() -> None:
+    many = replace(RECORD, errors=np.full(2**20 + 1, 0.1, np.float32))
+    assert many.summary()["mse_mean"] == float(np.float32(0.1))
+    assert many.total_unit_variance() == 392 * float(np.float32(0.1)) + 7.25
+
+
 def test_every_file_from_before_says_the_loss_at_unit_variance() -> None:
     assert Evaluation.from_bytes(CONTENT).total_unit_variance() == pytest.approx(392 * 0.32 + 7.25)
 
@@ -113,6 +152,18 @@ def test_a_missing_array_is_refused(name: str) -> None:
     ("name", "value", "expected"),
     [
         ("total", np.ones(2), "total must be one number"),
+        ("total", np.array(np.nan), "total must be a finite number"),
+        ("iwae", np.array(np.inf), "iwae must be a finite number"),
+        ("iwae", np.array(1), "iwae must be one number"),
+        ("errors_mean", np.ones(4, np.float32), r"errors_mean has shape \(4,\); expected \(5,\)"),
+        ("kl_per_dimension", np.ones((2, 1), np.float32), "kl_per_dimension has shape"),
+        ("kl_per_dimension", np.full(2, np.nan, np.float32), "kl_per_dimension must be finite numbers"),
+        ("variance_of_mean", np.full(2, np.inf, np.float32), "variance_of_mean must be finite numbers"),
+        ("means", np.full((5, 2), np.nan, np.float16), "means must be finite numbers"),
+        ("labels", np.zeros(5, np.uint16), "at least one image, its labels uint8"),
+        ("labels", np.array([0, 1, 2, 3, 1], np.uint8), "3 class means; expected one of each class"),
+        ("class_means", np.ones((257, 2), np.float32), "257 class means; expected one of each class"),
+        ("source", np.array("\ud800"), "a text in it is not one"),
         ("kl", np.array("seven"), "kl must be one number"),
         ("errors", np.ones(4, np.float32), "errors has shape"),
         ("labels", np.ones((5, 1), np.uint8), "labels has shape"),
@@ -124,8 +175,31 @@ def test_a_missing_array_is_refused(name: str) -> None:
     ],
 )
 def test_an_array_of_another_form_is_refused(name: str, value: Any, expected: str) -> None:
-    with pytest.raises(RunError, match=expected):
+    with pytest.raises(RunError, match=f"^evaluation.npz: .*{expected}"):
         Evaluation.from_bytes(with_array(name, value))
+
+
+def test_there_is_a_mean_for_each_class_that_a_label_can_name() -> None:
+    class_means = np.ones((256, 2), np.float32)
+    evaluation = Evaluation.from_bytes(with_array("class_means", class_means))
+    assert np.array_equal(evaluation.class_means, class_means)
+
+
+def test_an_evaluation_of_no_images_or_of_no_latents_is_refused() -> None:
+    nothing = ERRORS[:0]
+    no_images = replace(
+        RECORD, errors=nothing, errors_mean=nothing, labels=RECORD.labels[:0], means=RECORD.means[:0]
+    )
+    no_latents = replace(
+        RECORD,
+        kl_per_dimension=nothing,
+        variance_of_mean=nothing,
+        class_means=RECORD.class_means[:, :0],
+        means=RECORD.means[:, :0],
+    )
+    for empty in (no_images, no_latents):
+        with pytest.raises(RunError, match=r"^evaluation.npz: expected at least one image"):
+            Evaluation.from_bytes(empty.to_bytes())
 
 
 @given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
@@ -157,5 +231,5 @@ def test_what_is_no_array_is_refused(content: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(CONTENT)) as source, zipfile.ZipFile(buffer, "w") as target:
             for entry in source.namelist():
                 target.writestr(entry, start + content if entry == "errors.npy" else source.read(entry))
-        with pytest.raises(RunError, match="damaged"):
+        with pytest.raises(RunError, match=r"^evaluation.npz is damaged or incomplete: "):
             Evaluation.from_bytes(buffer.getvalue())

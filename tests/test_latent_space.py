@@ -16,6 +16,25 @@ def test_slerp_turns_evenly_on_the_circle() -> None:
     np.testing.assert_allclose(arc, 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), atol=1e-12)
 
 
+def test_slerp_turns_evenly_through_half_a_right_angle() -> None:
+    arc = slerp(np.array([2.0, 0]), np.array([2, 2]) / np.sqrt(2), np.array([0.5]))
+    np.testing.assert_allclose(arc, [[2 * np.cos(np.pi / 8), 2 * np.sin(np.pi / 8)]], atol=1e-12)
+
+
+def test_what_comes_in_half_precision_is_computed_in_double() -> None:
+    half = RANDOM.normal(size=(200, 3)).astype(np.float16)
+    labels = np.repeat([0, 1], 100).astype(np.uint8)
+    double = half.astype(np.float64)
+    at = np.array([0.3])
+    np.testing.assert_array_equal(slerp(half[0], half[1], at), slerp(double[0], double[1], at))
+    for fitted, expected in (
+        (LatentMap.fit(half), LatentMap.fit(double)),
+        (ClassGaussians.fit(half, labels), ClassGaussians.fit(double, labels)),
+    ):
+        for name, value in vars(expected).items():
+            np.testing.assert_array_equal(getattr(fitted, name), value)
+
+
 def test_slerp_keeps_the_length_that_a_line_loses() -> None:
     a, b = RANDOM.normal(size=(2, 16))
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
@@ -41,19 +60,35 @@ def test_a_walk_passes_its_stops_and_closes() -> None:
     walk = closed_walk(stops, 4)
     assert walk.shape == (12, 5)
     np.testing.assert_allclose(walk[::4], stops, rtol=1e-6)
+    assert walk.dtype == np.float32
     np.testing.assert_allclose(walk[11], slerp(stops[2], stops[0], np.array([0.75]))[0], rtol=1e-6)
 
 
 def test_the_map_is_the_plane_of_most_variance() -> None:
     rotation = np.linalg.qr(RANDOM.normal(size=(6, 6)))[0]
     spread = np.array([3, 2, 1, 0.5, 0.1, 0.1])
-    means = RANDOM.normal(size=(4000, 6)) * spread @ rotation + 5
+    means = RANDOM.normal(size=(4000, 6)) * spread @ rotation + np.arange(6)
     plane = LatentMap.fit(means)
+    np.testing.assert_allclose(plane.centre, means.mean(axis=0))
     assert abs(plane.axes[0] @ rotation[0]) > 0.99
     assert abs(plane.axes[1] @ rotation[1]) > 0.99
     np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-12)
     singular = np.linalg.svd(means - means.mean(axis=0), compute_uv=False) ** 2  # an independent way
     np.testing.assert_allclose(plane.shares, singular[:2] / singular.sum())
+
+
+@pytest.mark.parametrize("latent_dim", [3, 16])
+def test_the_largest_part_of_an_axis_is_positive_so_that_maps_agree(latent_dim: int) -> None:
+    means = RANDOM.normal(size=(500, latent_dim)) * np.linspace(1, 2, latent_dim)
+    plane, mirrored = LatentMap.fit(means), LatentMap.fit(-means)
+    assert (plane.axes.max(axis=1) == np.abs(plane.axes).max(axis=1)).all()
+    np.testing.assert_allclose(mirrored.axes, plane.axes, atol=1e-9)
+    singular = np.linalg.svd(means - means.mean(axis=0), compute_uv=False) ** 2
+    np.testing.assert_allclose(plane.shares, singular[:2] / singular.sum())
+
+
+def test_means_that_do_not_vary_have_a_map_of_no_share() -> None:
+    assert LatentMap.fit(np.ones((5, 2))).shares == (0, 0)
 
 
 def test_places_on_the_map_come_back() -> None:
@@ -97,7 +132,17 @@ def test_class_probabilities_are_bayes_rule() -> None:
         densities.append(len(group) * np.exp(exponent) / np.sqrt(np.linalg.det(covariance)))
     expected = np.array(densities) / sum(densities)
     np.testing.assert_allclose(gaussians.probabilities(point[None])[0], expected, rtol=1e-9)
-    assert gaussians.nearest(np.array([point, [6, -6, 6]])).tolist() == [7, 2]
+    assert gaussians.nearest(np.array([point, [6, -6, 6], point])).tolist() == [7, 2, 7]
+    assert gaussians.shares.tolist() == [0.25, 0.75]
+    assert [type(label) for label in gaussians.labels] == [int, int]
+
+
+def test_the_classes_of_a_vector_do_not_depend_on_its_company() -> None:
+    gaussians, _, _ = classes()
+    vectors = np.array([[0.5, 1, 1.5], [6, -6, 6], [300, 300, 300]])  # the last where every density is 0
+    together = gaussians.probabilities(vectors)
+    np.testing.assert_allclose(together, np.concatenate([gaussians.probabilities(z[None]) for z in vectors]))
+    np.testing.assert_allclose(together.sum(axis=1), 1)
 
 
 def test_vectors_of_a_class_have_its_mean_and_covariance() -> None:
@@ -105,6 +150,8 @@ def test_vectors_of_a_class_have_its_mean_and_covariance() -> None:
     z = gaussians.transform(RANDOM.normal(size=(200_000, 3)), 2)
     np.testing.assert_allclose(z.mean(axis=0), gaussians.means[0], atol=0.03)
     np.testing.assert_allclose(np.cov(z.T), gaussians.covariances[0], atol=0.06)
+    factor = gaussians.transform(np.eye(3), 2) - gaussians.means[0]
+    np.testing.assert_allclose(factor, np.linalg.cholesky(gaussians.covariances[0]).T)
     with pytest.raises(KeyError):
         gaussians.transform(np.zeros((1, 3)), 5)
 

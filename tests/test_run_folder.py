@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import math
 import os
 import pickle
 import platform
+import re
 import subprocess
 import sys
 import zipfile
@@ -45,9 +48,11 @@ def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
     record = json.loads(whole)
     damaged: list[str | bytes] = [
         "", "[]", "null", "{", "[" * 100_000, whole[: len(whole) // 2], b"\xff\xfe\x00",
-        json.dumps(record | {"format": 2}), json.dumps(record | {"state": "asleep"}),
-        json.dumps(record | {"settings": {"epochs": "x"}}), json.dumps(record | {"settings": []}),
+        json.dumps(record | {"format": 2}), json.dumps(record | {"settings": []}),
+        json.dumps(record | {"settings": {"epochs": "x"}}),
         json.dumps(record | {"epoch": None}), json.dumps(record | {"baselines": [1]}),
+        json.dumps(record | {"x": math.nan}), json.dumps(record | {"x": "\ud800"}),
+        json.dumps(record | {"versions": "3"}), json.dumps(record | {"elapsed_seconds": 10**400}),
         json.dumps({key: value for key, value in record.items() if key != "data"}),
     ]  # fmt: skip
     for content in damaged:
@@ -58,19 +63,55 @@ def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "change"),
+    ("reason", "change"),
     [
-        ("data.name", {"name": 1}), ("data.source", {"source": None}), ("data.is_sample", {"is_sample": 1}),
-        ("data.training_images", {"training_images": -1}), ("data.test_images", {"test_images": 0.5}),
-        ("result total", {"total": "much"}), ("result mse_mean", {"mse_mean": ""}), ("result x", {"x": [1]}),
-        ("result x", {"x": True}),
+        ("data.name must be a text", {"name": 1}),
+        ("data.source must be a text", {"source": None}),
+        ("data.training_images must be a count of images", {"training_images": -1}),
+        ("data.test_images must be a count of images", {"test_images": 0.5}),
+        ("data.is_sample must be true or false", {"is_sample": 1}),
+        ("result total must be a number", {"total": "much"}),
+        ("result mse_mean must be a number", {"mse_mean": ""}),
+        ("result x is no figure", {"x": [1]}),
+        ("result x is no figure", {"x": True}),
     ],
-)  # fmt: skip
-def test_a_field_of_another_kind_is_named(run: Run, field: str, change: dict[str, Any]) -> None:
+)
+def test_a_field_of_another_kind_is_named(run: Run, reason: str, change: dict[str, Any]) -> None:
     record = json.loads((run.folder / "run.json").read_text())
-    record["data" if field.startswith("data") else "results"].update(change)
+    record["data" if reason.startswith("data") else "results"].update(change)
     (run.folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=field):
+    with pytest.raises(RunError, match=rf"^run copied: run.json is not one of ours \({reason}\)$"):
+        run.info()
+
+
+def test_a_state_that_there_is_not_is_refused_with_those_there_are(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"state": "asleep"}))
+    states = "running, stopped, finished, failed, interrupted"
+    with pytest.raises(RunError, match=f"^run copied: state must be one of {states}, not 'asleep'$"):
+        run.info()
+
+
+def test_what_a_record_says_is_of_the_kind_that_is_announced(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    of_another_kind = {
+        "device": 1, "created": 2, "epoch": "2", "elapsed_seconds": 3, "baselines": {"pca": "0.5"},
+        "warning": 4, "error": 5, "generation": "6",
+    }  # fmt: skip
+    (run.folder / "run.json").write_text(json.dumps(record | of_another_kind))
+    info = run.info()
+    assert (info.device, info.created, info.epoch, info.baselines) == ("1", "2", 2, {"pca": 0.5})
+    assert (info.elapsed_seconds, type(info.elapsed_seconds)) == (3, float)
+    assert (info.warning, info.error, info.generation) == ("4", "5", 6)
+
+
+def test_a_folder_that_is_no_run_of_this_version_is_told_from_a_damaged_one(run: Run) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"format": 2}))
+    with pytest.raises(RunError, match=r"^run copied: run.json is not of format 1, which"):
+        run.info()
+    (run.folder / "run.json").unlink()
+    with pytest.raises(RunError, match=r"copied is not a run folder: it has no run.json$"):
         run.info()
 
 
@@ -100,7 +141,8 @@ def test_a_reader_is_told_what_the_writer_recorded(tmp_path: Path) -> None:
         "python": platform.python_version(), "vae_core": __version__, "torch": version("torch"),
     }  # fmt: skip
     assert (info.elapsed_seconds, info.results, info.baselines) == (0, {}, {})
-    assert (info.warning, info.error, info.has_model, info.is_shipped) == (None, None, False, False)
+    assert (info.warning, info.error, info.generation) == (None, None, 0)
+    assert (info.has_model, info.is_shipped) == (False, False)
     assert abs(datetime.now(UTC) - datetime.fromisoformat(info.created)) < timedelta(minutes=5)
     changes = {
         "state": "failed", "epoch": 3, "elapsed_seconds": 2.5, "warning": "slow", "error": "no space",
@@ -110,20 +152,24 @@ def test_a_reader_is_told_what_the_writer_recorded(tmp_path: Path) -> None:
     writer.close()
     told = run.info()
     assert told == replace(info, **changes)
-    assert json.loads((run.folder / "run.json").read_text())["process"] == os.getpid()
+    record = json.loads((run.folder / "run.json").read_text())
+    assert record["process"] == os.getpid()
+    assert record["created"] <= record["updated"]
+    for name in ("created", "updated"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", record[name])
 
 
 def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) -> None:
     create_run(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU").close()
     run = Run(tmp_path / "mine")
     assert run.info().state == "interrupted"
-    assert run.metrics() == ([], 0)
+    assert (run.metrics(), run.latest_metrics()) == (([], 0), [])
     assert run.evaluation() is run.evaluation_or_none() is run.mixture() is None
     assert run.previews() == []
     for read in (run.model, run.training_state):
-        with pytest.raises(RunError, match=r"mine has no (model|training_state).safetensors: no epoch"):
+        with pytest.raises(RunError, match=r"^run mine has no (model|training_state).safetensors: no epoch"):
             read()
-    with pytest.raises(RunError, match="python -m vae_core evaluate mine"):
+    with pytest.raises(RunError, match=r"^run mine has no mixture .*: python -m vae_core evaluate mine$"):
         run.required_mixture()
 
 
@@ -137,11 +183,13 @@ def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
     assert run.mixture() is None
     assert torch.equal(run.model().encoder[0].weight, other.encoder[0].weight)
     with safe_open(run.folder / "model.safetensors", "pt") as file:
-        assert Settings.from_dict(json.loads(file.metadata()["settings"])) == run.info().settings
+        described = file.metadata()
+    assert Settings.from_dict(json.loads(described.pop("settings"))) == run.info().settings
+    assert described == {"format": "vae-studio"}
 
 
 def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
-    evaluation = run.evaluation()
+    evaluation = run.evaluation_or_none()
     assert evaluation is not None
     of_two = replace(
         evaluation,
@@ -153,11 +201,11 @@ def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
     (run.folder / "evaluation.npz").write_bytes(of_two.to_bytes())
     (run.folder / "mixture.npz").write_bytes(one_component(2).to_bytes())
     for read in (run.evaluation, run.mixture):
-        with pytest.raises(RunError, match=r"copied: .* is of 2 latents; expected 16"):
+        with pytest.raises(RunError, match=r"^run copied: .* is of 2 latents; expected 16$"):
             read()
     assert run.evaluation_or_none() is None
     (run.folder / "mixture.npz").write_bytes(b"no mixture")
-    with pytest.raises(RunError, match="copied"):
+    with pytest.raises(RunError, match=r"^run copied: mixture.npz is damaged"):
         run.mixture()
 
 
@@ -166,23 +214,33 @@ def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
 def test_any_bytes_in_any_file_give_one_clear_error(run: Run, content: bytes) -> None:
     for name, read in (("model.safetensors", run.model), ("evaluation.npz", run.evaluation)):
         whole = (run.folder / name).read_bytes()
-        (run.folder / name).write_bytes(content)
-        with pytest.raises(RunError, match="copied"):
-            read()
-        (run.folder / name).write_bytes(whole[: len(whole) - len(content) - 1])
-        with pytest.raises(RunError, match="copied"):
-            read()
+        for damaged in (content, whole[: len(whole) - len(content) - 1]):
+            (run.folder / name).write_bytes(damaged)
+            with pytest.raises(RunError, match=f"^run copied: {name} is damaged"):
+                read()
         (run.folder / name).write_bytes(whole)
 
 
 def test_weights_that_do_not_fit_are_refused(run: Run) -> None:
     weights = {name: value.contiguous() for name, value in run.model().state_dict().items()}
     save_file(weights | {"decoder.0.bias": torch.zeros(7)}, run.folder / "model.safetensors")
-    with pytest.raises(RunError, match="do not fit"):
+    with pytest.raises(
+        RunError, match=r"^run copied: the weights do not fit the settings \(size mismatch.*\)$"
+    ):
         run.model()
     save_file(weights | {"decoder.0.bias": torch.full((3136,), torch.nan)}, run.folder / "model.safetensors")
-    with pytest.raises(RunError, match="not finite"):
+    with pytest.raises(RunError, match=r"^run copied: the weights are not finite numbers$"):
         run.model()
+    header = b'{"decoder.0.bias": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}'  # unknown to torch
+    (run.folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(RunError, match=r"^run copied: model.safetensors is damaged \(.*\)$"):
+        run.model()
+
+
+def test_a_model_is_ready_to_evaluate(run: Run) -> None:
+    model = run.model()
+    assert not model.training
+    assert model.encoder[2].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 class Planted:
@@ -239,12 +297,14 @@ def test_a_torn_last_line_waits_and_other_rubbish_is_passed_by(run: Run) -> None
 
 
 def test_an_offset_outside_the_file_starts_again(run: Run) -> None:
-    assert run.metrics(10**9) == run.metrics(-1) == run.metrics(0)
+    _, end = run.metrics()
+    assert end == (run.folder / "metrics.jsonl").stat().st_size
+    assert run.metrics(end + 1) == run.metrics(-1) == run.metrics(0)
 
 
 def test_reports_come_back_rounded_and_without_what_is_no_figure(run: Run) -> None:
     row = {
-        "epoch": 2, "iteration": 21, "total": 1.23456789, "reconstruction": 1, "kl": 0.5,
+        "epoch": 2, "iteration": 1234567, "total": 1.23456789, "reconstruction": 1, "kl": 0.5,
         "images_per_second": 123456.7, "elapsed_seconds": 1e-9, "test_total": 2.5,
         "test_reconstruction": 2.0, "test_kl": 0.5, "test_mse": 0.25, "kl_per_dimension": [0.123456, 2.0],
     }  # fmt: skip
@@ -276,6 +336,7 @@ def test_what_came_after_an_epoch_is_forgotten(run: Run) -> None:
     writer.close()
     assert run.metrics() == ([], 0)
     assert run.previews() == []
+    assert run.info().generation == 2
 
 
 def longer(run: Run) -> None:
@@ -335,9 +396,27 @@ def test_a_stop_is_meant_for_the_training_that_runs(run: Run) -> None:
     assert not run.stop_requested()
 
 
+def test_a_stop_that_cannot_be_taken_back_keeps_nobody_from_writing(run: Run) -> None:
+    (run.folder / "stop").mkdir()
+    writer = RunWriter(run.folder)
+    writer.update(epoch=1)
+    writer.close()
+    assert run.info().epoch == 1
+    RunWriter(run.folder).close()  # which nobody holds any more
+
+
+def test_a_lock_that_cannot_be_written_is_one_clear_error(run: Run) -> None:
+    (run.folder / "run.lock").unlink()
+    (run.folder / "run.lock").mkdir()
+    with pytest.raises(RunError, match=r"cannot write to .*copied: Is a directory; free some space"):
+        RunWriter(run.folder)
+
+
 def test_a_run_that_is_gone_cannot_be_asked_to_stop(run: Run) -> None:
     delete_run(run)
-    with pytest.raises(RunError, match="copied cannot be asked to stop: No such file"):
+    with pytest.raises(
+        RunError, match=r"^run copied cannot be asked .*: No such file .*; free some space, or"
+    ):
         run.request_stop()
 
 
@@ -346,10 +425,12 @@ def test_a_folder_in_a_files_place_is_one_clear_error(run: Run) -> None:
         ("metrics.jsonl", run.metrics),
         ("evaluation.npz", run.evaluation),
         ("mixture.npz", run.mixture),
+        ("model.safetensors", run.model),
+        ("run.json", run.info),
     ):
         (run.folder / name).unlink(missing_ok=True)
         (run.folder / name).mkdir()
-        with pytest.raises(RunError, match=f"copied: {name} cannot be read"):
+        with pytest.raises(RunError, match=rf"^run copied: {name} (is damaged|(.*)cannot be read) \(.*\)$"):
             read()
 
 
@@ -365,6 +446,8 @@ def test_a_run_without_a_process_is_interrupted(run: Run) -> None:
     # Process 1 lives, but it is not ours: ids are never compared.
     (run.folder / "run.json").write_text(json.dumps(record | {"state": "running", "process": 1, "epoch": 1}))
     assert run.info().state == "interrupted"
+    (run.folder / "run.lock").unlink()
+    assert run.info().state == "interrupted"
 
 
 def test_a_run_whose_process_was_killed_after_its_last_epoch_is_finished(run: Run) -> None:
@@ -373,10 +456,20 @@ def test_a_run_whose_process_was_killed_after_its_last_epoch_is_finished(run: Ru
     assert run.info().state == "finished"
 
 
-def test_a_system_without_flock_tells_a_running_run_from_an_ended_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def no_flock(*_: Any) -> None:
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("vae_core.run_folder.fcntl", None), ("fcntl.flock", no_flock)],
+    ids=["on Windows", "on a file system"],
+)
+def test_without_flock_a_running_run_is_told_from_an_ended_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, instead: Any
 ) -> None:
-    monkeypatch.setattr(run_folder, "fcntl", None)
+    monkeypatch.setattr(name, instead)
     writer = create_run(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU")
     assert Run(writer.folder).info().state == "running"
     writer.close()
@@ -408,7 +501,7 @@ def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         assert run.info().state == "running"
-        with pytest.raises(RunError, match="is being trained"):
+        with pytest.raises(RunError, match=r"^run copied is being trained"):
             RunWriter(run.folder)
         for change in (delete_run, lambda run: rename_run(run, "other")):
             with pytest.raises(RunError, match="stop it first"):

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -22,6 +22,7 @@ from vae_core.run_folder import Run, RunWriter
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import (
     check_name,
+    check_runs_dir,
     create_run,
     delete_run,
     find_run,
@@ -39,9 +40,10 @@ from vae_core.settings import Settings
 
 
 def test_a_run_is_loaded_by_path_and_by_name(run: Run) -> None:
-    by_path, by_name = load_run(run.folder), load_run("copied", run.folder.parent)
+    by_path, by_name = load_run(run.folder), load_run(Path("copied"), run.folder.parent)
     assert by_path.settings == by_name.settings
     assert by_path.settings.epochs == 2
+    assert by_path.info.has_model
     assert by_path.metrics[-1]["epoch"] == 2
     assert by_path.evaluation is not None
     images = torch.rand(2, 1, 28, 28)
@@ -56,9 +58,32 @@ def test_the_shipped_reference_is_found_from_anywhere(tmp_path: Path) -> None:
     assert loaded.evaluation.total <= 18.62
 
 
+def test_the_shipped_runs_lie_in_the_checkout_or_in_the_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "vae_core" / "runs.py"))
+    installed = tmp_path / "vae_core" / "shipped"
+    assert shipped_folder() == installed
+    with pytest.raises(RunError, match=r"no run named 'nope'; there are: none$"):
+        find_run("nope", tmp_path)
+    (tmp_path / "app.py").touch()
+    assert shipped_folder() == installed
+    (tmp_path / "checkpoints").mkdir()
+    assert shipped_folder() == tmp_path / "checkpoints"
+    (tmp_path / "app.py").unlink()  # the checkpoints are somebody else's
+    assert shipped_folder() == installed
+
+
 def test_an_unknown_run_is_refused_with_those_there_are(run: Run) -> None:
-    with pytest.raises(RunError, match=r"no run named 'nope'; there are: reference.*copied"):
+    known = ", ".join([*SHIPPED_RUNS, "copied"])
+    with pytest.raises(RunError, match=f"^no run named 'nope'; there are: {known}$"):
         find_run("nope", run.folder.parent)
+
+
+def test_a_run_of_ones_own_comes_before_a_shipped_one_of_its_name(run: Run) -> None:
+    own = run.folder.rename(run.folder.with_name("quick"))
+    listed = [info.folder for info in list_runs(own.parent) if info.name == "quick"]
+    assert [run_named("quick", own.parent).folder] == listed == [own]
 
 
 def test_a_name_that_no_folder_can_have_is_an_unknown_run(run: Run) -> None:
@@ -75,7 +100,8 @@ def test_a_name_finds_nothing_that_lies_elsewhere(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(run.folder.parent)  # from here the run's name is its path
-    assert find_run("copied", elsewhere).folder == run.folder
+    assert find_run("copied", elsewhere).folder == run_named("copied", ".").folder == run.folder
+    assert list_runs(".")[-1].folder == run.folder
     for found in (
         lambda: run_named("copied", elsewhere),
         lambda: Studio(elsewhere, None, "cpu").run("copied"),
@@ -87,22 +113,28 @@ def test_a_name_finds_nothing_that_lies_elsewhere(
 
 def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
-    for name, created in (("b", "2024-05-01"), ("a", "2026-05-01"), ("c", "2025-05-01")):
+    same = [(name, "2023-05-01") for name in "hgfed"]  # these by name
+    for name, created in (("b", "2024-05-01"), ("a", "2026-05-01"), ("c", "2025-05-01"), *same):
         (run.folder.parent / name).mkdir()
         (run.folder.parent / name / "run.json").write_text(json.dumps(record | {"created": created}))
     (run.folder.parent / "not-a-run").mkdir()
     delete_run(run)
     names = [info.name for info in list_runs(run.folder.parent)]
     shipped = [name for name in SHIPPED_RUNS if (shipped_folder() / name).is_dir()]
-    assert names == [*shipped, "a", "c", "b"]
-    assert list_runs(run.folder.parent / "nowhere")[0].name == "reference"
+    assert names == [*shipped, "a", "c", "b", *"defgh"]
+    for nowhere in ("nowhere", "x" * 5000):
+        assert [info.name for info in list_runs(run.folder.parent / nowhere)] == shipped
 
 
 def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
     info = run.info()
     before = (run.folder / "run.json").read_bytes()
-    with pytest.raises(RunError, match="already a run named copied"):
-        create_run(tmp_path, "copied", info.settings, info.data, info.device)
+    for name, reason in (
+        ("copied", r"^there is already a run named copied in .*; choose another name$"),
+        ("quick", r"^quick is the name of a shipped run; choose another name$"),
+    ):
+        with pytest.raises(RunError, match=reason):
+            create_run(tmp_path, name, info.settings, info.data, info.device)
     assert (run.folder / "run.json").read_bytes() == before
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot write to .*file"):
@@ -110,33 +142,61 @@ def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_killed_processes_left_behind_is_tidied_away_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "another")
+    shutil.copytree(run.folder, tmp_path / "elsewhere" / "run")
     whole = {path for path in tmp_path.rglob("*") if path.name != "run.lock"}
-    for file in ("copied/.run.json.123.tmp", "copied/previews/.000001-samples.png.9.tmp"):
+    for file in ("copied/.run.json.123.tmp", "another/previews/.000001-samples.png.9.tmp"):
         (tmp_path / file).write_bytes(b"torn")
     (tmp_path / ".incoming-x").mkdir()
     (tmp_path / ".incoming-x" / ".lock").touch()
-    for name in ("never-begun", "just-begun", "somebodys"):
+    never_begun = ["never-begun", "never-locked", "begun-tomorrow"]
+    kept = ["just-begun", "locked", "somebodys", "pictures"]
+    for name in (*never_begun, *kept):
         (tmp_path / name / "previews").mkdir(parents=True)
         (tmp_path / name / "run.lock").touch()
     (tmp_path / "never-begun" / ".run.json.123.tmp").touch()
+    (tmp_path / "never-locked" / "run.lock").unlink()
     (tmp_path / "somebodys" / "notes.txt").touch()
-    for name in ("never-begun", "somebodys"):
+    (tmp_path / "pictures" / "previews" / "cat.png").touch()
+    training = RunWriter(tmp_path / "locked")
+    for name in ("never-begun", "never-locked", "locked", "somebodys", "pictures"):
         os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / "begun-tomorrow", (2**32, 2**32))
+    linked = tmp_path / "elsewhere" / "run" / ".run.json.123.tmp"
+    linked.write_bytes(b"being written")
+    (tmp_path / "link").symlink_to(linked.parent)
+    (tmp_path / "a-file").touch()
     tidy(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"copied", "just-begun", "somebodys"}
+    training.close()
+    left = {"copied", "another", "elsewhere", "link", "a-file", *kept}
+    assert {path.name for path in tmp_path.iterdir()} == left
     assert whole <= set(tmp_path.rglob("*"))
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert list(tmp_path.rglob("*.tmp")) == [linked]
     tidy(tmp_path / "nowhere")
 
 
 def test_a_run_in_training_is_not_tidied(run: Run) -> None:
     writer = RunWriter(run.folder)
     (run.folder / ".run.json.123.tmp").write_bytes(b"being written")
-    thread = threading.Thread(target=tidy, args=(run.folder.parent,))
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(1) as another:
+        another.submit(tidy, run.folder.parent).result()
     assert (run.folder / ".run.json.123.tmp").exists()
     writer.close()
+
+
+def test_a_run_of_which_nothing_was_left_behind_is_not_even_locked(run: Run) -> None:
+    (run.folder / "run.lock").unlink()
+    tidy(run.folder.parent)
+    assert not (run.folder / "run.lock").exists()
+
+
+def test_runs_can_lie_in_a_folder_that_is_there_or_can_be_made(tmp_path: Path) -> None:
+    check_runs_dir(tmp_path)
+    check_runs_dir(tmp_path / "new" / "runs")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "runs"):
+        with pytest.raises(RunError, match=r"^/.* cannot be the folder of runs: Not a directory$"):
+            check_runs_dir(folder)
 
 
 def test_a_clock_set_back_makes_no_new_run_an_old_one(
@@ -200,9 +260,11 @@ def test_renaming_and_deleting(run: Run) -> None:
     renamed = rename_run(run, "renamed")
     assert renamed.info().name == "renamed"
     assert not run.folder.exists()
-    with pytest.raises(RunError, match="already a run"):
-        rename_run(renamed, "renamed")
-    for name, reason in (("reference", "shipped run"), ("../outside", "letter or digit")):
+    for name, reason in (
+        ("renamed", "^there is already a run named renamed; choose another name$"),
+        ("reference", "shipped run"),
+        ("../outside", "letter or digit"),
+    ):
         with pytest.raises(RunError, match=reason):
             rename_run(renamed, name)
     delete_run(renamed)
@@ -217,16 +279,23 @@ def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
 
     monkeypatch.setattr(Path, "rename", refuse)
     monkeypatch.setattr(shutil, "rmtree", refuse)
-    with pytest.raises(RunError, match="copied cannot be renamed: Operation not permitted"):
+    with pytest.raises(RunError, match=r"^run copied cannot be renamed: Operation not permitted$"):
         rename_run(run, "other")
-    with pytest.raises(RunError, match="copied cannot be deleted: Operation not permitted"):
+    with pytest.raises(RunError, match=r"^run copied cannot be deleted: Operation not permitted$"):
         delete_run(run)
+
+
+def test_a_link_to_a_run_is_not_deleted_for_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(run.folder)
+    with pytest.raises(RunError, match=r"^run link cannot be deleted: .* symbolic link$"):
+        delete_run(Run(tmp_path / "link"))
+    assert run.info().state == "finished"
 
 
 def test_the_shipped_runs_stay() -> None:
     shipped = find_run("reference")
-    for change in (delete_run, lambda run: rename_run(run, "mine")):
-        with pytest.raises(RunError, match="shipped run"):
+    for what, change in (("deleted", delete_run), ("renamed", lambda run: rename_run(run, "mine"))):
+        with pytest.raises(RunError, match=f"^reference is a shipped run and cannot be {what}$"):
             change(shipped)
 
 
@@ -251,6 +320,20 @@ def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.Mo
     assert run.mixture() is None
     RunWriter(run.folder).close()  # which nobody holds any more
     with pytest.raises(RunError, match=r"cannot write to .*: No space left; free some space"):
+        create_run(run.folder.parent, "new", info.settings, info.data, info.device)
+    assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
+
+
+def test_a_new_run_that_cannot_be_locked_leaves_no_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, real = run.info(), os.open
+
+    def full(path: Any, *rest: Any, **options: Any) -> int:
+        if str(path).endswith("run.lock"):
+            raise OSError(28, "No space left")
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr("os.open", full)
+    with pytest.raises(RunError, match=r"^cannot write to .*new: No space left; free some space"):
         create_run(run.folder.parent, "new", info.settings, info.data, info.device)
     assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core.errors import SettingsError
+from vae_core.run_folder import Run
+from vae_core.runs import shipped_folder
 from vae_core.settings import PRESETS, Settings, range_in_words
 
 
@@ -68,9 +70,75 @@ def test_any_values_give_settings_or_one_clear_error(values: dict[str, Any]) -> 
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match="unknown setting 'momentum'") as caught:
-        Settings.from_dict({"momentum": 0.9})
+    known = ", ".join(sorted(Settings().to_dict()))
+    with pytest.raises(SettingsError, match=rf"^unknown setting 'momentum'; known are {known}$") as caught:
+        Settings.from_dict({"warmth": 1, "momentum": 0.9})
     assert caught.value.field == "momentum"
+    with pytest.raises(SettingsError, match=r"^unknown setting 7;") as caught:
+        Settings.from_dict({7: 1})  # type: ignore[dict-item]
+    assert caught.value.field == "7"
+
+
+def test_what_holds_no_settings_is_refused() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^settings must be an object of names and values, not \[\]$"
+    ) as caught:
+        Settings.from_dict([])  # type: ignore[arg-type]
+    assert caught.value.field == "settings"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", 0, "epochs must be a whole number from 1 to 10,000, not 0"),
+        ("beta", -1, "beta must be a number from 0 to 1,000,000, not -1"),
+        ("schedule", "cosine", "schedule must be one of constant, one-cycle, not 'cosine'"),
+        ("device", "tpu", "device must be auto, cpu, cuda or cuda:N, not 'tpu'"),
+    ],
+)
+def test_a_refusal_says_what_was_expected_and_what_was_given(field: str, value: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{message}$"):
+        Settings.from_dict({field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most", "outside"),
+    [
+        ("epochs", 1, 10_000, (0, 10_001)), ("batch_size", 1, 60_000, (0, 60_001)),
+        ("learning_rate", 1e-30, 1e9, (0, 1.1e9)), ("latent_dim", 1, 256, (0, 257)),
+        ("beta", 0, 1e6, (-1e-9, 1.1e6)), ("seed", 0, 2**32 - 1, (-1, 2**32)),
+        ("limit", 1, 10_000_000, (0, 10_000_001)),
+    ],
+)  # fmt: skip
+def test_a_range_holds_both_its_ends_and_no_more(
+    field: str, least: float, most: float, outside: tuple[float, float]
+) -> None:
+    for value in (least, most):
+        assert Settings.from_dict({field: value}).to_dict()[field] == value
+    for value in outside:
+        with pytest.raises(SettingsError, match=field):
+            Settings.from_dict({field: value})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+def test_a_device_is_taken_as_it_is_named(device: str) -> None:
+    assert Settings(device=device).device == device
+
+
+@pytest.mark.parametrize("device", ["", "cpu:0", "cuda:", "cuda:²", "cuda:٣", "cuda:-1", "0"])
+def test_a_device_of_another_name_is_refused(device: str) -> None:
+    with pytest.raises(SettingsError, match="device"):
+        Settings(device=device)
+
+
+def test_every_field_has_its_default_and_a_sentence_about_it() -> None:
+    assert Settings().to_dict() == {
+        "epochs": 30, "batch_size": 128, "learning_rate": 1e-3, "latent_dim": 16, "beta": 1.0,
+        "likelihood": "gaussian", "schedule": "constant", "optimizer": "adam", "seed": 0, "limit": None,
+        "device": "auto",
+    }  # fmt: skip
+    for field in dataclasses.fields(Settings):
+        assert field.metadata["about"].endswith(".")
 
 
 def test_whole_numbers_are_whole_and_others_are_floats() -> None:
@@ -96,8 +164,14 @@ def test_every_preset_keeps_the_references_network_and_seed() -> None:
         assert not {"latent_dim", "beta", "seed", "limit", "device"} & set(preset.changes())
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_what_the_shipped_run_of_its_name_was_trained_by(name: str) -> None:
+    assert Run(shipped_folder() / name).info().settings == PRESETS[name]
+
+
 def test_changes_names_what_differs_from_the_reference() -> None:
     assert Settings(beta=2).changes() == {"beta": 2.0}
+    assert Settings(beta=2).changes(Settings(beta=2, seed=7)) == {"seed": 0}
 
 
 def test_settings_from_before_there_was_a_choice_of_optimiser_are_read() -> None:

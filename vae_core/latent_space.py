@@ -30,7 +30,7 @@ def slerp(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> np.ndarray:
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
     at = np.asarray(at, np.float64)[:, None]
     lengths = np.linalg.norm(start) * np.linalg.norm(end)
-    cosine = float(np.clip(start @ end / lengths, -1, 1)) if lengths > 0 else 1.0
+    cosine = start @ end / lengths if lengths > 0 else 1.0
     if abs(cosine) > 0.9995:
         return (1 - at) * start + at * end
     angle = np.arccos(cosine)
@@ -96,7 +96,7 @@ class LatentMap:
             axes, centre, along = np.eye(2, latent_dim), np.zeros(latent_dim), np.resize(variances, 2)
         else:
             centre = means.mean(axis=0)
-            values, vectors = np.linalg.eigh(np.cov(means - centre, rowvar=False, bias=True))
+            values, vectors = np.linalg.eigh(np.cov(means, rowvar=False, bias=True))
             axes, along = vectors[:, :-3:-1].T, values[:-3:-1]
             # An axis has no direction of its own: its largest part is made positive, so that maps agree.
             axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]

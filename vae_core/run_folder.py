@@ -7,7 +7,6 @@ process ends in whatever way: no process id is ever compared or signalled.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -84,8 +83,8 @@ class Run:
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
 
-        At most 64 MiB at a time. A last line still being written is left for the next call. An offset beyond
-        the file's end (the run was resumed and its file shortened) starts again from 0.
+        At most 64 MiB at a time. A last line still being written is left for the next call. An offset outside
+        the file (the run was resumed and its file shortened) starts again from 0.
         """
         path = self.folder / "metrics.jsonl"
         try:
@@ -117,7 +116,7 @@ class Run:
             size = (self.folder / "metrics.jsonl").stat().st_size
         except OSError:
             return []
-        return self.metrics(max(0, size - LATEST_METRIC_BYTES))[0]
+        return self.metrics(size - LATEST_METRIC_BYTES)[0]
 
     def evaluation(self) -> Evaluation | None:
         """evaluation.npz, or None before the first epoch's end.
@@ -269,7 +268,7 @@ class RunWriter(Run):
         except OSError as error:
             raise RunError(cannot_write(folder, error)) from error
         with suppress(OSError):
-            (folder / "stop").unlink(missing_ok=True)
+            (folder / "stop").unlink()
         for written in (folder, folder / "previews"):  # by one who was killed
             remove_temporary_files(written)
 
@@ -333,7 +332,7 @@ class RunWriter(Run):
     def close(self) -> None:
         """Releases the folder."""
         with suppress(OSError):
-            (self.folder / "stop").unlink(missing_ok=True)
+            (self.folder / "stop").unlink()
         self._lock.release()
 
 
@@ -365,9 +364,8 @@ def _is_locked(path: Path) -> bool:
                 return False
         except BlockingIOError:
             return True
-        except OSError as error:
-            if error.errno != errno.ENOSYS:  # a file system without such locks: FileLock has another way
-                raise
+        except OSError:  # a file system without such locks: FileLock has another way
+            pass
     try:
         with FileLock(path, timeout=0):
             return False

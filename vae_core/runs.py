@@ -99,10 +99,8 @@ def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]
     found: dict[str, RunInfo] = {}
     for parent in (Path(runs_dir), shipped_folder()):
         for folder in _run_folders(parent):
-            try:
+            with suppress(RunError):
                 found.setdefault(folder.name, Run(folder.resolve()).info())
-            except RunError:
-                continue
     shipped = [found[name] for name in SHIPPED_RUNS if name in found]
     others = [info for info in found.values() if not info.is_shipped]
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
@@ -195,7 +193,7 @@ def tidy(runs_dir: Path) -> None:
     """
     with suppress(OSError):
         sweep(runs_dir, INCOMING)
-        for folder in [path for path in runs_dir.iterdir() if path.is_dir() and not path.is_symlink()]:
+        for folder in [path for path in runs_dir.iterdir() if not path.is_symlink()]:
             with suppress(RunError, OSError):
                 if (folder / "run.json").is_file():
                     if _has_temporary_files(folder):
@@ -317,6 +315,5 @@ def _after_all_others(runs_dir: Path) -> str:
     created = datetime.now(UTC)
     for info in list_runs(runs_dir):
         with suppress(ValueError, TypeError, OverflowError):  # a date of another make
-            if not info.is_shipped:
-                created = max(created, datetime.fromisoformat(info.created) + timedelta(seconds=1))
+            created = max(created, datetime.fromisoformat(info.created) + timedelta(seconds=1))
     return created.isoformat(timespec="seconds")

@@ -127,7 +127,7 @@ def to_ink(picture: Image.Image) -> np.ndarray:
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
-    """Grey of any range as uint8: the largest becomes 255, and what is below 0 becomes 0."""
+    """Grey of any range as uint8: the largest, or 1 if none is larger, becomes 255; below 0 becomes 0."""
     if not np.isfinite(values).all():
         raise PictureError("a picture's values must be finite numbers")
     values = values.clip(min=0)
@@ -136,9 +136,9 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 def _on_paper(picture: Image.Image) -> Image.Image:
     """Behind transparency goes black where the opaque ink is light, white where it is dark."""
-    alpha = np.asarray(picture)[..., 3].astype(np.float32) / 255
+    alpha = np.asarray(picture.getchannel("A"), dtype=np.float32)
     grey = np.asarray(picture.convert("L"), dtype=np.float32)
-    ink = (grey * alpha).sum() / max(float(alpha.sum()), 1e-6)
+    ink = (grey * alpha).sum() / max(float(alpha.sum()), 1)
     paper = Image.new("RGBA", picture.size, (0, 0, 0, 255) if ink > 127 else (255, 255, 255, 255))
     paper.alpha_composite(picture)
     return paper
@@ -164,7 +164,7 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
     ink = ink.clip(0, 1)
     clean = without_paper(ink)
     if not centre:
-        return Sketch(_shrunk(ink), (0.0, 0.0, 1.0, 1.0))
+        return Sketch(on_square(ink, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
     rows, columns = np.nonzero(clean > INK_THRESHOLD)
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1
@@ -218,10 +218,6 @@ def on_square(ink: np.ndarray, size: int) -> np.ndarray:
     return square
 
 
-def _shrunk(ink: np.ndarray) -> np.ndarray:
-    return ink.copy() if ink.shape == (IMAGE_SIZE, IMAGE_SIZE) else on_square(ink, IMAGE_SIZE)
-
-
 def _fit(digit: np.ndarray) -> np.ndarray:
     """The digit with its proportions in 20x20, anti-aliased: float32 (at most 20, at most 20) in [0, 1]."""
     height, width = digit.shape
@@ -230,7 +226,7 @@ def _fit(digit: np.ndarray) -> np.ndarray:
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     resized = Image.fromarray(digit).resize(size, method)
     fitted = np.clip(np.asarray(resized, dtype=np.float32), 0, 1)
-    return fitted / max(float(fitted.max()), 1e-6)
+    return fitted / float(fitted.max())
 
 
 def _centre_by_mass(digit: np.ndarray) -> np.ndarray:
