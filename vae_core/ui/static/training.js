@@ -124,7 +124,10 @@ function pause(milliseconds) {
 async function look(parts, watched) {
   const { run, offset, generation } = watched;
   const news = await ask(address("training", { known: run ?? "", offset, generation, watch: chosen }));
-  if (news.run === null) return;
+  if (news.run === null) {
+    setText(parts.state, "No training yet");
+    return;
+  }
   if (news.state === "running") expectedUntil = 0;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
