@@ -413,9 +413,9 @@ def test_of_two_quick_steps_back_the_later_counts(page: Page, app: App) -> None:
     with page.expect_request("**/studio/models"):  # is there a model of this name?
         page.go_back()
     page.go_back()  # to the model that is still there, of which nothing need be asked
-    page.unroute("**/studio/models")
     for route in held:
         route.continue_()
+    page.unroute("**/studio/models")
     page.wait_for_timeout(2000)
     assert "reference" in page.get_by_label("Model").input_value()
     assert vector(page).tolist() == first

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, modelAddress, named, tellProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, named, tellProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
@@ -49,9 +49,10 @@ async function reconstructed(picture, card) {
   return read.reconstruction;
 }
 
-async function compare({ second, otherPicture, otherWords }) {
+async function compare({ words, second, otherPicture, otherWords }) {
   const card = other();
-  second.hidden = card === null;
+  second.hidden = words.hidden = card === null;
+  words.textContent = model().run;
   if (card === null) return;
   const say = (picture, words) => {
     otherPicture.src = picture;
