@@ -144,7 +144,7 @@ def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
 ) -> None:
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_function("document.querySelector('.starts').innerText.includes('from test image')")
-    found = re.search(r"test image (\d+), a (\d)", page.locator(".starts").inner_text())
+    found = re.search(r"test image (\d+), an? (\d)", page.locator(".starts").inner_text())
     assert found
     index, label = map(int, found.groups())
     assert dataset.test.labels[index] == label
@@ -282,6 +282,7 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
     )
+    assert page.locator(".digits figcaption").all_inner_texts() == ["reference", "twin, same vector"]
     with page.expect_response("**/runs/plane/card"):  # too late: another one is wanted by now
         held[0].continue_()
     page.unroute("**/runs/plane/card")

@@ -52,11 +52,11 @@ async function reconstructed(picture, card) {
 async function compare({ words, second, otherPicture, otherWords }) {
   const card = other();
   second.hidden = words.hidden = card === null;
-  words.textContent = model().run;
   if (card === null) return;
-  const say = (picture, words) => {
+  words.textContent = model()?.run ?? "";
+  const say = (picture, said) => {
     otherPicture.src = picture;
-    otherWords.textContent = otherPicture.alt = words;
+    otherWords.textContent = otherPicture.alt = said;
   };
   if (card.latent_dim === vector().length) {
     say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);
