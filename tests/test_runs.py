@@ -50,6 +50,15 @@ def test_a_run_is_loaded_by_path_and_by_name(run: Run) -> None:
     assert torch.equal(by_path.model.encode(images)[0], by_name.model.encode(images)[0])
 
 
+def test_a_folder_whose_name_cannot_be_chosen_is_not_listed(run: Run) -> None:
+    for name in ("x" * 64, "x" * 65, "two words"):
+        shutil.copytree(run.folder, run.folder.parent / name)
+    listed = {info.name for info in list_runs(run.folder.parent)} - set(SHIPPED_RUNS)
+    assert listed == {"copied", "x" * 64}
+    assert all(run_named(name, run.folder.parent) for name in listed)
+    assert find_run(run.folder.parent / "two words").folder.name == "two words"
+
+
 def test_the_shipped_reference_is_found_from_anywhere(tmp_path: Path) -> None:
     loaded = load_run("reference", tmp_path)
     assert loaded.settings == Settings()

@@ -95,7 +95,10 @@ def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Ru
 
 
 def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
-    """All readable runs: the shipped ones first, then those of `runs_dir`, newest first."""
+    """All readable runs: the shipped ones first, then those of `runs_dir`, newest first.
+
+    A folder whose name no run may have (`NAME_PATTERN`) is left out: nobody could choose it by its name.
+    """
     found: dict[str, RunInfo] = {}
     for parent in (Path(runs_dir), shipped_folder()):
         for folder in _run_folders(parent):
@@ -301,9 +304,10 @@ def _check_ours(run: Run, what: str) -> None:
 
 def _run_folders(parent: Path) -> Iterator[Path]:
     try:
-        yield from sorted(path.parent for path in parent.glob("*/run.json"))
+        folders = sorted(path.parent for path in parent.glob("*/run.json"))
     except OSError:
         return
+    yield from (folder for folder in folders if NAME_PATTERN.fullmatch(folder.name))
 
 
 def _versions() -> dict[str, str]:

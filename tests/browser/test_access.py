@@ -98,3 +98,11 @@ def test_a_studio_for_looking_only_says_so_and_offers_no_change(page: Page) -> N
     page.locator("#runs tr[data-run=reference]").get_by_role("button", name="Card").click()
     page.locator("#runs dialog").wait_for()
     assert not page.get_by_role("button", name="Train again with these settings").is_visible()
+
+
+def test_who_is_logged_in_can_log_out(page: Page) -> None:
+    way_out = page.get_by_role("link", name="Log out alice")
+    way_out.click()
+    page.get_by_role("button", name="Login").wait_for()
+    page.reload()
+    page.get_by_role("button", name="Login").wait_for()

@@ -132,7 +132,7 @@ def test_digits_of_any_size_place_and_pen_come_back_as_themselves(pad: Page) -> 
         draw(pad, digit, size, middle)
         wait_for_answer(pad)
         assert verdict(pad).startswith(f"It lies among the {digit}s."), (digit, size, middle, width)
-        rank = re.search(r"higher than (\d+) %", verdict(pad))
+        rank = re.search(r"higher than (\d+)%", verdict(pad))
         assert rank
         assert int(rank[1]) < 80
 
@@ -270,8 +270,16 @@ def test_without_centring_the_model_sees_the_digit_where_it_is(pad: Page) -> Non
 def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
     draw(pad, 3)
+    wait_for_answer(pad)
+    height = "document.querySelector('.flow').offsetHeight"
+    alone = pad.evaluate(height)
     compare_with(pad, "twin")
     pad.wait_for_function("document.querySelector('.flow').innerText.includes('twin: error 0.')")
+    assert "reference: error 0." in pad.locator(".flow").inner_text()
+    widths = pad.evaluate("[...document.querySelectorAll('.flow .picture')].map((box) => box.offsetWidth)")
+    assert len(widths) == 4
+    assert max(widths) - min(widths) <= 1
+    assert pad.evaluate(height) == alone  # no hole beside the second picture, and nothing moves
     assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
 
 

@@ -202,3 +202,15 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page: Page
     page.get_by_role("button", name="16 typical").click()
     gallery(page, "the nearest to the median first")
     assert page.locator("#error-images li").count() == 16
+
+
+def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(errors: Page) -> None:
+    errors.route("**/errors/facts*", lambda route: route.abort())
+    errors.get_by_label("their mean").check()
+    errors.locator("#test-errors .alert").wait_for()
+    assert not errors.locator("#error-histogram").is_visible()
+    errors.unroute("**/errors/facts*")
+    errors.get_by_label("sampled latents").check()
+    errors.locator("#error-histogram").wait_for()
+    wait_for_bars(errors, 205)
+    assert errors.locator("#test-errors .alert").count() == 0

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.browser import App, compare_with, new_page, open_app, open_tab, source_of, wait_for_new_source
+from support.browser import (
+    App,
+    compare_with,
+    new_page,
+    open_app,
+    open_tab,
+    source_of,
+    wait_for_model,
+    wait_for_new_source,
+)
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image
@@ -135,7 +144,7 @@ def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
 ) -> None:
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_function("document.querySelector('.starts').innerText.includes('from test image')")
-    found = re.search(r"test image (\d+), a (\d)", page.locator(".starts").inner_text())
+    found = re.search(r"test image (\d+), an? (\d)", page.locator(".starts").inner_text())
     assert found
     index, label = map(int, found.groups())
     assert dataset.test.labels[index] == label
@@ -200,7 +209,7 @@ def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, refe
         digit: int((labels == digit).sum()) for digit in range(10)
     }
     plane = LatentMap.fit(reference.evaluation.means)
-    percents = [f"{share:.0%}".replace("%", " %") for share in plane.shares]
+    percents = [f"{share:.0%}" for share in plane.shares]
     assert all(percent in page.locator(".map-panel").inner_text() for percent in percents)
 
     here = "['cx', 'cy'].map(name => +document.querySelector('.map-here').getAttribute(name))"
@@ -273,6 +282,7 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
     )
+    assert page.locator(".digits figcaption").all_inner_texts() == ["reference", "twin, same vector"]
     with page.expect_response("**/runs/plane/card"):  # too late: another one is wanted by now
         held[0].continue_()
     page.unroute("**/runs/plane/card")
@@ -390,6 +400,29 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     other.close()
 
 
+def test_of_two_quick_steps_back_the_later_counts(page: Page, app: App) -> None:
+    first = [0.5] * 16
+    page.goto(f"{app.url}/?model=reference&z={','.join(map(str, first))}")
+    wait_for_model(page)
+    wait_for_vector(page, np.array(first))
+    page.wait_for_timeout(700)  # then the address is the page's
+    page.evaluate(
+        "['?model=plane&z=1,1', '?model=reference'].forEach((search) => history.pushState(null, '', search))"
+    )
+    held: list[Route] = []
+    page.route("**/studio/models", lambda route: held.append(route))
+    with page.expect_request("**/studio/models"):  # is there a model of this name?
+        page.go_back()
+    page.go_back()  # to the model that is still there, of which nothing need be asked
+    for route in held:
+        route.continue_()
+    page.unroute("**/studio/models")
+    page.wait_for_timeout(2000)
+    assert "reference" in page.get_by_label("Model").input_value()
+    assert vector(page).tolist() == first
+    assert "model=reference" in page.url
+
+
 def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_selector(".latent .track i:visible")
@@ -428,6 +461,7 @@ def test_on_a_phone_the_digit_stays_in_sight_and_all_tabs_fit(browser: Browser, 
     page = new_page(browser, viewport={"width": 390, "height": 844})
     open_app(page, app.url)
     assert sum(tab.is_visible() for tab in page.get_by_role("tab").all()) == 5
+    page.get_by_role("button", name="Show the 6 unused").click()
     page.locator("#latent-15").scroll_into_view_if_needed()
     box = page.locator(DIGIT).first.bounding_box()
     assert box

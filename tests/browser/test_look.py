@@ -98,3 +98,26 @@ def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> 
     assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     assert len({round(box["y"]) for box in boxes if box}) == 1
     page.close()
+
+
+def test_on_a_phone_what_is_secondary_is_folded_until_it_is_opened(visitor: Page) -> None:
+    is_phone = visitor.viewport_size is not None and visitor.viewport_size["width"] < 640
+    unused = visitor.locator(".latent.unused input")
+    assert unused.count() == 6
+    hidden = (visitor.locator("#loss-panel .loss"), visitor.get_by_role("button", name="Pin A"), unused.first)
+    for part in hidden:
+        assert part.is_visible() != is_phone
+    if not is_phone:
+        assert not visitor.get_by_role("button", name="Show the 6 unused").is_visible()
+        return
+    for name in ("Morph", "The loss, to touch"):
+        visitor.get_by_role("heading", name=name).click()
+    visitor.get_by_role("button", name="Show the 6 unused").click()
+    for part in hidden:
+        part.wait_for()
+    visitor.get_by_role("button", name="Hide the 6 unused").click()
+    unused.first.wait_for(state="hidden")
+
+
+def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:
+    assert not visitor.get_by_role("link", name="Log out").is_visible()

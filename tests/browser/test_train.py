@@ -49,11 +49,18 @@ def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
 def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     open_tab(page, "Train")
     set_field(page, "Epochs", "1000")
+    page.evaluate(
+        """window.said = [];
+        const line = document.querySelector('#training-status .state');
+        new MutationObserver(() => said.push(line.innerText.trim())).observe(
+          line, { subtree: true, childList: true, characterData: true });"""
+    )
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function(
         "document.querySelector('#training-status').innerText.includes('Training')"
         " && document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length > 5"
     )
+    assert {words for words in page.evaluate("said") if "Starting" in words} == {"Starting…"}
     title = page.locator("#loss-curve h2").inner_text()
     assert re.search(r"epoch \d+ of 1000, \d\d:\d\d:\d\d", title)
     axis = page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.yaxis.range[0]")
@@ -81,6 +88,8 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     problem = page.locator("#training-problem [role=alert]")
     problem.wait_for()
     assert "must be a number above 0" in problem.inner_text()
+    set_field(page, "Learning rate", "0.001")
+    problem.wait_for(state="detached")
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
 
 
@@ -212,7 +221,11 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     wait_for_new_source(page, ".previews figure:last-child img", last)
     assert "iteration 1, in epoch 1" in page.locator(".timeline output").inner_text()
     assert page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.shapes.length") == 1
-    assert page.locator(".kl-bars i").count() == 16
+    bars = page.locator("#training-watch .kl-bars i")
+    heights = [float(bar.evaluate("bar => parseFloat(bar.style.height)")) for bar in bars.all()]
+    assert len(heights) == 16
+    assert heights == sorted(heights, reverse=True)
+    assert {bar.get_attribute("data-name") for bar in bars.all()} == {f"z{n}" for n in range(1, 17)}
     assert page.get_by_role("heading", name="Latents above 0.05 nats").is_visible()
     baselines = page.evaluate("document.querySelector('.small-plot').data.map(trace => trace.name)")
     assert baselines == ["Model", "Mean image", "PCA"]
@@ -240,6 +253,43 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     assert not (app.runs_dir / "renamed").exists()
 
 
+def test_what_is_watched_stays_while_other_runs_are_deleted(
+    page: Page, app: App, finished: str, tiny_run: Path
+) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "other", dirs_exist_ok=True)
+    open_tab(page, "Train")
+    page.locator("#training-status", has_text="mine").wait_for()  # the newest
+    row_of(page, "plane").get_by_role("button", name="plane").click()
+    page.locator("#training-status", has_text="plane").wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    row_of(page, "other").get_by_role("button", name="Delete").click()
+    row_of(page, "other").wait_for(state="detached")
+    page.wait_for_timeout(2000)
+    assert "plane" in page.locator("#training-status").inner_text()
+    row_of(page, "mine").get_by_role("button", name="mine").click()
+    page.locator("#training-status", has_text="mine").wait_for()
+    row_of(page, "mine").get_by_role("button", name="Delete").click()
+    row_of(page, "mine").wait_for(state="detached")
+    page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
+
+
+def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
+    page: Page, app: App, finished: str
+) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    open_tab(page, "Train")
+    page.locator("#training-status", has_text="mine").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#training-problem", has_text="mine is finished, with 2 epochs").wait_for()
+    assert asked == ["mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"]
+    assert Run(app.runs_dir / "mine").info().state == "finished"
+    set_field(page, "Epochs", "2")
+    page.get_by_role("button", name="Resume").click()
+    page.wait_for_timeout(1000)
+    assert len(asked) == 1
+
+
 def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
     with page.expect_download() as download:
@@ -265,7 +315,7 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     row_of(page, "mine").get_by_role("button", name="Card").click()
     card = page.get_by_role("dialog", name="Run card")
     card.wait_for()
-    assert "Setting batch size" in card.inner_text()
+    assert "Batch size" in card.inner_text()
     assert "Test error, 95th percentile" in card.inner_text()
     before = {path.name for path in app.runs_dir.iterdir()}
     card.get_by_role("button", name="Train again").click()

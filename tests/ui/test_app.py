@@ -25,6 +25,7 @@ from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
+from vae_core.settings import Settings
 
 ZEROS = ",".join(["0"] * 16)
 
@@ -324,6 +325,15 @@ def test_endpoints_say_what_they_expected(
 
     with pytest.raises(AppError, match=expected):
         client.predict(*values, api_name=endpoint)
+
+
+def test_the_examples_of_the_api_page_can_be_sent_as_they_are(app: App, client: Any) -> None:
+    described = json.loads(urllib.request.urlopen(f"{app.url}/gradio_api/info").read())["named_endpoints"]
+    latents, settings = (
+        described[name]["parameters"][0]["example_input"] for name in ("/decode", "/start_training")
+    )
+    assert client.predict(latents, api_name="/decode")
+    assert Settings.from_dict(settings).changes()
 
 
 def test_training_through_the_endpoints(app: App, client: Any) -> None:

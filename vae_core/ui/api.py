@@ -91,9 +91,9 @@ def build(studio: Studio) -> None:
         picture_in = gr.Image(type="pil", label="image")
         picture_in.preprocess = _content  # type: ignore[method-assign]
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")
-        latents = _json("latents", {"type": "array", "items": {"type": "number"}})
-        settings = _json("settings", {"type": "object"}, {})
-        answer = _json("answer", {"type": "object"})
+        latents = _json("latents", {"type": "array", "items": {"type": "number"}}, [0.0] * 16)
+        settings = _json("settings", {"type": "object"}, {"epochs": 10, "batch_size": 64}, {})
+        answer = _json("answer", {"type": "object"}, {})
         count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
         endpoints = (
@@ -125,10 +125,12 @@ def _content(sent: ImageData | None) -> bytes | None:
         return b""
 
 
-def _json(label: str, schema: dict[str, Any], value: Any = None) -> gr.JSON:
-    """A JSON value of which the endpoints' descriptions give the schema: MCP refuses Gradio's own, `{}`."""
+def _json(label: str, schema: dict[str, Any], example: Any, value: Any = None) -> gr.JSON:
+    """A JSON value of which the endpoints' descriptions give the schema, as MCP refuses Gradio's own, `{}`,
+    and an example that can be sent as it is."""
     component = gr.JSON(value, label=label)
     component.api_info = lambda: schema
+    component.example_payload = lambda: example
     return component
 
 

@@ -38,6 +38,8 @@ def studio_theme() -> Base:
         block_label_background_fill="transparent",
         block_label_background_fill_dark="transparent",
         block_title_text_weight="600",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
         input_background_fill="white",
         input_background_fill_dark="*neutral_800",
         input_border_width="1px",

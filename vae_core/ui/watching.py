@@ -65,6 +65,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
     return {
         "run": info.name,
         "state": info.state,
+        "shipped": info.is_shipped,
         "stopping": info.state == "running" and run.stop_requested(),
         "error": info.error,
         "warning": info.warning,

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, modelAddress, named, tellProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, named, tellProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
@@ -49,13 +49,14 @@ async function reconstructed(picture, card) {
   return read.reconstruction;
 }
 
-async function compare({ second, otherPicture, otherWords }) {
+async function compare({ words, second, otherPicture, otherWords }) {
   const card = other();
-  second.hidden = card === null;
+  second.hidden = words.hidden = card === null;
   if (card === null) return;
-  const say = (picture, words) => {
+  words.textContent = model()?.run ?? "";
+  const say = (picture, said) => {
     otherPicture.src = picture;
-    otherWords.textContent = otherPicture.alt = words;
+    otherWords.textContent = otherPicture.alt = said;
   };
   if (card.latent_dim === vector().length) {
     say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);

@@ -16,6 +16,7 @@ export function mount(element) {
   attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
   onView((news) => {
     facts = news;
+    showFailure(false);
     tellAbout();
     tellImages().catch(complain);
     show.submit();
@@ -31,8 +32,16 @@ export function mount(element) {
   });
 }
 
+/** What went wrong stands where one looks; the figure of another model does not stay below it. */
 function complain(error) {
   parts.about.textContent = error.message;
+  parts.legend.replaceChildren();
+  showFailure(true);
+}
+
+function showFailure(hasFailed) {
+  parts.about.className = hasFailed ? "alert" : "muted";
+  parts.plot.classList.toggle("failed", hasFailed);
 }
 
 async function histogram() {

@@ -38,30 +38,40 @@ export function mount(element) {
 }
 
 function showNothing(parts) {
+  parts.flow.classList.add("empty");
   for (const name of PICTURES) parts[name].src = EMPTY;
   parts.verdict.textContent = worded("Draw a digit, or paste a photo of one. The model answers while you draw.");
   parts.seenWords.textContent = "28×28 pixels, nothing else";
   showBars(parts.bars, null);
-  parts.resampled.hidden = parts.explore.hidden = parts.second.hidden = true;
+  parts.resampled.hidden = parts.explore.hidden = true;
+  showSecond(parts, null);
 }
 
 function show(parts, answer, samples) {
+  parts.flow.classList.remove("empty");
   for (const name of PICTURES) parts[name].src = answer[name];
   parts.verdict.textContent = verdict(answer);
   parts.resampled.hidden = parts.explore.hidden = false;
   parts.samplePictures.src = answer.samples.picture;
   samples.lay(answer.samples.z.length, answer.samples.z.length);
-  showSecond(parts, answer.second);
+  showSecond(parts, answer);
   showBars(parts.bars, answer);
 }
 
-function showSecond({ second, otherPicture, otherWords }, answer) {
-  second.hidden = !answer || answer.empty;
-  if (second.hidden) return;
-  otherPicture.src = answer.reconstruction;
-  otherPicture.alt = `What ${answer.run} makes of it`;
-  otherWords.textContent = `${answer.run}: error ${answer.error.toFixed(4)}`;
+/** Two reconstructions stand side by side, each with its model's name. */
+function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
+  const other = answer?.second;
+  const isThere = Boolean(other) && !other.empty;
+  flow.classList.toggle("compared", isThere);
+  second.hidden = !isThere;
+  words.textContent = isThere ? inShort(model().run, answer) : "";
+  if (!isThere) return;
+  otherPicture.src = other.reconstruction;
+  otherPicture.alt = `What ${other.run} makes of it`;
+  otherWords.textContent = inShort(other.run, other);
 }
+
+const inShort = (run, { error }) => `${run}: error ${error.toFixed(4)}`;
 
 function verdict({ error, rank, nearest }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
@@ -73,15 +83,14 @@ function verdict({ error, rank, nearest }) {
     first.probability >= 0.9
       ? `It lies among ${imagesOf(first.label)}`
       : `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  return `${nearestWords}. ${measured}, higher than ${share} % of the test images have${unusual}.`;
+  return `${nearestWords}. ${measured}, higher than ${share}% of the test images have${unusual}.`;
 }
 
-const percent = ({ probability }) => `${Math.round(100 * probability)} %`;
+const percent = ({ probability }) => `${Math.round(100 * probability)}%`;
 
 /** A bar for each latent, the most used first; without an answer they are empty. */
 function showBars(bars, answer) {
   const order = latentsByUse();
-  bars.classList.toggle("empty", answer === null);
   haveChildren(bars, order.length, makeBar);
   order.forEach((latent, row) => {
     const bar = bars.children[row];

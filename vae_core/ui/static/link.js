@@ -13,6 +13,8 @@ let wantedTab = null;
 let wantedModel = null;
 let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
+let newestStep = 0; // through the addresses
+let isChoosing = false; // the drop-down has been asked for a model that is not there yet
 let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 
 export function mount(element, trigger) {
@@ -79,20 +81,27 @@ function searchOfNow() {
   return `?${parameters.toString().replaceAll("%2C", ",")}`;
 }
 
-/** Makes the app what an address says. What cannot be followed is said, and the rest is followed. */
+/**
+ * Makes the app what an address says. What cannot be followed is said, and the rest is followed. Of two steps
+ * through the addresses that overlap, the later one counts.
+ */
 async function follow(search, state) {
+  const step = (newestStep += 1);
+  const isNewest = () => step === newestStep;
   isApplying = true;
   const parameters = withLesson(search);
   const problems = [problemOfLesson()];
   try {
-    problems.push(await followToModel(parameters, state));
+    problems.push(await followToModel(parameters, state, isNewest));
   } catch (error) {
     problems.push(`The address could not be followed: ${error.message}.`);
   }
+  if (!isNewest()) return;
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const asked = parameters.get("tab") ?? "explore";
   if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
   setTimeout(() => {
+    if (!isNewest()) return;
     // Gradio does not tell of a tab that was opened before its listeners were there.
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     isApplying = false;
@@ -102,10 +111,13 @@ async function follow(search, state) {
 }
 
 /** Answers with what cannot be followed, in words, or "". */
-async function followToModel(parameters, state) {
+async function followToModel(parameters, state, isNewest) {
   const run = parameters.get("model") ?? model().run;
-  if (!(await isThere(run))) return `There is no model "${run}" here; this is ${model().run}.`;
-  if (run !== model().run) await chosen(run);
+  const isKnown = await isThere(run);
+  if (!isNewest()) return "";
+  if (!isKnown) return `There is no model "${run}" here; this is ${model().run}.`;
+  if (isChoosing || run !== model().run) await chosen(run, isNewest);
+  if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every(Number.isFinite);
   if (isVector) setVector(z, state?.source ?? null);
@@ -120,9 +132,12 @@ async function isThere(run) {
 }
 
 /** Chooses a model through the drop-down, as a person would. */
-async function chosen(run) {
+async function chosen(run, isNewest) {
   wantedModel = run;
+  isChoosing = true;
   turn("input");
   const deadline = performance.now() + MOST_WAITING_MILLISECONDS;
-  while (model().run !== run && performance.now() < deadline) await new Promise((done) => setTimeout(done, 30));
+  const isWaiting = () => isNewest() && model().run !== run && performance.now() < deadline;
+  while (isWaiting()) await new Promise((done) => setTimeout(done, 30));
+  if (isNewest()) isChoosing = false;
 }

@@ -1,10 +1,11 @@
 // The two terms of the loss of one digit, as the sliders move away from what the encoder chose for it.
 
 import { onDigit } from "./digit.js";
+import { foldOnPhones } from "./fold.js";
 import { onVector } from "./latent.js";
 import { exploreTestImage } from "./starts.js";
 import { latentsByUse } from "./sliders.js";
-import { haveChildren, named, tellProblem } from "./studio.js";
+import { haveChildren, named, nameBar, tellProblem } from "./studio.js";
 import { worded } from "./words.js";
 
 const PIXELS = 784;
@@ -22,6 +23,7 @@ export function halfSquaredError(first, second) {
 
 export function mount(element) {
   const parts = named(element);
+  foldOnPhones(parts.fold);
   const state = { z: [], origin: null, decoded: null };
   const show = () => update(parts, state);
   onVector((z, origin) => {
@@ -72,7 +74,7 @@ function showBars(bars, terms) {
   haveChildren(bars, order.length);
   order.forEach((latent, at) => {
     bars.children[at].style.height = `${Math.max(2, (100 * terms[latent]) / highest)}%`;
-    bars.children[at].title = `z${latent + 1}: ${terms[latent].toFixed(2)} nats`;
+    nameBar(bars.children[at], latent, terms[latent], order.length);
   });
 }
 

@@ -55,7 +55,7 @@ async function load() {
   hidden.clear();
   parts.behind.checked = loaded.axes[0].length <= 2;
   parts.classes.replaceChildren(...[...new Set(map.labels)].sort((a, b) => a - b).map(classButton));
-  const percent = (share) => `${Math.round(share * 100)} %`;
+  const percent = (share) => `${Math.round(share * 100)}%`;
   const [first, second] = map.shares;
   say(
     map.axes[0].length <= 2

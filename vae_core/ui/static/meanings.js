@@ -37,7 +37,7 @@ function laterFigures({ summary, bound_samples: samples, bound_images: images },
           ["Bound at unit variance", later(summary.iwae_unit_variance, nats), `The importance-weighted bound under the reference's likelihood, ${each}: comparable between models.`],
         ]),
     ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between 10,000 generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],
-    ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)} %`), "Generated images that the classifier gives at least 90 % to one class: from the prior, and from the mixture."],
+    ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)}%`), "Generated images that the classifier gives at least 90% to one class: from the prior, and from the mixture."],
   ];
 }
 

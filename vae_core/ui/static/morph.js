@@ -1,5 +1,6 @@
 // From one pinned digit to another along the arc between them.
 
+import { foldOnPhones } from "./fold.js";
 import { setVector, slerp, vector } from "./latent.js";
 import { EMPTY, isShown, modelAddress, named, onModel, written } from "./studio.js";
 import { worded } from "./words.js";
@@ -8,6 +9,7 @@ const PERIOD_MILLISECONDS = 4000;
 
 export function mount(element) {
   const parts = named(element);
+  foldOnPhones(parts.fold);
   const pins = { A: null, B: null };
   let isPlaying = false;
 

@@ -1,6 +1,6 @@
 // The tools beside the drawing pad.
 
-import { bringIn, set, undo } from "./sketch.js";
+import { bringIn, clear, set, undo } from "./sketch.js";
 import { named, onModel } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
@@ -17,6 +17,7 @@ export function mount(element) {
   parts.width.addEventListener("input", () => set({ width: Number(parts.width.value) }));
   parts.centre.addEventListener("change", () => set({ centre: parts.centre.checked }));
   parts.undo.addEventListener("click", undo);
+  parts.clear.addEventListener("click", clear);
   parts.photo.addEventListener("change", () => {
     const [file] = parts.photo.files;
     if (file) bringIn(file);

@@ -1,7 +1,7 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { changesInWords, expectStart, overlay, watchRun } from "./training.js";
+import { changesInWords, expectStart, overlay, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -67,7 +67,7 @@ function makeRow(run, mayChange) {
     run.test_mse ? run.test_mse.toFixed(4) : "–",
     duration(run.seconds),
     run.device,
-    run.created.slice(0, 16).replace("T", " "),
+    moment(run.created),
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
@@ -90,7 +90,7 @@ function act(parts, event) {
     if (to && to !== run) attempt(parts, () => rename(run, `${path}/name`, to));
   }
   if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
-    watchRun("");
+    watchInstead(run, "");
     attempt(parts, () => ask(address(path), { method: "DELETE", headers: OURS }));
   }
 }
@@ -99,6 +99,7 @@ async function rename(run, path, to) {
   const isTicked = ticked.has(run);
   const renamed = await ask(address(path, { to }), { method: "POST", headers: OURS });
   ticked.delete(run);
+  watchInstead(run, renamed.run);
   if (isTicked) await overlay([...ticked.add(renamed.run)]);
 }
 
@@ -129,32 +130,50 @@ const RESULTS = {
 };
 
 function openCard(dialog, card) {
-  const rows = Object.entries({
-    State: card.error ? `${card.state}: ${card.error}` : card.state,
-    "Epochs done": card.epochs_done,
-    Time: duration(card.elapsed_seconds),
-    Data: `${card.data.source ?? ""} (${card.data.training_images?.toLocaleString("en")} to train)`,
-    Device: card.device,
-    Made: card.created,
-    Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
-    ...Object.fromEntries(Object.entries(card.settings).map(([name, value]) => [`Setting ${name.replaceAll("_", " ")}`, value ?? "all"])),
-    ...Object.fromEntries(Object.entries(RESULTS).filter(([name]) => ![undefined, null, ""].includes(card.results[name])).map(([name, words]) => [words, short(card.results[name])])),
-  });
-  dialog.innerHTML = `<h2 tabindex="-1" autofocus></h2><dl class="pairs"></dl>
+  const { settings, results } = card;
+  const groups = {
+    "": {
+      State: card.error ? `${card.state}: ${card.error}` : card.state,
+      "Epochs done": card.epochs_done,
+      Time: duration(card.elapsed_seconds),
+      Data: `${card.data.source ?? ""} (${card.data.training_images?.toLocaleString("en")} to train)`,
+      Device: card.device,
+      Made: moment(card.created),
+      Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
+    },
+    Settings: Object.fromEntries(Object.entries(settings).map(([name, value]) => [inWords(name), value ?? "all"])),
+    Results: Object.fromEntries(Object.entries(RESULTS).filter(([name]) => ![undefined, null, ""].includes(results[name])).map(([name, words]) => [words, short(results[name])])),
+  };
+  dialog.innerHTML = `<h2 tabindex="-1" autofocus></h2>
     <p class="row-end"><button class="chip" data-act="again">Train again with these settings</button>
     <a class="chip" target="_blank">As JSON</a> <button class="chip" data-act="close">Close</button></p>`;
   dialog.querySelector("h2").textContent = card.name;
-  for (const [name, value] of rows) {
-    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
-    term.textContent = name;
-    text.textContent = value;
-    dialog.querySelector("dl").append(term, text);
-  }
+  for (const [title, rows] of Object.entries(groups)) dialog.lastChild.before(...groupOf(title, rows));
   dialog.querySelector("[data-act=again]").hidden = dialog.classList.contains("read-only");
   dialog.querySelector("a").href = address(`runs/${encodeURIComponent(card.name)}/record.json`);
   dialog.dataset.run = card.name;
   dialog.showModal();
 }
+
+/** Rows of a name and a value each, under a title if there are any and it says something. */
+function groupOf(title, rows) {
+  const [heading, list] = [document.createElement("h3"), document.createElement("dl")];
+  heading.textContent = title;
+  list.className = "pairs";
+  for (const [name, value] of Object.entries(rows)) {
+    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    text.textContent = value;
+    list.append(term, text);
+  }
+  if (!list.children.length) return [];
+  return title ? [heading, list] : [list];
+}
+
+/** A setting's name as one reads it. */
+const inWords = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+const moment = (created) => created.slice(0, 16).replace("T", " ");
 
 function actOnCard(parts, event) {
   const { card } = parts;

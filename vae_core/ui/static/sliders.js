@@ -35,9 +35,14 @@ export function mount(element) {
     if (boxes.some((box, at) => box !== parts.sliders.children[at])) parts.sliders.replaceChildren(...boxes);
     if (!isSameRun) chosen = null;
     choose(chosen ?? order[0]);
+    offerUnused(parts, boxes);
     show(inputs, vector(), source());
   });
   onVector((z, origin) => show(inputs, z, origin));
+  parts.more.addEventListener("click", () => {
+    parts.more.ariaExpanded = parts.sliders.classList.toggle("all");
+    offerUnused(parts, [...parts.sliders.children]);
+  });
 }
 
 /** Button "Random digit": a vector from the prior, within the sliders' reach. */
@@ -91,6 +96,14 @@ function sayUse(box, kl) {
   if (kl === undefined) return;
   box.querySelector("small").textContent = kl < LEAST_NATS ? "unused" : `${kl.toFixed(2)} nats`;
   box.classList.toggle("unused", kl < LEAST_NATS);
+}
+
+/** On a phone the unused ones are folded away, unless there are no others: see studio.css. */
+function offerUnused({ sliders, more }, boxes) {
+  const unused = boxes.filter((box) => box.classList.contains("unused")).length;
+  more.hidden = unused === 0 || unused === boxes.length;
+  sliders.classList.toggle("none-used", unused === boxes.length);
+  more.textContent = `${sliders.classList.contains("all") ? "Hide" : "Show"} the ${unused} unused`;
 }
 
 function stepOf({ key, shiftKey }) {

@@ -1,6 +1,7 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
 const POLL_MILLISECONDS = 300;
+const MOST_NAMED_BARS = 20;
 /** Says that a request is the page's own: what changes something wants it, as no form of another site can send it. */
 export const OURS = { "X-VAE-Studio": "page" };
 /** A picture of nothing, for an <img> that has none yet. */
@@ -136,6 +137,12 @@ export function named(element) {
 export function haveChildren(element, count, make = () => document.createElement("i")) {
   while (element.children.length > count) element.lastChild.remove();
   while (element.children.length < count) element.append(make());
+}
+
+/** Says at a bar which latent's nats it shows, and below it where all the names have room. */
+export function nameBar(bar, latent, nats, count) {
+  bar.title = `z${latent + 1}: ${nats.toFixed(2)} nats`;
+  bar.dataset.name = count <= MOST_NAMED_BARS ? `z${latent + 1}` : "";
 }
 
 /** Calls the function with the newest value once there has been none for so many milliseconds. */

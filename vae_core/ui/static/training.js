@@ -32,6 +32,7 @@ const STATES = {
 let expectedUntil = 0;
 let status = null;
 let chosen = "";
+let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
 let wake = () => {};
@@ -53,9 +54,16 @@ export function mount(element) {
   loop();
 }
 
-/** Button "Resume": names the run that this visitor watches, for the server. */
+/**
+ * Button "Resume": names the run that this visitor watches, for the server, and the epochs to end with: 0 for a
+ * finished run that is to stay as it is.
+ */
 export function resuming(_, epochs) {
-  const run = chosen;
+  const { run, state, epoch, isShipped } = standing;
+  const isMore = state === "finished" && !isShipped && epochs > epoch;
+  if (isMore && !window.confirm(`${run} is finished, with ${epoch} epochs. Train it on to ${epochs}, the Epochs under Advanced?`)) {
+    return [run, 0];
+  }
   expectStart();
   return [run, epochs];
 }
@@ -64,6 +72,11 @@ export function resuming(_, epochs) {
 export function watchRun(name) {
   chosen = name;
   wake();
+}
+
+/** Whoever watches the run of this name watches the other from now on. */
+export function watchInstead(name, other) {
+  if (chosen === name) watchRun(other);
 }
 
 /** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
@@ -81,9 +94,16 @@ export async function overlay(names, grown = []) {
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
   chosen = "";
-  if (status && status.dot.dataset.state !== "running") setText(status.state, "Starting…");
+  if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
+}
+
+/** Until the new run is there nothing is named: the last one that was watched is not starting. */
+function sayStarting({ dot, state, what }) {
+  dot.dataset.state = "starting";
+  setText(state, "Starting…");
+  setText(what, "");
 }
 
 function nextPause(watched) {
@@ -104,7 +124,10 @@ function pause(milliseconds) {
 async function look(parts, watched) {
   const { run, offset, generation } = watched;
   const news = await ask(address("training", { known: run ?? "", offset, generation, watch: chosen }));
-  if (news.run === null) return;
+  if (news.run === null) {
+    setText(parts.state, "No training yet");
+    return;
+  }
   if (news.state === "running") expectedUntil = 0;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
@@ -113,6 +136,7 @@ async function look(parts, watched) {
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
+  standing = { run: news.run, state: news.state, epoch: watched.last?.epoch ?? 0, isShipped: news.shipped };
   watched.test = news.tests.at(-1)?.[1] ?? watched.test;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
@@ -136,10 +160,12 @@ function smoothed(before, now) {
 
 function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
-  parts.dot.dataset.state = news.state;
-  const isStarting = performance.now() < expectedUntil && news.state !== "running";
-  setText(parts.state, isStarting ? "Starting…" : news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
-  setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
+  if (performance.now() < expectedUntil && news.state !== "running") sayStarting(parts);
+  else {
+    parts.dot.dataset.state = news.state;
+    setText(parts.state, news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
+    setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
+  }
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");

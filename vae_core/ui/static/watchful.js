@@ -2,11 +2,12 @@
 
 import { LEAST_NATS } from "./latent.js";
 import { draw } from "./plots.js";
-import { haveChildren } from "./studio.js";
+import { haveChildren, nameBar } from "./studio.js";
 
+const MOST_TICKS = 8; // of so few epochs Plotly would write halves, as whole numbers
 const errors = { run: null, x: [], y: [] };
 
-/** One bar for each latent, as high as its KL. */
+/** One bar for each latent, as high as its KL, the most used first. */
 export function showLatents(parts, news) {
   const kl = news.kl_per_dimension;
   if (news.fresh && !kl) {
@@ -15,12 +16,13 @@ export function showLatents(parts, news) {
   }
   if (!kl) return;
   const highest = Math.max(1, ...kl);
+  const order = kl.map((_, index) => index).sort((a, b) => kl[b] - kl[a]);
   haveChildren(parts.latents, kl.length);
-  kl.forEach((value, index) => {
-    const bar = parts.latents.children[index];
-    bar.style.height = `${Math.max(2, (100 * value) / highest)}%`;
-    bar.classList.toggle("unused", value < LEAST_NATS);
-    bar.title = `z${index + 1}: ${value.toFixed(2)} nats`;
+  order.forEach((latent, at) => {
+    const bar = parts.latents.children[at];
+    bar.style.height = `${Math.max(2, (100 * kl[latent]) / highest)}%`;
+    bar.classList.toggle("unused", kl[latent] < LEAST_NATS);
+    nameBar(bar, latent, kl[latent], kl.length);
   });
   const telling = kl.filter((value) => value >= LEAST_NATS).length;
   parts.use.textContent = `Latents above ${LEAST_NATS} nats: ${telling} of ${kl.length}`;
@@ -41,7 +43,7 @@ export async function showErrors(plot, news) {
     margin: { l: 52, r: 12, t: 8, b: 40 },
     showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
-    xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d" },
+    xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d", dtick: news.epochs <= MOST_TICKS ? 1 : undefined },
     yaxis: { rangemode: "tozero", visible: errors.x.length > 0 },
     annotations: errors.x.length ? [] : [{ text: "The first point comes after the first epoch.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
   }, { displayModeBar: false });

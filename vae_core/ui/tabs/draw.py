@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from vae_core.ui.parts import call, part
+from vae_core.ui.parts import part
 
 
 def build() -> None:
@@ -14,8 +14,6 @@ def build() -> None:
             gr.HTML("<h2>Your drawing</h2>", elem_classes="heading")
             part("sketch", elem_id="sketch")
             part("pen")
-            clear = gr.Button("Clear", size="md")
             part("compare")
         with gr.Column(scale=5, min_width=300):
             part("flow", elem_id="flow")
-    clear.click(None, None, None, js=call("sketch", "clear"), queue=False, api_visibility="private")

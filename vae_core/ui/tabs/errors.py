@@ -9,8 +9,9 @@ from vae_core.ui.parts import part
 
 def build() -> None:
     """Lays the tab out; static/tested.js knows whose errors they are, the scripts of the parts show them."""
-    part("errors", elem_id="test-errors")
-    part("compare")
+    with gr.Row(elem_classes="errors-head"):
+        part("errors", elem_id="test-errors")
+        part("compare")
     part("gallery", elem_id="error-images")
     with gr.Row(elem_classes="level", elem_id="error-classes"):
         with gr.Column(scale=1, min_width=300):

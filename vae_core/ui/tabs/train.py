@@ -66,10 +66,15 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
 
+    def written(name: str, value: Any) -> list[Any]:
+        """The field with its mistake; without one, what a start had to say against the form is over."""
+        field = _checked(name, value)
+        return [field, "" if may_train and not field["elem_classes"] else gr.skip()]
+
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     preset.change(_preset_values, preset, [about, *fields], queue=False, **quiet)
     for name, field in zip(SHOWN, fields, strict=True):
-        field.blur(partial(_checked, name), field, field, queue=False, **quiet)
+        field.blur(partial(written, name), field, [field, problem], queue=False, **quiet)
 
     def start_from_form(*values: Any) -> list[Any]:
         try:
@@ -92,7 +97,8 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             more = int(epochs) if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and not info.is_shipped and more is None:
                 return _note(
-                    f"{info.name} is finished. For more, set Epochs under Advanced above {info.epoch}."
+                    f"{info.name} is finished, with {info.epoch} epochs. Resume trains it on to the Epochs "
+                    "under Advanced, where those are more."
                 )
             studio.desk.resume(info.name, more)
         except VAEStudioError as error:
