@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from support.browser import CHROMIUM_OPTIONS, FORBIDDEN, App, chromium_path, new_page, open_app
@@ -25,6 +26,11 @@ REAL_MNIST = os.environ.pop("MNIST_DIR", None) or os.environ.get("VAE_STUDIO_REA
 """Where the real MNIST lies, if the one who runs the tests has it; no test uses it unasked."""
 if REAL_MNIST is not None:
     os.environ["VAE_STUDIO_REAL_MNIST"] = REAL_MNIST  # for the processes that share the tests
+
+# Two workers share the machine, and a thread that waits for another of its team burns its processor: with one
+# thread each, here and in the processes that are started, a training takes less than half as much of it.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 BROWSER_IS_REQUIRED = bool(os.environ.get("VAE_STUDIO_REQUIRE_BROWSER"))
 
@@ -106,15 +112,16 @@ def run(tiny_run: Path, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(tiny_run, tmp_path / "copied")))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator[App]:
-    """The app, served from a process of its own, with an empty folder for new runs."""
+    """The app, served from a process of its own, for all tests that share a process: they leave no run behind
+    that another would stumble over."""
     server = App(tmp_path_factory.mktemp("app") / "runs", os.environ | {"MNIST_DIR": str(small_mnist)})
     yield server
     server.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
@@ -130,29 +137,44 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser profile for a file's tests: the page's scripts are fetched once."""
+    """One browser profile: the page's scripts are fetched once. A page stays open in it, so that the others are
+    tabs of its window: a window of its own for each costs as much as to load the app."""
     profile = browser.new_context(viewport={"width": 1280, "height": 860})
+    profile.new_page()
     yield profile
     profile.close()
 
 
 @pytest.fixture
-def page(profile: BrowserContext, app: App) -> Iterator[Page]:
-    """A fresh visitor's page; a request to any other host, an error on the page or anything that its content
-    security policy forbids fails the test."""
+def blank(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """A page that is yet to be opened; a request to any other host, an error on the page or anything that its
+    content security policy forbids fails the test."""
     page = new_page(profile)
     outside: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
-    open_app(page, app.url)
     yield page
     page.close()
     assert outside == []
     assert problems == []
+
+
+@pytest.fixture
+def page(blank: Page, app: App) -> Page:
+    """A fresh visitor's page, open at Explore."""
+    open_app(blank, app.url)
+    return blank
+
+
+@pytest.fixture
+def page_without_map(blank: Page, app: App) -> Page:
+    """The same without the map, whose 10,000 points take as long as all the rest: for what other tabs do."""
+    open_app(blank, f"{app.url}/?hide=map")
+    return blank
 
 
 def _is_ours(url: str, app: App) -> bool:

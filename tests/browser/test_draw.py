@@ -23,11 +23,11 @@ PAD = 280
 
 
 @pytest.fixture
-def pad(page: Page) -> Page:
+def pad(page_without_map: Page) -> Page:
     """The page with the drawing pad open."""
-    open_tab(page, "Draw")
-    page.wait_for_selector("#sketch canvas")
-    return page
+    open_tab(page_without_map, "Draw")
+    page_without_map.wait_for_selector("#sketch canvas")
+    return page_without_map
 
 
 def draw(page: Page, digit: int, size: float = 170, middle: tuple[float, float] = (140, 140)) -> None:
@@ -286,7 +286,7 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
 def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
     assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
     touch = new_page(pad.context.browser, has_touch=True, viewport={"width": 390, "height": 844})
-    touch.goto(f"{app.url}/?tab=draw")
+    touch.goto(f"{app.url}/?tab=draw&hide=map")
     touch.wait_for_selector("#sketch canvas")
     wait_until_alive(touch)
     box = touch.locator("#sketch canvas").bounding_box()

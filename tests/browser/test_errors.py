@@ -30,13 +30,13 @@ def run(app: App, tiny_run: Path) -> LoadedRun:
 
 
 @pytest.fixture
-def errors(page: Page, app: App, run: LoadedRun) -> Page:
+def errors(blank: Page, app: App, run: LoadedRun) -> Page:
     """The tab, with the histogram of the run's 205 test images."""
-    open_app(page, f"{app.url}/?model=tested")
-    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/tested/')")
-    open_tab(page, "Test errors")
-    wait_for_bars(page, 205)
-    return page
+    open_app(blank, f"{app.url}/?model=tested&hide=map")
+    blank.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/tested/')")
+    open_tab(blank, "Test errors")
+    wait_for_bars(blank, 205)
+    return blank
 
 
 def wait_for_bars(page: Page, images: int) -> None:
@@ -193,7 +193,8 @@ def test_what_turns_into_what_counts_every_image_and_opens(errors: Page) -> None
     assert words.startswith(f"{count} test image")
 
 
-def test_images_that_are_not_here_are_said_and_others_can_be_measured(page: Page) -> None:
+def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_without_map: Page) -> None:
+    page = page_without_map
     open_tab(page, "Test errors")
     wait_for_bars(page, 10_000)
     page.locator("#test-errors .caution").filter(has_text="The 10,000 images of this evaluation").wait_for()

@@ -261,7 +261,8 @@ def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
     page.wait_for_function(f"Math.abs({span} - {wide}) < 0.01")
 
 
-def test_a_model_of_two_latents_shows_its_plane(page: Page, app: App) -> None:
+def test_a_model_of_two_latents_shows_its_plane(blank: Page, app: App) -> None:
+    page = blank
     open_app(page, f"{app.url}/?model=plane&z=0.5,-1")
     page.wait_for_selector("#latent-map .imagelayer image", state="attached")
     behind = page.evaluate("document.querySelector('#latent-map .js-plotly-plot').layout.images[0].source")
@@ -442,7 +443,8 @@ def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:
         ("?z=a,b", "expected 16 numbers"),
     ],
 )
-def test_an_address_that_cannot_be_followed_is_said(page: Page, app: App, search: str, problem: str) -> None:
+def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App, search: str, problem: str) -> None:
+    page = blank
     page.goto(f"{app.url}/{search}")
     alert = page.locator("#studio-title [role=alert]")
     alert.wait_for()

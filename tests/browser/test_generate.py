@@ -24,11 +24,13 @@ GRID = "#generated-grid img"
 
 
 @pytest.fixture
-def grid(page: Page) -> Page:
+def grid(page_without_map: Page) -> Page:
     """The page with the generated images open."""
-    open_tab(page, "Generate")
-    page.wait_for_function("selector => document.querySelector(selector)?.naturalWidth > 1", arg=GRID)
-    return page
+    open_tab(page_without_map, "Generate")
+    page_without_map.wait_for_function(
+        "selector => document.querySelector(selector)?.naturalWidth > 1", arg=GRID
+    )
+    return page_without_map
 
 
 def generate(page: Page) -> None:
