@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from support.browser import CHROMIUM_OPTIONS, FORBIDDEN, App, chromium_path, new_page, open_app
+from support.browser import CHROMIUM_OPTIONS, App, chromium_path, open_app, watched_page
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.run_folder import Run
 
@@ -139,8 +139,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser profile: the page's scripts are fetched once. A page stays open in it, so that the others are
-    tabs of its window: a window of its own for each costs as much as to load the app."""
+    """One browser profile: the page's scripts are fetched once. A page stays open in it, so that the others
+    are tabs of its window: a window for each costs as much as to load the app."""
     profile = browser.new_context(viewport={"width": 1280, "height": 860})
     profile.new_page()
     yield profile
@@ -149,18 +149,8 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def blank(profile: BrowserContext, app: App) -> Iterator[Page]:
-    """A page that is yet to be opened; a request to any other host, an error on the page or anything that its
-    content security policy forbids fails the test."""
-    page = new_page(profile)
-    outside: list[str] = []
-    problems: list[str] = []
-    page.on("request", lambda request: None if _is_ours(request.url, app) else outside.append(request.url))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
-    yield page
-    page.close()
-    assert outside == []
-    assert problems == []
+    with watched_page(profile, app) as page:
+        yield page
 
 
 @pytest.fixture
@@ -175,7 +165,3 @@ def page_without_map(blank: Page, app: App) -> Page:
     """The same without the map, whose 10,000 points take as long as all the rest: for what other tabs do."""
     open_app(blank, f"{app.url}/?hide=map")
     return blank
-
-
-def _is_ours(url: str, app: App) -> bool:
-    return url.startswith((app.url, "data:", "blob:"))

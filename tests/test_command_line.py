@@ -95,8 +95,15 @@ def test_exit_codes_and_the_one_line_of_a_process(
 
 
 @pytest.fixture
-def few(small_mnist: Path, dataset: Dataset, tmp_path: Path, write_idx: Callable[..., None]) -> Path:
-    """The small data set with the first 30 of its test images only."""
+def few(
+    small_mnist: Path,
+    dataset: Dataset,
+    tmp_path: Path,
+    write_idx: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The small data set with the first 30 of its test images only; bounds are of 100 samples, for speed."""
+    monkeypatch.setattr(assessment, "BOUND_SAMPLES", 100)
     folder = Path(shutil.copytree(small_mnist, tmp_path / "few"))
     write_idx(folder, "t10k", dataset.test.images[:30], dataset.test.labels[:30])
     return folder

@@ -23,7 +23,7 @@ import torch
 from scripts.faults import temporary_files, unreadable
 from support.browser import REPOSITORY
 from support.studio_client import call, studio_client
-from vae_core import scratch, training
+from vae_core import assessment, scratch, training
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.jobs import prepare, prepare_resume
@@ -176,8 +176,9 @@ def test_real_disks_of_all_sizes_fill_up_cleanly(few: Dataset, tmp_path: Path) -
 
 
 def test_an_app_on_a_read_only_folder_shows_its_runs_and_says_why_it_trains_none(
-    few: Dataset, small_mnist: Path, tmp_path: Path
+    few: Dataset, small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(assessment, "BOUND_SAMPLES", 20)  # for speed
     disk = tmp_path / "disk"
     with small_disk(disk):
         do(disk / "runs", few, settings=replace(SHORT, epochs=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +23,7 @@ from support.browser import (
     source_of,
     wait_for_model,
     wait_for_new_source,
+    watched_page,
 )
 from vae_core import load_run
 from vae_core.data import Dataset
@@ -29,14 +31,44 @@ from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap, slerp
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 DIGIT = "#decoded-digit img"
+AT_ZERO = pytest.mark.usefixtures("at_zero")
+"""On a test that needs no page of its own: it begins with all sliders at zero, on a page that such tests share."""
 
 
 @pytest.fixture
 def reference() -> Any:
     return load_run("reference")
+
+
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """The page of the tests that can begin where another has ended."""
+    with watched_page(profile, app) as page:
+        open_app(page, app.url)
+        yield page
+
+
+@pytest.fixture
+def at_zero(lasting: Page) -> Page:
+    """The lasting page, with all sliders at zero and no picture behind them."""
+    lasting.get_by_role("button", name="Reset").click()
+    wait_for_vector(lasting, np.zeros(16))
+    lasting.locator(".latent .track i:visible").first.wait_for(state="detached")
+    lasting.wait_for_function("document.querySelector('#decoded-digit img').complete")
+    return lasting
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Page:
+    """The lasting page at zero, if the test asks for it, or a fresh one."""
+    if "at_zero" in request.fixturenames:
+        return request.getfixturevalue("at_zero")
+    fresh = request.getfixturevalue("blank")
+    open_app(fresh, request.getfixturevalue("app").url)
+    return fresh
 
 
 def vector(page: Page) -> np.ndarray:
@@ -82,6 +114,7 @@ def shown_pixels(page: Page, selector: str) -> np.ndarray:
     return np.array(values).reshape(28, 28) / 255
 
 
+@AT_ZERO
 def test_moving_a_slider_changes_the_digit(page: Page) -> None:
     before = source_of(page, DIGIT)
     slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
@@ -92,6 +125,7 @@ def test_moving_a_slider_changes_the_digit(page: Page) -> None:
     assert slider.input_value() == "3"
 
 
+@AT_ZERO
 def test_random_digit_and_reset(page: Page) -> None:
     at_zero = source_of(page, DIGIT)
     page.get_by_role("button", name="Random digit").click()
@@ -104,6 +138,7 @@ def test_random_digit_and_reset(page: Page) -> None:
                            arg=[DIGIT, at_zero])  # fmt: skip
 
 
+@AT_ZERO
 def test_the_sliders_are_in_the_order_of_their_kl(page: Page, reference: Any) -> None:
     kl = reference.evaluation.kl_per_dimension
     labels = page.locator(".latent label").all_inner_texts()
@@ -116,6 +151,7 @@ def test_the_sliders_are_in_the_order_of_their_kl(page: Page, reference: Any) ->
             assert float(label.split()[1]) == pytest.approx(nats, abs=0.006)
 
 
+@AT_ZERO
 def test_keys_move_finely_and_coarsely_and_a_double_click_resets(page: Page) -> None:
     slider = page.locator("#latent-6")
     slider.focus()
@@ -128,6 +164,7 @@ def test_keys_move_finely_and_coarsely_and_a_double_click_resets(page: Page) -> 
     assert float(slider.input_value()) == 0
 
 
+@AT_ZERO
 def test_digit_buttons_go_to_the_class_means(page: Page, reference: Any) -> None:
     for digit in (0, 7):
         page.get_by_role("button", name=f"Mean of class {digit}").click()
@@ -139,6 +176,7 @@ def test_digit_buttons_go_to_the_class_means(page: Page, reference: Any) -> None
     assert np.abs(shown_pixels(page, DIGIT) - expected).max() < 0.02
 
 
+@AT_ZERO
 def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
     page: Page, reference: Any, dataset: Dataset
 ) -> None:
@@ -158,6 +196,7 @@ def test_a_test_digit_is_encoded_and_marked_on_the_tracks(
     page.locator(".latent .track i:visible").first.wait_for(state="detached")
 
 
+@AT_ZERO
 def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
     page.locator("#latent-12").focus()
     page.wait_for_function("document.querySelector('#film-strip img').src.includes('rows=12')")
@@ -168,6 +207,7 @@ def test_a_film_strip_frame_moves_its_latent(page: Page) -> None:
     assert marked.get_attribute("aria-label") == "Latent 12 at 1.8"
 
 
+@AT_ZERO
 def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, reference: Any) -> None:
     page.get_by_role("button", name="All latents").click()
     page.wait_for_function("document.querySelector('#whole-map img').naturalWidth > 1")
@@ -181,6 +221,7 @@ def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, refe
     assert float(page.locator(f"#latent-{most_used}").input_value()) == 0
 
 
+@AT_ZERO
 def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: Any) -> None:
     ends = reference.evaluation.class_means[[3, 8]].astype(float)
     for name, digit in (("A", 3), ("B", 8)):
@@ -199,6 +240,7 @@ def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: A
         assert animation.size == (224, 224)
 
 
+@AT_ZERO
 def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, reference: Any) -> None:
     page.wait_for_selector("#latent-map .map-here", state="attached")
     points = page.evaluate(
@@ -227,6 +269,7 @@ def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, refe
     assert top - y / height * (top - bottom) == pytest.approx(place[1], abs=0.02)
 
 
+@AT_ZERO
 def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, reference: Any) -> None:
     page.wait_for_selector("#latent-map .map-here", state="attached")
     surface = page.locator(".map-surface")
@@ -248,6 +291,7 @@ def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, ref
     wait_for_vector(page, before + 0.1 * plane.axes[1], tolerance=0.02)
 
 
+@AT_ZERO
 def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
     page.wait_for_selector("#latent-map .map-here", state="attached")
     page.locator(".map-classes button", has_text="4").click()
@@ -345,6 +389,7 @@ def test_another_model_reads_the_same_picture_again(
     assert page.evaluate("document.activeElement.id") == "latent-6"  # whoever moves it goes on
 
 
+@AT_ZERO
 def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:
     page.get_by_role("button", name="Take a test digit").click()
     panel = page.locator("#loss-panel")
@@ -452,6 +497,7 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App, searc
     assert "reference" in page.get_by_label("Model").input_value()
 
 
+@AT_ZERO
 def test_help_is_folded_away_and_needs_no_other_host(page: Page) -> None:
     assert not page.locator(".help math").first.is_visible()
     page.get_by_text("What does KL cost?").click()

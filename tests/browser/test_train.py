@@ -174,8 +174,7 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     end_of_overlay = "document.querySelector('#loss-curve .js-plotly-plot').data[4].x.at(-1)"
     end = page.evaluate(end_of_overlay)
     page.wait_for_function("document.querySelector('.small-plot')?.data?.[0].x.length > 0", timeout=60_000)
-    page.wait_for_timeout(5000)
-    assert page.evaluate(end_of_overlay) > end
+    page.wait_for_function(f"{end_of_overlay} > {end}")
     page.get_by_label("Model").click()
     page.get_by_role("option", name=re.compile(run)).click()
     open_tab(page, "Explore")

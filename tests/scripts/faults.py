@@ -36,7 +36,7 @@ from vae_core.runs import delete_run, list_runs, tidy
 from vae_core.scratch import TEMPORARY
 from vae_core.settings import Settings
 
-SETTINGS = {"epochs": 4, "batch_size": 20, "limit": 640, "latent_dim": 4, "device": "cpu"}
+SETTINGS = {"epochs": 4, "batch_size": 20, "limit": 320, "latent_dim": 4, "device": "cpu"}
 PATIENCE_SECONDS = 120.0
 
 

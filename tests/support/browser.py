@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,23 @@ def new_page(browser: Browser | BrowserContext, **options: Any) -> Page:
     page = browser.new_page(**options)
     page.set_default_timeout(60_000)
     return page
+
+
+@contextlib.contextmanager
+def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """A page that is yet to be opened; a request to any other host, an error on the page or anything that its
+    content security policy forbids fails the test."""
+    page = new_page(profile)
+    outside: list[str] = []
+    problems: list[str] = []
+    ours = (app.url, "data:", "blob:")
+    page.on("request", lambda asked: None if asked.url.startswith(ours) else outside.append(asked.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
+    yield page
+    page.close()
+    assert outside == []
+    assert problems == []
 
 
 def wait_until_alive(page: Page) -> None:
