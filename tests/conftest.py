@@ -121,8 +121,9 @@ def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator
     server.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of one file's tests: while there is one, Playwright's event loop runs, and asyncio starts no other."""
     path = chromium_path()
     if path is None:
         reason = "no Chromium on this machine (looked for chromium, google-chrome; set CHROMIUM to its path)"
@@ -137,10 +138,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser profile: the page's scripts are fetched once. A page stays open in it, so that the others
-    are tabs of its window: a window for each costs as much as to load the app."""
+    """One browser profile for a file's tests: the page's scripts are fetched once. A page stays open in it,
+    so that the others are tabs of its window: a window for each costs as much as to load the app."""
     profile = browser.new_context(viewport={"width": 1280, "height": 860})
     profile.new_page()
     yield profile

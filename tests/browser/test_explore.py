@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DIGIT = "#decoded-digit img"
 AT_ZERO = pytest.mark.usefixtures("at_zero")
-"""On a test that needs no page of its own: it begins with all sliders at zero, on a page that such tests share."""
+"""On a test that needs no page of its own: it begins with all sliders at zero, on a page shared by such."""
 
 
 @pytest.fixture
