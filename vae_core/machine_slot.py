@@ -50,4 +50,7 @@ def _who_trains(who: Path) -> str:
             return f"{run} is still writing its last results; try again in a few seconds"
     except (OSError, ValueError, KeyError, TypeError, RunError):
         run = "another run"
-    return f"{run} is being trained on this machine; watch or stop it first"
+    return (
+        f"{run} is being trained on this machine; watch or stop it first (on the command line, --parallel "
+        "trains beside it)"
+    )

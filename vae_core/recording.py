@@ -138,7 +138,12 @@ def _where_it_stood(
             trained_on = f"{before.get('name')}, {before.get('training_images')} images"
             raise RunError(
                 f"run {run.name} was trained on {trained_on}; here is {now['name']}, "
-                f"{now['training_images']} images: name the run's own data set"
+                f"{now['training_images']} images: "
+                + (
+                    "the sample is used only where no MNIST is found, so start a new run instead"
+                    if before.get("is_sample")
+                    else "name the run's own data set"
+                )
             )
     if not (run.folder / "training_state.safetensors").is_file():
         return None, 0

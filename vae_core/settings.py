@@ -72,7 +72,7 @@ class Settings:
         0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**32 - 1
     )
     limit: int | None = _setting(
-        None, "Train on the first so many images only; all if none is given.", minimum=1, maximum=10_000_000
+        None, "Train on the first so many images only, else on all.", minimum=1, maximum=10_000_000
     )
     device: str = _setting("auto", f"Where to compute: {DEVICES}.")
 

@@ -355,6 +355,11 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
         wait_for_new_source(page, DIGIT, before)
     assert not [url for url in asked if "/runs/plane/" in url]
     wait_for_address(page, "with=plane")
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    compare_with(page, "twin")  # of as many latents, which mean other things
+    page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same picture')")
+    page.locator("#latent-6").fill("2.5")
+    page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same vector')")
 
 
 def test_another_model_reads_the_same_picture_again(

@@ -252,6 +252,17 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     assert not (app.runs_dir / "renamed").exists()
 
 
+def test_a_refused_resume_leaves_the_run_that_is_watched(page: Page) -> None:
+    open_tab(page, "Train")
+    page.locator("#runs").get_by_role("button", name="reference", exact=True).click()
+    what = page.locator("#training-status [data-is=what]")
+    what.filter(has_text="reference").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#training-problem").get_by_text("it cannot be resumed").wait_for()
+    page.locator("#training-status [data-is=state]").filter(has_text="Finished").wait_for()
+    what.filter(has_text="reference").wait_for()
+
+
 def test_what_is_watched_stays_while_other_runs_are_deleted(
     page: Page, app: App, finished: str, tiny_run: Path
 ) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from vae_core import data
 from vae_core.run_folder import Run, RunWriter
+from vae_core.runs import create_run
+from vae_core.settings import Settings
 
 
 def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: Run) -> None:
@@ -39,3 +44,36 @@ def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> Non
     assert {name: news[name] for name in status if name != "test_total"} == {
         name: value for name, value in status.items() if name != "test_total"
     }
+
+
+def test_a_run_that_was_seen_in_training_is_watched_on_when_it_has_ended(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    create_run(run.folder.parent, "newer", Settings(), {"name": "a set"}, "CPU").close()
+    assert training_news(studio)["run"] == "newer"
+    assert training_news(studio, known="copied")["run"] == "copied"
+    assert training_news(studio, known="deleted")["run"] == "newer"
+    writer = RunWriter(run.folder)
+    writer.update(state="running")
+    assert training_news(studio, known="newer")["run"] == "copied"
+    writer.close()
+
+
+def test_who_trains_on_a_sample_is_told_before(
+    run: Run, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    monkeypatch.setattr(data, "_download", lambda target: False)
+    for data_dir, note in (
+        (str(small_mnist), None),
+        (None, "What you train here learns from a sample of 5,000"),
+    ):
+        studio = Studio(run.folder.parent, data_dir, "cpu")
+        assert training_news(studio)["subset_note"] is None  # not known yet
+        studio.dataset()
+        said = training_news(studio)["subset_note"]
+        assert said == note or said.startswith(note)

@@ -14,10 +14,12 @@ def password(
     name: Annotated[str, typer.Argument(help="The user to add, or to give another password.")],
 ) -> None:
     """Add a user to a file for `app.py --auth-file`. Asks for the password, or reads it from a pipe."""
-    from vae_core.passwords import set_password
+    from vae_core.passwords import LEAST_CHARACTERS, set_password
 
     if sys.stdin.isatty():
-        secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        secret = typer.prompt(
+            f"Password ({LEAST_CHARACTERS} characters or more)", hide_input=True, confirmation_prompt=True
+        )
     else:
         secret = sys.stdin.readline().rstrip("\r\n")
     is_new = set_password(file, name, secret)

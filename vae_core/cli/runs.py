@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from vae_core.cli.options import AsJson, RunsDir
 from vae_core.cli.output import out
@@ -25,7 +25,9 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
         ]  # fmt: skip
         print(json.dumps({"runs": rows}))
         return
-    table = Table("run", "state", "epochs", "test loss", "settings that differ", "data", "made")
+    table = Table(
+        Column("run", no_wrap=True), "state", "epochs", "test loss", "settings that differ", "data", "made"
+    )
     for run in found:
         loss = run.results.get("total")
         table.add_row(

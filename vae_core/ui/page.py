@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from gradio.utils import LRUCache
 from starlette.routing import Mount
 
+from vae_core.errors import DataError
 from vae_core.passwords import read_passwords
 from vae_core.runs import tidy
 from vae_core.ui import api
@@ -189,3 +191,5 @@ def _get_ready(studio: Studio) -> None:
     if (name := studio.first_model()) is not None:
         studio.load(name)
     studio.desk.warm_up()
+    with suppress(DataError):  # said where images are needed
+        studio.dataset()

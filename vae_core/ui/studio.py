@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_core.class_words import ClassWords, class_words
-from vae_core.data import Dataset, find_idx_files, load_dataset
+from vae_core.data import HOW_TO_GET_ALL, Dataset, find_idx_files, load_dataset
 from vae_core.errors import RunError
 from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians, LatentMap
@@ -128,6 +128,12 @@ class Studio:
                 self._dataset = load_dataset(self.data_dir)
             return self._dataset
 
+    def sample_note(self) -> str | None:
+        """That a new training here has only a sample, and how to get the rest, if that is known by now."""
+        if self._dataset is None or not self._dataset.train.is_sample:
+            return None
+        return f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL}"
+
     def mixture(self, loaded: Loaded) -> Task:
         """The model's Gaussian mixture, a LatentMixture: as its run keeps it, or fitted in the background.
 
@@ -155,13 +161,15 @@ class Studio:
         """The model the page opens with: the shipped reference, or whatever there is."""
         return next((info.name for info in self.models()), None)
 
-    def watched(self, name: str = "") -> RunInfo | None:
-        """The run the Train tab shows: the one named, else the one running, else the visitors' newest, else
-        the reference."""
+    def watched(self, name: str = "", seen: str = "") -> RunInfo | None:
+        """The run the Train tab shows: the one named, else the one running, else the one seen last, else the
+        visitors' newest, else the reference."""
         if name:
             return self.run(name).info()
         runs = list_runs(self.runs_dir)
-        running = [info for info in runs if info.state == "running"]
+        running = [info for info in runs if info.state == "running"] or [
+            info for info in runs if info.name == seen
+        ]
         own = [info for info in runs if not info.is_shipped]  # the newest first
         return next(iter(running or own or runs), None)
 

@@ -22,7 +22,8 @@ def training_news(
     """How the watched run (`Studio.watched`) stands, and its reports from a byte offset on.
 
     Args:
-        known: the run of the last answer; if another one is watched now, its whole curve is sent.
+        known: the run of the last answer, watched on when its training has ended; if another one is watched
+            now, its whole curve is sent.
         offset: where the last answer ended; 0 for the whole curve, thinned.
         watch: the run to be watched, "" for the one that `Studio.watched` chooses.
         generation: the last answer's; if reports were dropped since, the whole curve is sent.
@@ -30,14 +31,14 @@ def training_news(
     Returns:
         JSON values; "fresh" says that the curve begins anew.
     """
-    info = studio.watched(watch)
+    info = studio.watched(watch, known)
     if info is None:
         return {"run": None}
     run = Run(info.folder)
     offset = offset if (info.name, info.generation) == (known, generation) else 0
     rows, next_offset = run.metrics(offset)
     fresh = offset == 0 or next_offset < offset
-    return _standing(run, info, rows, fresh) | {
+    return _standing(studio, run, info, rows, fresh) | {
         "fresh": fresh,
         "offset": next_offset,
         "generation": info.generation,
@@ -54,11 +55,13 @@ def training_status(studio: Studio) -> dict[str, Any]:
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    standing = _standing(run, info, run.latest_metrics(), fresh=True)
+    standing = _standing(studio, run, info, run.latest_metrics(), fresh=True)
     return standing | {"test_total": info.results.get("total")}
 
 
-def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) -> dict[str, Any]:
+def _standing(
+    studio: Studio, run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool
+) -> dict[str, Any]:
     """What is said of a run beside its curve, by its latest reports."""
     last = rows[-1] if rows else None
     words = class_words(info.data.get("name", ""))
@@ -76,7 +79,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
         "data": info.data.get("source", ""),
         "noun": words.noun,
         "plural": words.plural,
-        "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else None,
+        "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else studio.sample_note(),
         "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),

@@ -1,5 +1,5 @@
 // The decoded digit: follows the vector as fast as the server answers, and never queues. Beside it, if one
-// is chosen, what a second model makes of the same vector, or of the same picture.
+// is chosen, what a second model makes of the same picture, or of the same vector.
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
@@ -49,6 +49,11 @@ async function reconstructed(picture, card) {
   return read.reconstruction;
 }
 
+/** Whether the vector is still what the model made of its picture: once it has left, only numbers can be shared. */
+function isMeanOf({ mean }) {
+  return mean.every((value, latent) => Math.abs(value - vector()[latent]) < 1e-3);
+}
+
 async function compare({ words, second, otherPicture, otherWords }) {
   const card = other();
   second.hidden = words.hidden = card === null;
@@ -58,11 +63,13 @@ async function compare({ words, second, otherPicture, otherWords }) {
     otherPicture.src = picture;
     otherWords.textContent = otherPicture.alt = said;
   };
-  if (card.latent_dim === vector().length) {
+  const from = source();
+  const canShare = card.latent_dim === vector().length;
+  if (from && (!canShare || isMeanOf(from))) {
+    say(await reconstructed(from.picture, card), `${card.run}, same picture`);
+  } else if (canShare) {
     say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);
     await otherPicture.decode().catch(() => {});
-  } else if (source()) {
-    say(await reconstructed(source().picture, card), `${card.run}, same picture`);
   } else {
     say(EMPTY, `${card.run} has ${card.latent_dim} latents, so it cannot share a vector: explore from a picture.`);
   }

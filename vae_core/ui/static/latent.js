@@ -4,7 +4,7 @@
 import { ask, modelAddress, onModel, tellProblem } from "./studio.js";
 
 export const LIMIT = 3;
-/** A latent of less KL tells next to nothing. Active units are counted by another measure: see records.py. */
+/** A latent of less KL tells next to nothing. Active units are counted by another measure: see evaluated.py. */
 export const LEAST_NATS = 0.05;
 const listeners = [];
 let z = [];

@@ -20,7 +20,7 @@ function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
     ["Mean error", summary.mse_mean.toFixed(4), "The squared difference per pixel, on a scale from 0 for equal to 1 for black instead of white."],
     ["Median error", summary.mse_median.toFixed(4), "Half of the images are nearer to their original than this."],
     ["95th percentile", summary.mse_p95.toFixed(4), "One image in twenty is further from its original than this."],
-    ["Latents in use", `${summary.active_units} of ${latentDim}`, "Active units: latents whose mean varies by more than 0.01 over the test set (Burda et al. 2016); the others carry nothing."],
+    ["Active units", `${summary.active_units} of ${latentDim}`, "Latents whose mean varies by more than 0.01 over the test set (Burda et al. 2016); the others carry nothing. Train counts those with more than 0.05 nats of KL: another measure."],
   ];
 }
 

@@ -123,7 +123,7 @@ const RESULTS = {
   total: "Test loss, nats", reconstruction: "Reconstruction, nats", kl: "KL, nats",
   total_unit_variance: "Test loss at unit variance, nats", iwae: "Importance-weighted bound, nats",
   iwae_unit_variance: "Bound at unit variance, nats", mse_mean: "Test error, mean", mse_median: "Test error, median",
-  mse_p95: "Test error, 95th percentile", mse_mean_decoded: "Test error, decoded from the mean", active_units: "Latents in use",
+  mse_p95: "Test error, 95th percentile", mse_mean_decoded: "Test error, decoded from the mean", active_units: "Active units",
   frechet_prior: "Fréchet distance, prior", frechet_mixture: "Fréchet distance, mixture",
   confident_prior: "Samples that can be read, prior", confident_mixture: "Samples that can be read, mixture",
   samples_note: "About the samples", images: "Test images",

@@ -65,6 +65,7 @@ export function resuming(_, epochs) {
     return [run, 0];
   }
   expectStart();
+  chosen = run;
   return [run, epochs];
 }
 

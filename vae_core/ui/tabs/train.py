@@ -17,7 +17,7 @@ SHOWN = (
     "epochs", "batch_size", "learning_rate", "latent_dim", "beta", "likelihood", "schedule", "optimizer",
     "seed", "limit",
 )  # fmt: skip
-LABELS = {"latent_dim": "Latents", "limit": "Training images (0 for all)", "beta": "Beta (KL weight)"}
+LABELS = {"latent_dim": "Latents", "limit": "Training images", "beta": "Beta (KL weight)"}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Ten minutes on two cores.",
@@ -109,12 +109,13 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     started = start.click(
         start_from_form, fields, [problem, *fields], js=starting, concurrency_limit=4, **quiet
     )
-    started.then(None, None, None, js=call("training", "startAnswered"), **quiet)
     stop.click(stop_from_button, None, problem, queue=False, **quiet)
-    resume.click(
+    resumed = resume.click(
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
         js=ask_first("training", "resuming"), concurrency_limit=4, **quiet,
     )  # fmt: skip
+    for asked in (started, resumed):
+        asked.then(None, None, None, js=call("training", "startAnswered"), **quiet)
     return [preset, about, *fields]
 
 
@@ -143,11 +144,10 @@ def _field(name: str) -> gr.Number | gr.Dropdown:
 
 def _about(name: str) -> str:
     about = FIELDS[name].metadata["about"]
-    return (
-        about
-        if FIELDS[name].metadata.get("choices")
-        else f"{about} {range_in_words(FIELDS[name]).capitalize()}."
-    )
+    if FIELDS[name].metadata.get("choices"):
+        return about
+    span = range_in_words(FIELDS[name]).capitalize()
+    return f"{about} {span}, or 0 for all." if name == "limit" else f"{about} {span}."
 
 
 def _checked(name: str, value: Any) -> dict[str, Any]:
