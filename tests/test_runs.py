@@ -280,6 +280,18 @@ def test_renaming_and_deleting(run: Run) -> None:
     assert not renamed.folder.exists()
 
 
+def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    writer.update(state="running")
+    for act, what in ((lambda: rename_run(run, "other"), "renamed"), (lambda: delete_run(run), "deleted")):
+        with pytest.raises(
+            RunError, match=f"^run copied is being trained and cannot be {what}; stop it first$"
+        ):
+            act()
+    writer.close()
+    assert run.info().state == "finished"
+
+
 def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
