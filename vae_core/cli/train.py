@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,20 +77,30 @@ def train(
     from vae_core.jobs import prepare, prepare_resume
 
     with joined() as group:
-        if not group.leads:
-            follow(group, data_dir)
-            return
-        if resume is None:
-            job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
+        if group.leads:
+            if resume is None:
+                job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
+            else:
+                if others := sorted(set(chosen) - {"epochs"}):
+                    raise SettingsError(
+                        others[0],
+                        "--resume keeps the run's own settings; only --epochs can change, not "
+                        + ", ".join(others),
+                    )
+                job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
+            _train_in_sight(job, group)
         else:
-            if others := sorted(set(chosen) - {"epochs"}):
-                raise SettingsError(
-                    others[0],
-                    "--resume keeps the run's own settings; only --epochs can change, not "
-                    + ", ".join(others),
-                )
-            job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
-        _train_in_sight(job, group)
+            follow(group, data_dir)
+    if group.count > 1:
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    """Ends the process, done with its work, without Python's own tidying up: a thread of PyTorch's that comes
+    there with the last message between processes still in its hands aborts it (exit code -6)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _train_in_sight(job: Job, group: Group) -> None:
