@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from support.browser import REPOSITORY, App, free_port, wait_for_answer
-from vae_core.data import load_mnist
+from vae_core.data import Dataset
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run
 from vae_core.settings import PRESETS
@@ -43,11 +43,11 @@ SETTING_UP = re.compile(r"pip install (\.|'\.\[\w+\]'|\"\.\[\w+\]\")( && (python
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
     """A folder in which a reader follows the README, with a picture of a digit."""
     folder = tmp_path_factory.mktemp("reader")
-    seven = next(i for i, label in enumerate(load_mnist("test").labels) if label == 7)
-    Image.fromarray(255 - np.array(load_mnist("test").images[seven])).save(folder / "digit.png")
+    seven = dataset.test.images[dataset.test.labels.tolist().index(7)]
+    Image.fromarray(255 - np.array(seven)).save(folder / "digit.png")
     return folder
 
 
@@ -92,6 +92,8 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert arguments[0] == "-m"
     monkeypatch.setattr(sys, "argv", arguments[1:])
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))  # where a password is asked for
+    # runpy warns of a module that is there already
+    monkeypatch.delitem(sys.modules, f"{arguments[1]}.__main__", raising=False)
     try:
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     except SystemExit as ended:

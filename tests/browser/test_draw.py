@@ -17,7 +17,7 @@ from support.browser import App, compare_with, new_page, open_tab, wait_until_al
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 PAD = 280
 
@@ -302,3 +302,19 @@ def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
     assert touch.evaluate("window.scrollY") == 0
     assert "among the 1s" in verdict(touch)
     touch.close()
+
+
+def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App, pad: Page) -> None:
+    held: list[Route] = []
+    pad.route("**/card*", lambda route: held.append(route))
+    with pad.expect_request("**/card*"):
+        pad.goto(f"{app.url}/?hide=map")
+    wait_until_alive(pad)
+    open_tab(pad, "Draw")
+    draw(pad, 1)
+    assert verdict(pad).startswith("Draw a digit")  # nothing is said of an error
+    for route in held:
+        route.continue_()
+    pad.unroute_all()
+    wait_for_answer(pad)
+    assert "among the 1s" in verdict(pad)

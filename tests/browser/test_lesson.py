@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from support.browser import App, new_page, open_tab
+from support.browser import App, new_page, open_tab, wait_until_alive
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,6 +44,7 @@ def visit(browser: Browser, app: App, search: str = "") -> Page:
     page = new_page(browser, viewport={"width": 1280, "height": 860})
     page.add_init_script(LOOK)
     page.goto(app.url + search)
+    wait_until_alive(page)
     return page
 
 
@@ -98,6 +99,7 @@ def test_the_servers_lesson_holds_until_an_address_says_otherwise(browser: Brows
     assert page.get_by_label("Optimizer").input_value() == "soap"
     page.reload()
     page.wait_for_selector("#training-status", state="visible")
+    wait_until_alive(page)
     assert tabs_of(page) == ["Explore", "Draw", "Train", "Test errors"]
 
     summary = page.locator(".part-parity summary").first

@@ -124,10 +124,11 @@ def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
 
 
 def wait_until_alive(page: Page) -> None:
-    """Until every part on the screen listens to its visitor: clicks before that are lost."""
+    """Until there are parts on the screen and each listens to its visitor; clicks before that are lost."""
     page.wait_for_function(
-        "[...document.querySelectorAll('.part')].filter((part) => part.offsetParent !== null)"
-        ".every((part) => part.matches('[data-alive]') || part.querySelector('[data-alive]'))"
+        "() => { const shown = [...document.querySelectorAll('.part')].filter((part) => part.offsetParent);"
+        " return shown.length > 0"
+        " && shown.every((part) => part.matches('[data-alive]') || part.querySelector('[data-alive]')); }"
     )
 
 

@@ -2,7 +2,7 @@
 // The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
 import { onOther, other } from "./compare.js";
-import { Latest, address, ask, isShown, modelAddress, named, onModel } from "./studio.js";
+import { Latest, address, ask, isShown, model, modelAddress, named, onModel } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -203,6 +203,7 @@ async function request() {
 }
 
 async function send() {
+  if (!model()) return; // it is asked as soon as there is one
   const body = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   const { centre, sampled, seed } = settings;
   const ofModel = (card) => ask(modelAddress("sketch", { centre, sampled, seed }, card), { method: "POST", body });
