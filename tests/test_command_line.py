@@ -181,7 +181,8 @@ def test_the_mean_reconstructs_better_than_a_sample(
         figures[flag] = json.loads(out)
     assert figures["--mean"]["mse_mean"] < figures["--sampled"]["mse_mean"]
     assert figures["--mean"]["kl"] == figures["--sampled"]["kl"]
-    code, out, _ = run_command("evaluate", "reference", "--mean", "--data-dir", few)
+    code, out, err = run_command("evaluate", "reference", "--mean", "--data-dir", few)
+    assert "measuring: test images" in err  # where no bar is seen
     assert "posterior mean" in out
     assert f"{figures['--mean']['mse_mean']:.4f}" in out
 

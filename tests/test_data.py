@@ -66,6 +66,12 @@ def test_unpacked_files_are_read_too(folder: Path, small_mnist: Path) -> None:
     assert np.array_equal(read_idx_folder(folder).test.images, read_idx_folder(small_mnist).test.images)
 
 
+def test_where_torchvision_has_put_them_they_are_found(tmp_path: Path, small_mnist: Path) -> None:
+    shutil.copytree(small_mnist, tmp_path / "MNIST" / "raw")
+    found = read_idx_folder(tmp_path)
+    assert np.array_equal(found.train.images, read_idx_folder(small_mnist).train.images)
+
+
 def test_another_set_is_named_as_not_the_original(small_mnist: Path) -> None:
     assert "not the original MNIST" in load_dataset(small_mnist).train.name
 

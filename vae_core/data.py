@@ -37,6 +37,9 @@ RETRY_SECONDS = 600
 FAILURE_MARK = "download-failed"
 DOWNLOADING = ".download-"
 
+TORCHVISION_PLACE = Path("MNIST", "raw")
+"""Where torchvision.datasets.MNIST puts the files in the folder it is given."""
+
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
 
@@ -190,6 +193,8 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
 def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
     """The four files of a data set by their names; nothing of them is read.
 
+    They lie in the folder itself, or where torchvision.datasets.MNIST puts them below it.
+
     Raises:
         DataError: the folder or one of them is not there.
     """
@@ -199,9 +204,10 @@ def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
 
 
 def _find_file(folder: Path, name: str) -> Path:
-    for candidate in (folder / f"{name}.gz", folder / name, folder / name.replace("-idx", ".idx")):
-        if candidate.is_file():
-            return candidate
+    for place in (folder, folder / TORCHVISION_PLACE):
+        for candidate in (place / f"{name}.gz", place / name, place / name.replace("-idx", ".idx")):
+            if candidate.is_file():
+                return candidate
     raise DataError(
         f"{folder} has no file {name}.gz (or {name}, unpacked); expected the four MNIST IDX files"
     )
@@ -303,7 +309,7 @@ def _download(target: Path) -> bool:
         sweep(target.parent, DOWNLOADING)
         with scratch_folder(target.parent, DOWNLOADING) as scratch:
             MNIST(scratch, download=True)
-            raw = scratch / "MNIST" / "raw"
+            raw = scratch / TORCHVISION_PLACE
             for unpacked in raw.glob("*-ubyte"):
                 unpacked.unlink()
             read_idx_folder(raw)

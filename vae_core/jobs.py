@@ -44,7 +44,7 @@ def prepare(
     if name is not None:
         check_name(name)
         if (runs_dir / name).exists():
-            raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name")
+            raise RunError(f"there is already a run named {name}; choose another name")
     return Job(
         settings.to_dict(),
         str(runs_dir),

@@ -131,7 +131,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise RunError(f"there is already a run named {name} in {runs_dir}; choose another name") from error
+        raise RunError(f"there is already a run named {name}; choose another name") from error
     except OSError as error:
         raise RunError(cannot_write(runs_dir, error)) from error
     try:

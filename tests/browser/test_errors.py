@@ -151,12 +151,47 @@ def test_errors_from_the_mean_and_by_digit_on_a_log_scale(errors: Page, run: Loa
     errors.get_by_label("their mean").check()
     mean = f"mean {run.evaluation.errors_mean.mean():.4f}"
     errors.wait_for_function("text => document.querySelector('.legend').innerText.includes(text)", arg=mean)
-    errors.get_by_label("log scale").check()
-    errors.wait_for_function(f"{PLOT}.layout.yaxis.type === 'log'")
     errors.get_by_label("by digit").check()
     errors.wait_for_function(f"{BARS}.length === 10")
     wait_for_bars(errors, 205)
-    assert errors.evaluate(f"new Set({BARS}.map((bars) => bars.marker.color)).size") == 10
+    colours = errors.evaluate(f"{BARS}.map((bars) => bars.marker.color)")
+    assert len(set(colours)) == 10
+    errors.get_by_label("log scale").check()
+    errors.wait_for_function(f"{PLOT}.layout.yaxis.type === 'log'")
+    # stacked on a logarithmic axis, equal heights would be unequal counts: each class is a line instead
+    lines = f"{PLOT}.data.filter((trace) => Number.isInteger(trace.meta?.label))"
+    assert errors.evaluate(f"{lines}.map(({{ type, line }}) => [type, line.color])") == [
+        ["scatter", colour] for colour in colours
+    ]
+    counts = errors.evaluate(f"{lines}.flatMap((line) => [...line.y])")
+    assert sum(count for count in counts if count is not None) == 2 * 205  # at both ends of each step
+    assert 0 not in counts
+
+
+def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -> None:
+    errors.get_by_label("by digit").check()
+    errors.get_by_label("log scale").check()
+    errors.wait_for_function(f"{PLOT}.layout.yaxis.type === 'log'")
+    errors.locator("#error-histogram").scroll_into_view_if_needed()
+    x, y, count, name = errors.evaluate(
+        """() => {
+          const plot = document.querySelector('#error-histogram');
+          const { xaxis, yaxis, _size: size } = plot._fullLayout;
+          const box = plot.getBoundingClientRect();
+          const steps = plot.data.filter(({ meta }) => Number.isInteger(meta?.label)).flatMap(
+            ({ name, x, y }) => [...y].map((count, bin) => ({ name, count, at: x[bin] })));
+          const isAlone = ({ at, count }) =>
+            steps.filter((other) => other.at === at && other.count === count).length === 1;
+          const highest = (best, other) => (other.count > best.count ? other : best);
+          const { name, count, at } = steps.filter(isAlone).reduce(highest);
+          return [box.left + size.l + xaxis.d2p(at), box.top + size.t + yaxis.d2p(count), count, name];
+        }"""
+    )
+    errors.mouse.move(x, y)
+    errors.mouse.click(x, y)
+    words = gallery(errors, "with an error from")
+    assert words.startswith(f"{count} ")
+    assert f"of class {name} " in words
 
 
 def test_a_second_models_errors_lie_over_the_first(errors: Page) -> None:

@@ -119,6 +119,7 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert "Generate" in tabs_of(page)
     page.get_by_role("button", name="Share").click()
     panel = page.get_by_role("dialog", name="Share, or make a lesson")
+    assert panel.get_by_text("This address is of this computer alone").is_visible()
     for tick in ("Draw", "Train", "Generate", "Map"):
         panel.get_by_role("checkbox", name=tick, exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Walk").is_disabled()

@@ -147,6 +147,8 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     open_tab(page, "Train")
     set_field(page, "Batch size", "8")
     set_field(page, "Epochs", "1000")
+    name = page.locator("#run-name :is(input, textarea)")
+    name.fill("taught")
     page.get_by_role("button", name="Start training").click()
     points = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length"
     wait_for_state(page, "Training")
@@ -169,17 +171,21 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     assert kept == ["legendonly", [0, 7], [3, 33]]
 
     run = next(path.name for path in app.runs_dir.iterdir() if Run(path).info().state == "running")
+    assert run == "taught"
+    assert name.input_value() == ""  # of the next run
     row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, run)
     end_of_overlay = "document.querySelector('#loss-curve .js-plotly-plot').data[4].x.at(-1)"
     end = page.evaluate(end_of_overlay)
     page.wait_for_function("document.querySelector('.small-plot')?.data?.[0].x.length > 0", timeout=60_000)
     page.wait_for_function(f"{end_of_overlay} > {end}")
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name=re.compile(run)).click()
-    open_tab(page, "Explore")
+    page.get_by_role("button", name="Explore this model").click()
+    page.get_by_role("tab", name="Explore", selected=True).wait_for()
     page.wait_for_function(f"document.querySelector('#decoded-digit img').src.includes('/runs/{run}/')")
+    assert run in page.get_by_label("Model").input_value()
     open_tab(page, "Train")
+    assert page.locator(".modebar-btn").count() > 0
+    assert not re.search("cloud|share", page.locator(".modebar").first.inner_html(), re.IGNORECASE)
     page.get_by_role("button", name="Stop").click()
     wait_for_state(page, "Stopped", "Finished")
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from vae_core.passwords import set_password
 from vae_core.ui.gate import guard
 from vae_core.ui.gate.guard import MOST_COMPUTING, MOST_COSTLY, Access
 from vae_core.ui.page import build_app, gradio_app
+from vae_core.ui.server import places
 from vae_core.ui.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -387,6 +389,17 @@ def test_too_many_at_once_are_turned_away_with_words() -> None:
 )  # fmt: skip
 def test_an_open_door_to_the_network_is_warned_of(access: Access, is_warned: bool) -> None:
     assert bool(access.warning and "--read-only" in access.warning) == is_warned
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", r"http://127\.0\.0\.1:7860"), ("::1", r"http://\[::1\]:7860"),
+        ("0.0.0.0", r"http://127\.0\.0\.1:7860(, for others on http://[\d.]+:7860)?"),
+    ],
+)  # fmt: skip
+def test_the_start_says_where_the_app_is_found(host: str, expected: str) -> None:
+    assert re.fullmatch(expected, places(host, 7860))
 
 
 def test_a_broken_auth_file_keeps_the_app_from_starting(tmp_path: Path) -> None:

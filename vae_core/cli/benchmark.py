@@ -10,7 +10,7 @@ from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from vae_core.cli.options import AsJson, DataDir, Device
-from vae_core.cli.output import err, load, out
+from vae_core.cli.output import err, load, out, say_to_log
 
 
 def benchmark(
@@ -26,8 +26,11 @@ def benchmark(
     from vae_core.benchmark import run_benchmark
 
     dataset = load(data_dir, quiet=as_json)
+    what = f"{rounds} rounds of engine and plain loop"
+    if not as_json:
+        say_to_log(f"measuring: {what}")
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=as_json) as bar:
-        task = bar.add_task(f"{rounds} rounds of engine and plain loop", total=2 * rounds)
+        task = bar.add_task(what, total=2 * rounds)
         measured = run_benchmark(
             dataset, device, rounds, iterations, progress=lambda done: bar.update(task, completed=done)
         )

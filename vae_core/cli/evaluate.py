@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vae_core.cli.options import AsJson, DataDir, Device, RunArgument, RunsDir
-from vae_core.cli.output import err, load, out
+from vae_core.cli.output import err, load, out, say_to_log
 
 
 def evaluate(
@@ -46,6 +46,8 @@ def evaluate(
         def tell(step: str, done: int, count: int) -> None:
             if step not in tasks:
                 tasks[step] = bar.add_task(step)
+                if not as_json:
+                    say_to_log(f"measuring: {step}")
             bar.update(tasks[step], completed=done, total=count)
 
         evaluation = measure(

@@ -31,6 +31,12 @@ def load(data_dir: str | None, quiet: bool = False) -> Dataset:
     return dataset
 
 
+def say_to_log(text: str) -> None:
+    """Says on standard error what a progress bar says on a terminal."""
+    if not err.is_terminal:
+        err.print(text)
+
+
 def check_png(path: Path) -> None:
     """Raises SettingsError unless a picture can be written under this name."""
     if path.suffix.lower() != ".png":

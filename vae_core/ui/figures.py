@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -46,18 +46,19 @@ def error_histogram(
         errors: float (N,).
         labels: uint8 (N,), to split the bars by class; None leaves them whole.
         words: what the classes are called.
-        log: the axis of the counts is logarithmic.
+        log: the axis of the counts is logarithmic. There a stack of bars would mislead, as equal heights are
+            unequal counts: each class is a line of its own instead.
 
-    Each bar carries its range as `customdata`, and, split, its class as the trace's `meta`.
+    Each bar or step carries its range as `customdata`, and, split, its class as the trace's `meta`.
     """
     everything = errors if overlay is None else np.concatenate([errors, overlay.errors])
     edges = np.histogram_bin_edges(everything, bins=BINS)
     figure = go.Figure()
     if labels is None:
-        _add_bars(figure, errors, edges, "test images", {"color": ACCENT, "line": {"width": 0}})
+        _add_counts(figure, errors, edges, "test images")
     else:
-        for label in np.unique(labels):
-            _add_bars(figure, errors[labels == label], edges, words.name(int(label)), None, int(label))
+        for label in map(int, np.unique(labels)):
+            _add_counts(figure, errors[labels == label], edges, words.name(label), label, as_line=log)
     highest = int(np.histogram(errors, edges)[0].max())
     if overlay is not None:
         counts = np.histogram(overlay.errors, edges)[0] * (len(errors) / len(overlay.errors))
@@ -109,22 +110,30 @@ def error_boxes(rows: list[ClassErrors], words: ClassWords) -> go.Figure:
     return figure
 
 
-def _add_bars(
+def _add_counts(
     figure: go.Figure,
     errors: np.ndarray,
     edges: np.ndarray,
     name: str,
-    marker: dict[str, object] | None,
     label: int | None = None,
+    as_line: bool = False,
 ) -> None:
-    counts = np.histogram(errors, edges)[0]
+    """How many errors lie between the edges, as bars or steps; a class gets its colour on the page."""
+    whose = "" if label is None else f"{name}, "
+    counts = np.histogram(errors, edges)[0].tolist()
+    ranges = np.stack([edges[:-1], edges[1:]], axis=1).tolist()
+    hover = f"{whose}error %{{customdata[0]:.4f}} to %{{customdata[1]:.4f}}: %{{y}} images<extra></extra>"
+    shared: dict[str, Any] = {"name": name, "meta": {"label": label}, "hovertemplate": hover}
+    if as_line:  # from edge to edge; a logarithm has no zero: the line has a gap there
+        figure.add_scatter(
+            x=np.repeat(edges, 2)[1:-1].tolist(),
+            y=[count or None for count in counts for _ in range(2)],
+            customdata=[bounds for bounds in ranges for _ in range(2)],
+            mode="lines", line={"width": 1.6}, **shared,
+        )  # fmt: skip
+        return
     figure.add_bar(
-        name=name,
-        x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(),
-        y=counts.tolist(),
+        x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(), y=counts, customdata=ranges,
         width=float(edges[1] - edges[0]),
-        customdata=np.stack([edges[:-1], edges[1:]], axis=1).tolist(),
-        meta={"label": label},
-        marker=marker,
-        hovertemplate=f"{'' if label is None else name + ', '}error %{{x:.4f}}: %{{y}} images<extra></extra>",
-    )
+        marker={"color": ACCENT, "line": {"width": 0}} if label is None else None, **shared,
+    )  # fmt: skip

@@ -19,6 +19,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 RUNS_DIR = Path("checkpoints")
+EVERYWHERE = ("0.0.0.0", "::")
+FAR_AWAY = ("192.0.2.1", 9)
+"""An address for documentation (RFC 5737), which belongs to nobody."""
 
 
 def parse_options(
@@ -101,10 +104,29 @@ def _serve(options: argparse.Namespace) -> int:
         return _failed(error, 2 if isinstance(error, LessonError) else 1)
     if access.warning:
         print(access.warning, file=sys.stderr, flush=True)
-    address = _address(options.host, options.port)
-    print(f"VAE Studio is on http://{address} (Ctrl-C ends it; a training goes on)", flush=True)
+    found_at = places(options.host, options.port)
+    print(f"VAE Studio is on {found_at} (Ctrl-C ends it; a training goes on)", flush=True)
     serve(app, options.host, options.port)
     return 0
+
+
+def places(host: str, port: int) -> str:
+    """Where a browser finds the app: one that listens everywhere, under the address that others know too."""
+    if host not in EVERYWHERE:
+        return f"http://{_address(host, port)}"
+    here = f"http://127.0.0.1:{port}"
+    network = _address_in_network()
+    return here if network is None else f"{here}, for others on http://{_address(network, port)}"
+
+
+def _address_in_network() -> str | None:
+    """This machine's address in the network that leads to others, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(FAR_AWAY)  # which sends nothing: it only finds the way
+        except OSError:
+            return None
+        return unsent.getsockname()[0]
 
 
 def _address(host: str, port: int) -> str:

@@ -49,7 +49,9 @@ async function histogram() {
   const wanted = { log: parts.log.checked, split: parts.split.checked, ...(second ? { other: second.run } : {}) };
   const figure = await ask(testedAddress("", wanted));
   for (const trace of figure.data) {
-    if (Number.isInteger(trace.meta?.label)) trace.marker = { color: colourOf(trace.meta.label) };
+    const isClass = Number.isInteger(trace.meta?.label);
+    if (isClass && trace.type === "bar") trace.marker = { color: colourOf(trace.meta.label) };
+    if (isClass && trace.type === "scatter") trace.line.color = colourOf(trace.meta.label);
     if (trace.type === "bar") trace.unselected = { marker: { opacity: 1 } }; // the shade marks the range
   }
   const height = Math.max(300, Math.min(460, window.innerHeight * 0.55));

@@ -43,6 +43,14 @@ export function openTab(name) {
   window.scrollTo({ top: 0 });
 }
 
+/** Makes a run the model of every tab and opens Explore, unless the visitor steps elsewhere meanwhile. */
+export async function exploreModel(run) {
+  const step = newestStep;
+  const isNewest = () => step === newestStep;
+  if (run !== model().run) await chosen(run, isNewest);
+  if (isNewest()) openTab("explore");
+}
+
 /** For Gradio: the tab to open, as an update of gr.Tabs. */
 export const tabToOpen = () => [{ selected: wantedTab, __type__: "update" }];
 

@@ -4,6 +4,8 @@ import { coloured, worth } from "./colours.js";
 import { address, isShown } from "./studio.js";
 
 const STYLES = ["line", "marker", "fillcolor"];
+/** The last two would send the plot to Plotly's cloud, by its names in Plotly 7 and before. */
+const UNWANTED_BUTTONS = ["select2d", "lasso2d", "sendChartToCloud", "sendDataToCloud"];
 let library = null;
 const shown = new Set();
 
@@ -29,7 +31,7 @@ export function plotly() {
 export async function draw(element, data, layout, options = {}) {
   const Plotly = await plotly();
   element.style.height = `${layout.height}px`;
-  const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], ...options };
+  const config = { displaylogo: false, plotlyServerURL: "", modeBarButtonsToRemove: UNWANTED_BUTTONS, ...options };
   await Plotly.react(element, data.map(painted), merged(layout, colours()), config);
   if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);

@@ -4,6 +4,8 @@ import { hiddenParts, PARTS, PRESETS, presetOfLesson, SERVERS, shownTabs, TABS }
 import { placeOfNow } from "./link.js";
 import { named } from "./studio.js";
 
+const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
+
 export function mount(element) {
   const { open, dialog, content } = named(element);
   const form = content.content; // in the page only while it is open: nobody finds a second "Map" there
@@ -11,6 +13,7 @@ export function mount(element) {
   const parts = named(form);
   const ticks = { tabs: {}, parts: {} };
   fill(parts, ticks);
+  parts.local.hidden = !LOOPBACK.includes(location.hostname);
   open.addEventListener("click", () => {
     parts.about.textContent = "";
     show(parts, ticks);

@@ -2,6 +2,9 @@
 // The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
 
 import { colourOf } from "./colours.js";
+import { shownTabs } from "./lesson.js";
+import { exploreModel } from "./link.js";
+import { onRuns } from "./models.js";
 import { draw, isTouched, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
@@ -35,6 +38,7 @@ let chosen = "";
 let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
+let explorable = []; // the names of the runs that have a model
 let wake = () => {};
 
 export function mount(element) {
@@ -42,6 +46,8 @@ export function mount(element) {
   const watched = { run: null, offset: 0, generation: 0, totals: [], state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
+  onRuns((names) => (explorable = names));
+  parts.explore.addEventListener("click", () => exploreModel(standing.run));
   plotly().catch(() => {});
   const loop = async () => {
     for (;;) {
@@ -101,8 +107,9 @@ export function expectStart() {
 }
 
 /** Until the new run is there nothing is named: the last one that was watched is not starting. */
-function sayStarting({ dot, state, what }) {
-  dot.dataset.state = "starting";
+function sayStarting({ dot, state, what, explore }) {
+  dot.dataset.state = document.body.dataset.training = "starting";
+  explore.hidden = true;
   setText(state, "Starting…");
   setText(what, "");
 }
@@ -163,7 +170,8 @@ function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
   if (performance.now() < expectedUntil && news.state !== "running") sayStarting(parts);
   else {
-    parts.dot.dataset.state = news.state;
+    parts.dot.dataset.state = document.body.dataset.training = news.state;
+    parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
     setText(parts.state, news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
     setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
   }

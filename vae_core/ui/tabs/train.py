@@ -31,6 +31,7 @@ ABOUT = {
     ),
 }
 
+MOST_NAME = 64
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
@@ -60,6 +61,12 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         fields = [_field(name) for name in SHOWN]
+        run_name = gr.Textbox(
+            label="Name",
+            info="Of the new run: letters, digits, dots, dashes, underscores. Empty: made of the time.",
+            max_length=MOST_NAME,
+            elem_id="run-name",
+        )
     part("training", elem_id="training-watch", is_worded=False)
     part("parity", is_worded=False)
     part("runs", elem_id="runs")
@@ -76,12 +83,12 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     for name, field in zip(SHOWN, fields, strict=True):
         field.blur(partial(written, name), field, [field, problem], queue=False, **quiet)
 
-    def start_from_form(*values: Any) -> list[Any]:
+    def start_from_form(name: str, *values: Any) -> list[Any]:
         try:
-            studio.desk.start(_settings(values, studio.device))
+            studio.desk.start(_settings(values, studio.device), name.strip() or None)
         except VAEStudioError as error:
-            return [_alert(error), *map(_checked, SHOWN, values)]
-        return ["", *map(_checked, SHOWN, values)]
+            return [_alert(error), name, *map(_checked, SHOWN, values)]
+        return ["", "", *map(_checked, SHOWN, values)]
 
     def stop_from_button() -> str:
         try:
@@ -107,7 +114,12 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
 
     starting = call("training", "expectStart")
     started = start.click(
-        start_from_form, fields, [problem, *fields], js=starting, concurrency_limit=4, **quiet
+        start_from_form,
+        [run_name, *fields],
+        [problem, run_name, *fields],
+        js=starting,
+        concurrency_limit=4,
+        **quiet,
     )
     stop.click(stop_from_button, None, problem, queue=False, **quiet)
     resumed = resume.click(
