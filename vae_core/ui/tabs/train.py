@@ -63,7 +63,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         fields = [_field(name) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
-            info="Of the new run: letters, digits, dots, dashes, underscores. Empty: made of the time.",
+            info="Of the new run: letters, numbers, dots, dashes, underscores. Empty: made of the time.",
             max_length=MOST_NAME,
             elem_id="run-name",
         )
