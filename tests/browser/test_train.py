@@ -172,6 +172,13 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
 
     run = next(path.name for path in app.runs_dir.iterdir() if Run(path).info().state == "running")
     assert run == "taught"
+    alive, idle = colour(page, "Stop"), colour(page, "Resume")
+    assert alive != idle  # what would do nothing now looks like it
+    row_of(page, "reference").get_by_role("button", name="reference").click()
+    wait_for_state(page, "Finished")
+    assert (colour(page, "Stop"), colour(page, "Resume")) == (alive, idle)  # as the other is still trained
+    row_of(page, run).get_by_role("button", name=run).click()
+    wait_for_state(page, "Training")
     assert name.input_value() == ""  # of the next run
     row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, run)
@@ -205,6 +212,10 @@ def finished(app: App, tiny_run: Path) -> Iterator[str]:
 
 def row_of(page: Page, run: str) -> Locator:
     return page.locator(f"table.runs tr[data-run='{run}']")
+
+
+def colour(page: Page, button: str) -> str:
+    return page.get_by_role("button", name=button, exact=True).evaluate("it => getComputedStyle(it).color")
 
 
 def wait_for_overlays(page: Page, *runs: str) -> None:

@@ -29,7 +29,7 @@ def training_news(
         generation: the last answer's; if reports were dropped since, the whole curve is sent.
 
     Returns:
-        JSON values; "fresh" says that the curve begins anew.
+        JSON values; "fresh" says that the curve begins anew, "training" that this run or another is trained.
     """
     info = studio.watched(watch, known)
     if info is None:
@@ -40,6 +40,7 @@ def training_news(
     fresh = offset == 0 or next_offset < offset
     return _standing(studio, run, info, rows, fresh) | {
         "fresh": fresh,
+        "training": info.state == "running" or studio.desk.running() is not None,
         "offset": next_offset,
         "generation": info.generation,
         "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],

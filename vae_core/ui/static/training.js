@@ -108,7 +108,8 @@ export function expectStart() {
 
 /** Until the new run is there nothing is named: the last one that was watched is not starting. */
 function sayStarting({ dot, state, what, explore }) {
-  dot.dataset.state = document.body.dataset.training = "starting";
+  dot.dataset.state = "starting";
+  document.body.dataset.training = true;
   explore.hidden = true;
   setText(state, "Starting…");
   setText(what, "");
@@ -170,7 +171,8 @@ function showStatus(parts, news, { last, test, speed }) {
   const epoch = last?.epoch ?? 0;
   if (performance.now() < expectedUntil && news.state !== "running") sayStarting(parts);
   else {
-    parts.dot.dataset.state = document.body.dataset.training = news.state;
+    parts.dot.dataset.state = news.state;
+    document.body.dataset.training = news.training;
     parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
     setText(parts.state, news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
     setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
