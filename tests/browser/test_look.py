@@ -119,5 +119,16 @@ def test_on_a_phone_what_is_secondary_is_folded_until_it_is_opened(visitor: Page
     unused.first.wait_for(state="hidden")
 
 
+def test_on_a_phone_what_the_numbers_mean_is_told_to_who_asks(visitor: Page) -> None:
+    is_phone = visitor.viewport_size is not None and visitor.viewport_size["width"] < 640
+    open_tab(visitor, "Test errors")
+    meaning = visitor.get_by_text("One image in twenty is further from its original than this.")
+    meaning.wait_for(state="attached")
+    assert meaning.is_visible() != is_phone
+    if is_phone:
+        visitor.get_by_role("heading", name="What the numbers mean").click()
+        meaning.wait_for()
+
+
 def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:
     assert not visitor.get_by_role("link", name="Log out").is_visible()

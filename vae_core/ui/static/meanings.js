@@ -1,5 +1,6 @@
 // The figures of the evaluation, each with a sentence that says what it means.
 
+import { foldOnPhones } from "./fold.js";
 import { OURS, ask, named, tellProblem, untilReady } from "./studio.js";
 import { onView, showProgress, testedAddress } from "./tested.js";
 
@@ -50,6 +51,7 @@ function samplers(prior, mixture, words) {
 
 export function mount(element) {
   const parts = named(element);
+  foldOnPhones(parts.fold);
   let current = null;
   const show = (facts) =>
     showAll(parts, facts, () => facts === current).catch((error) => {
