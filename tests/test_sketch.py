@@ -87,6 +87,21 @@ def test_transparency_is_paper(ink: int, hidden: int) -> None:
     assert np.abs(seen - to_mnist_form(drawn()).image).mean() < 0.01
 
 
+@pytest.mark.parametrize("ink", [0, 255])
+def test_half_transparent_ink_is_half_as_strong(ink: int) -> None:
+    alpha = np.zeros((40, 40), np.uint8)
+    alpha[10:30, 12:28] = np.arange(0, 256, 17)  # as a soft brush leaves it
+    colour = np.full_like(alpha, ink)
+    seen = to_ink(Image.fromarray(np.dstack([colour, colour, colour, alpha]), "RGBA"))
+    assert seen == pytest.approx(alpha / 255, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_is_all_transparent_is_empty() -> None:
+    with pytest.raises(PictureError, match="nothing on the drawing"):
+        to_mnist_form(read_picture(png(Image.new("RGBA", (40, 40)))))
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "GIF"])
 def test_a_palettes_transparent_colour_is_paper(file_format: str) -> None:
     picture = Image.fromarray((drawn() > 0.5).astype(np.uint8), "P")
@@ -106,10 +121,10 @@ def test_grey_paper_is_told_from_its_ink(paper: int, ink: int) -> None:
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_dark_side_does_not_make_the_paper_dark(turns: int) -> None:
-    picture = np.full((40, 40), 255, np.uint8)
-    picture[0] = picture[12:30, 18:22] = 0
-    ink = to_ink(Image.fromarray(np.rot90(picture, turns)))
-    assert np.array_equal(ink, np.rot90(picture == 0, turns))
+    grey = np.full((20, 60), 150, np.uint8)
+    grey[0] = grey[6:15, 28:32] = 0
+    ink = to_ink(Image.fromarray(np.rot90(grey, turns)))
+    assert np.array_equal(ink, 1 - np.rot90(grey, turns) / np.float32(255))
 
 
 def test_grey_of_eight_bits_is_taken_as_it_is() -> None:
@@ -142,6 +157,24 @@ def test_a_stroke_that_runs_off_the_picture_is_not_taken_for_paper() -> None:
     ink[20:40, 45:] = 1
     assert without_paper(ink) == pytest.approx(ink, abs=1e-5)
     assert without_paper(0.4 * ink + 0.3) == pytest.approx(ink, abs=1e-5)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_ink_along_a_whole_long_side_is_not_taken_for_paper(turns: int) -> None:
+    ink = np.zeros((20, 90), np.float32)
+    ink[:8] = 1
+    ink = np.rot90(ink, turns)
+    assert without_paper(0.6 * ink + 0.3) == pytest.approx(ink, abs=1e-5)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_glare_on_the_edge_of_slanting_light_does_not_tilt_the_paper(turns: int) -> None:
+    ink = np.zeros((60, 80), np.float32)
+    ink[20:40, 30:50] = 1
+    grey = np.clip(ink + np.linspace(0.3, 0.6, 80, dtype=np.float32), 0, 1)
+    grey[:10, :20] = 0
+    clean = without_paper(np.rot90(grey, turns))
+    assert np.array_equal(clean > 0.5, np.rot90(ink, turns) == 1)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +229,18 @@ def test_any_drawing_gives_28x28_or_is_empty(height: int, width: int, seed: int)
         return
     assert image.shape == (28, 28)
     assert np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_hairlines_on_a_large_picture_are_shrunk_to_their_share_of_it(mode: str) -> None:
+    hairlines = np.zeros((60, 3360), np.uint8)
+    hairlines[:, 3::6] = 255
+    picture = Image.fromarray(hairlines)
+    if mode == "LA":
+        picture = Image.merge(mode, [Image.new("L", picture.size, 255), picture])
+    ink = to_ink(picture)
+    assert ink.shape == (10, 560)
+    assert ink == pytest.approx(np.full((10, 560), 1 / 6), abs=0.005)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
@@ -305,6 +350,7 @@ def test_a_small_digit_is_enlarged_with_soft_edges_and_full_ink() -> None:
     assert digit.shape == (20, 20)
     assert ((digit > 0.1) & (digit < 0.9)).sum() >= 20
     assert digit[:4].min() == pytest.approx(1, abs=0.02)
+    assert image.min() == 0
 
 
 @pytest.mark.parametrize(
@@ -373,6 +419,14 @@ def test_a_wide_or_tall_picture_lies_in_the_middle_of_its_square() -> None:
     assert square[30:50].min() == 1
     assert square[:29].max() == square[51:].max() == 0
     assert np.array_equal(on_square(np.ones((40, 10), np.float32), 80), square.T)
+
+
+def test_proportions_are_kept_to_the_nearest_pixel() -> None:
+    for height, width in ((100, 73), (73, 100)):  # 0.73 of 20 is 14.6, of 30 it is 21.9
+        ink = np.ones((height, width), np.float32)
+        for image, size in ((to_mnist_form(np.pad(ink, 9)).image, 20), (on_square(ink, 30), 30)):
+            shape = [np.count_nonzero(image.any(axis=axis)) for axis in (1, 0)]
+            assert shape == [round(height / 100 * size), round(width / 100 * size)]
 
 
 def test_a_small_picture_is_enlarged_smoothly_to_its_square() -> None:
