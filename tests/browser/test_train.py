@@ -79,6 +79,16 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     assert page.locator(".previews img").first.get_attribute("src")
 
 
+def test_one_click_starts_the_reference_recipe(page: Page, app: App) -> None:
+    open_tab(page, "Train")
+    page.get_by_role("button", name="Start training").click()  # and nothing else: Advanced was never opened
+    wait_for_state(page, "Training")
+    (run,) = [path for path in app.runs_dir.iterdir() if Run(path).info().state == "running"]
+    assert Run(run).info().settings == Settings()
+    page.get_by_role("button", name="Stop").click()
+    wait_for_state(page, "Stopped", "Finished")
+
+
 def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) -> None:
     runs = sorted(app.runs_dir.glob("*")) if app.runs_dir.exists() else []
     open_tab(page, "Train")

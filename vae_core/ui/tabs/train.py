@@ -83,9 +83,10 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     for name, field in zip(SHOWN, fields, strict=True):
         field.blur(partial(written, name), field, [field, problem], queue=False, **quiet)
 
-    def start_from_form(name: str, *values: Any) -> list[Any]:
+    def start_from_form(name: str | None, *values: Any) -> list[Any]:
+        name = (name or "").strip()  # None where Advanced was never opened
         try:
-            studio.desk.start(_settings(values, studio.device), name.strip() or None)
+            studio.desk.start(_settings(values, studio.device), name or None)
         except VAEStudioError as error:
             return [_alert(error), name, *map(_checked, SHOWN, values)]
         return ["", "", *map(_checked, SHOWN, values)]
