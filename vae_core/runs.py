@@ -29,7 +29,8 @@ from vae_core.version import __version__
 if TYPE_CHECKING:
     from vae_core.model import VAE
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MOST_NAME = 64
+NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_NAME - 1}}}")
 INCOMING = ".incoming-"
 """Begins the name of a folder in which a run is unpacked before it is known to be sound."""
 STARTING_SECONDS = 60.0
@@ -245,8 +246,8 @@ def check_name(name: str) -> None:
     """Raises RunError unless a new run may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
-            f"a run's name has 1 to 64 letters, digits, dots, dashes or underscores and begins with a "
-            f"letter or digit, not {in_short(name)}"
+            f"a run's name has 1 to {MOST_NAME} letters, digits, dots, dashes or underscores and begins with "
+            f"a letter or digit, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
         raise RunError(f"{name} is the name of a shipped run; choose another name")

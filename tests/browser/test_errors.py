@@ -178,7 +178,8 @@ def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -
           const plot = document.querySelector('#error-histogram');
           const { xaxis, yaxis, _size: size } = plot._fullLayout;
           const box = plot.getBoundingClientRect();
-          const steps = plot.data.filter(({ meta }) => Number.isInteger(meta?.label)).flatMap(
+          const isLine = ({ type, meta }) => type === 'scatter' && Number.isInteger(meta?.label);
+          const steps = plot.data.filter(isLine).flatMap(
             ({ name, x, y }) => [...y].map((count, bin) => ({ name, count, at: x[bin] })));
           const isAlone = ({ at, count }) =>
             steps.filter((other) => other.at === at && other.count === count).length === 1;

@@ -40,7 +40,8 @@ def training_news(
     fresh = offset == 0 or next_offset < offset
     return _standing(studio, run, info, rows, fresh) | {
         "fresh": fresh,
-        "training": info.state == "running" or studio.desk.running() is not None,
+        # Where nobody named a run, one that is trained is watched first: there is no other to look for.
+        "training": info.state == "running" or (watch != "" and studio.desk.running() is not None),
         "offset": next_offset,
         "generation": info.generation,
         "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],

@@ -50,8 +50,7 @@ async function histogram() {
   const figure = await ask(testedAddress("", wanted));
   for (const trace of figure.data) {
     const isClass = Number.isInteger(trace.meta?.label);
-    if (isClass && trace.type === "bar") trace.marker = { color: colourOf(trace.meta.label) };
-    if (isClass && trace.type === "scatter") trace.line.color = colourOf(trace.meta.label);
+    if (isClass) trace[styleOf(trace)] = { ...trace[styleOf(trace)], color: colourOf(trace.meta.label) };
     if (trace.type === "bar") trace.unselected = { marker: { opacity: 1 } }; // the shade marks the range
   }
   const height = Math.max(300, Math.min(460, window.innerHeight * 0.55));
@@ -68,11 +67,15 @@ async function histogram() {
   tellOverlay(figure.data.find((trace) => trace.meta?.overlay), second);
 }
 
+/** Where a trace keeps its colour. */
+const styleOf = ({ type }) => (type === "bar" ? "marker" : "line");
+
 /** In the page instead of the plot: on a phone Plotly's own legend leaves no room for the bars. */
-function legendEntry({ name, type, marker, line }) {
+function legendEntry(trace) {
+  const { name, type, line } = trace;
   const entry = document.createElement("li");
   const swatch = document.createElement("i");
-  swatch.style.setProperty("--colour", (type === "bar" ? marker : line).color);
+  swatch.style.setProperty("--colour", trace[styleOf(trace)].color);
   swatch.className = type === "bar" ? "" : (line.dash ?? "solid");
   entry.append(swatch, name);
   return entry;

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from vae_core.errors import SettingsError, VAEStudioError
+from vae_core.runs import MOST_NAME
 from vae_core.settings import PRESETS, Settings, range_in_words
 from vae_core.ui.parts import ask_first, call, part
 from vae_core.ui.studio import Studio
@@ -31,7 +32,6 @@ ABOUT = {
     ),
 }
 
-MOST_NAME = 64
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
@@ -115,13 +115,9 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
 
     starting = call("training", "expectStart")
     started = start.click(
-        start_from_form,
-        [run_name, *fields],
-        [problem, run_name, *fields],
-        js=starting,
-        concurrency_limit=4,
-        **quiet,
-    )
+        start_from_form, [run_name, *fields], [problem, run_name, *fields],
+        js=starting, concurrency_limit=4, **quiet,
+    )  # fmt: skip
     stop.click(stop_from_button, None, problem, queue=False, **quiet)
     resumed = resume.click(
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
