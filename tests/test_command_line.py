@@ -232,6 +232,8 @@ def test_runs_are_listed_with_what_differs(run_command: Any, tiny_run: Path) -> 
     assert "finished" in tiny
     assert "2/2" in tiny
     assert "reference" in out
+    sharp = load_run("sharp").settings.changes()
+    assert " ".join(f"{name}={value}" for name, value in sharp.items()) in out  # no line of a file is broken
 
 
 def test_the_version_is_the_packages(run_command: Any) -> None:

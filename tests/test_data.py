@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import shutil
 import struct
 import threading
@@ -66,10 +67,22 @@ def test_unpacked_files_are_read_too(folder: Path, small_mnist: Path) -> None:
     assert np.array_equal(read_idx_folder(folder).test.images, read_idx_folder(small_mnist).test.images)
 
 
-def test_where_torchvision_has_put_them_they_are_found(tmp_path: Path, small_mnist: Path) -> None:
+@pytest.mark.parametrize("named", [".", "MNIST", "MNIST/raw"])
+def test_where_torchvision_has_put_them_they_are_found(tmp_path: Path, small_mnist: Path, named: str) -> None:
     shutil.copytree(small_mnist, tmp_path / "MNIST" / "raw")
-    found = read_idx_folder(tmp_path)
+    found = read_idx_folder(tmp_path / named)
     assert np.array_equal(found.train.images, read_idx_folder(small_mnist).train.images)
+
+
+def test_of_several_places_the_fullest_is_read_and_what_it_lacks_is_named_there(
+    tmp_path: Path, small_mnist: Path
+) -> None:
+    raw = Path(shutil.copytree(small_mnist, tmp_path / "MNIST" / "raw"))
+    (tmp_path / IMAGES).write_bytes(b"a download that broke off")
+    read_idx_folder(tmp_path)
+    (raw / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match=re.escape(f"{raw} has no file t10k-labels-idx1-ubyte.gz")):
+        read_idx_folder(tmp_path)
 
 
 def test_another_set_is_named_as_not_the_original(small_mnist: Path) -> None:

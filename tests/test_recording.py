@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vae_core import load_run
+from vae_core import jobs, load_run
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.failures import OUT_OF_MEMORY, in_words
@@ -291,6 +291,15 @@ def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, t
     parallel.close()
     first.close()
     assert Run(tmp_path / "first").info().state == "stopped"
+
+
+def test_without_tensorboard_a_run_that_wants_it_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "find_spec", lambda name: None)
+    with pytest.raises(TrainingError, match=r"pip install '\.\[tensorboard\]'"):
+        prepare(SHORT, tmp_path, "run", tensorboard=True)
+    assert prepare(SHORT, tmp_path, "run").name == "run"
 
 
 def test_tensorboard_files_lie_beside_the_metrics(dataset: Dataset, tmp_path: Path) -> None:

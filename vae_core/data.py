@@ -39,6 +39,8 @@ DOWNLOADING = ".download-"
 
 TORCHVISION_PLACE = Path("MNIST", "raw")
 """Where torchvision.datasets.MNIST puts the files in the folder it is given."""
+PLACES = (Path(), Path("raw"), TORCHVISION_PLACE)
+"""Where in a folder that is named the files may lie."""
 
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
@@ -142,10 +144,8 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         DataError: a named folder lacks a file, or a file in it is truncated or altered. A folder
             that was named is never silently replaced by another source.
     """
-    if data_dir is not None:
-        return read_idx_folder(Path(data_dir), "--data-dir")
-    if from_environment := os.environ.get("MNIST_DIR"):
-        return read_idx_folder(Path(from_environment), "$MNIST_DIR")
+    if (named := named_folder(data_dir)) is not None:
+        return read_idx_folder(*named)
     cache = cache_folder() / "mnist"
     with suppress(DataError):
         return read_idx_folder(cache, "the cache of an earlier download")
@@ -155,6 +155,23 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         return read_idx_folder(cache, "a download")
     except DataError:
         return _packaged_sample()
+
+
+def named_folder(data_dir: str | os.PathLike[str] | None) -> tuple[Path, str] | None:
+    """The folder that a user has named for the data set, and by what; None if none was named."""
+    if data_dir is not None:
+        return Path(data_dir), "--data-dir"
+    from_environment = os.environ.get("MNIST_DIR")
+    return (Path(from_environment), "$MNIST_DIR") if from_environment else None
+
+
+def without_folder(message: str, data_dir: str | os.PathLike[str] | None) -> str:
+    """A `DataError`'s message for those who need not know where the folder lies: by what it was named."""
+    if (named := named_folder(data_dir)) is None:
+        return message
+    folder, origin = named
+    message = message.removeprefix(f"{origin}: ")
+    return origin + message.removeprefix(str(folder)) if message.startswith(str(folder)) else message
 
 
 def cache_folder() -> Path:
@@ -193,24 +210,33 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
 def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
     """The four files of a data set by their names; nothing of them is read.
 
-    They lie in the folder itself, or where torchvision.datasets.MNIST puts them below it.
+    They lie in the folder itself, or where torchvision.datasets.MNIST puts them below it: all in one place.
 
     Raises:
         DataError: the folder or one of them is not there.
     """
     if not os.path.isdir(folder):  # whatever is wrong with its name
         raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
-    return {name: _find_file(folder, name) for name in MNIST_MD5}
+    found = {place: _files_in(folder / place) for place in PLACES}
+    place = max(PLACES, key=lambda place: len(found[place]))  # of equals the first
+    for name in MNIST_MD5:
+        if name not in found[place]:
+            raise DataError(
+                f"{origin}: {folder / place} has no file {name}.gz (or {name}, unpacked); expected the four "
+                "MNIST IDX files"
+            )
+    return found[place]
 
 
-def _find_file(folder: Path, name: str) -> Path:
-    for place in (folder, folder / TORCHVISION_PLACE):
-        for candidate in (place / f"{name}.gz", place / name, place / name.replace("-idx", ".idx")):
-            if candidate.is_file():
-                return candidate
-    raise DataError(
-        f"{folder} has no file {name}.gz (or {name}, unpacked); expected the four MNIST IDX files"
-    )
+def _files_in(folder: Path) -> dict[str, Path]:
+    """Those of the four files that a folder has, packed or not, by their names."""
+    found = {}
+    for name in MNIST_MD5:
+        for candidate in (f"{name}.gz", name, name.replace("-idx", ".idx")):
+            if (folder / candidate).is_file():
+                found[name] = folder / candidate
+                break
+    return found
 
 
 def _read_idx_file(path: Path) -> bytes:

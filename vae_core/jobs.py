@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vae_core.errors import RunError
+from vae_core.errors import RunError, TrainingError
 from vae_core.runs import check_name, find_run, new_name
 from vae_core.settings import Settings
 
@@ -40,7 +41,9 @@ def prepare(
 
     Raises:
         RunError: the name cannot be used.
+        TrainingError: TensorBoard is wanted and not installed.
     """
+    _check_tensorboard(tensorboard)
     if name is not None:
         check_name(name)
         if (runs_dir / name).exists():
@@ -67,7 +70,9 @@ def prepare_resume(
 
     Raises:
         RunError: the run is running, is a shipped one, or has all its epochs already.
+        TrainingError: TensorBoard is wanted and not installed.
     """
+    _check_tensorboard(tensorboard)
     found = find_run(run, runs_dir)
     info = found.info()
     if info.state == "running":
@@ -91,3 +96,8 @@ def prepare_resume(
         alone=alone,
         tensorboard=tensorboard,
     )
+
+
+def _check_tensorboard(is_wanted: bool) -> None:
+    if is_wanted and find_spec("tensorboard") is None:
+        raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +54,6 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
             "failed", with the reason; its earlier epochs stay intact.
     """
     group = group or ALONE
-    if job.tensorboard and find_spec("tensorboard") is None:
-        raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
     settings = Settings.from_dict(job.settings)
     try:
         device = choose_device(settings.device)

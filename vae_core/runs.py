@@ -246,8 +246,8 @@ def check_name(name: str) -> None:
     """Raises RunError unless a new run may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
-            f"a run's name has 1 to {MOST_NAME} letters, digits, dots, dashes or underscores and begins with "
-            f"a letter or digit, not {in_short(name)}"
+            f"a run's name has 1 to {MOST_NAME} letters without accents, digits, dots, dashes or underscores "
+            f"and begins with a letter or digit, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
         raise RunError(f"{name} is the name of a shipped run; choose another name")

@@ -488,7 +488,7 @@ def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        ("?model=nope", 'no model "nope" here'),
+        ("?model=nope", "no model “nope” here"),
         ("?z=1,2", "expected 16 numbers"),
         ("?z=a,b", "expected 16 numbers"),
     ],

@@ -119,22 +119,23 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert "Generate" in tabs_of(page)
     page.get_by_role("button", name="Share").click()
     panel = page.get_by_role("dialog", name="Share, or make a lesson")
-    assert panel.get_by_text("This address is of this computer alone").is_visible()
+    assert panel.get_by_text("Only this computer opens it").is_visible()
+    panel.get_by_label("Recipe to train").select_option("sharp")
     for tick in ("Draw", "Train", "Generate", "Map"):
         panel.get_by_role("checkbox", name=tick, exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Walk").is_disabled()
-    panel.get_by_label("Recipe to train").select_option("sharp")
     link = panel.get_by_label("The link").input_value()
     asked = parse_qs(urlsplit(link).query)
     assert asked["tabs"] == ["explore,errors"]
     assert asked["hide"] == ["map"]
-    assert asked["preset"] == ["sharp"]
+    assert "preset" not in asked  # nobody is to train: the server's goes too
     assert asked["model"] == ["plane"]
-    assert urlsplit(link).query in panel.locator("code").first.inner_text()
+    assert urlsplit(link).query in panel.get_by_text("python app.py").inner_text()
     panel.get_by_role("checkbox", name="Explore", exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
     for tick in ("Draw", "Train", "Generate", "Explore"):
         panel.get_by_role("checkbox", name=tick, exact=True).check()
+    assert "preset=sharp" in panel.get_by_label("The link").input_value()
     panel.get_by_label("Recipe to train").select_option("")
     free = parse_qs(urlsplit(panel.get_by_label("The link").input_value()).query, keep_blank_values=True)
     assert (free["tabs"], free["preset"]) == (

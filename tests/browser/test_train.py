@@ -29,7 +29,7 @@ from vae_core.run_folder import Run
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 
@@ -284,10 +284,17 @@ def test_a_refused_resume_leaves_the_run_that_is_watched(page: Page) -> None:
     page.locator("#runs").get_by_role("button", name="reference", exact=True).click()
     what = page.locator("#training-status [data-is=what]")
     what.filter(has_text="reference").wait_for()
+    subdued = colour(page, "Stop")
+    page.wait_for_function(  # its colour fades
+        "wanted => getComputedStyle(document.querySelector('#resume-training')).color === wanted", arg=subdued
+    )
     page.get_by_role("button", name="Resume").click()
-    page.locator("#training-problem").get_by_text("it cannot be resumed").wait_for()
+    problem = page.locator("#training-problem")
+    problem.get_by_text("reference came with the app and cannot be trained on").wait_for()
     page.locator("#training-status [data-is=state]").filter(has_text="Finished").wait_for()
     what.filter(has_text="reference").wait_for()
+    page.locator("#runs").get_by_role("button", name="plane", exact=True).click()
+    problem.locator("p").wait_for(state="detached")  # it was about another run
 
 
 def test_what_is_watched_stays_while_other_runs_are_deleted(
@@ -318,13 +325,28 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     open_tab(page, "Train")
     page.locator("#training-status", has_text="mine").wait_for()
     page.get_by_role("button", name="Resume").click()
-    page.locator("#training-problem", has_text="mine is finished, with 2 epochs").wait_for()
+    page.wait_for_timeout(1000)
     assert asked == ["mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"]
     assert Run(app.runs_dir / "mine").info().state == "finished"
+    assert page.locator("#training-problem p").count() == 0  # nothing is to be said to a no
     set_field(page, "Epochs", "2")
     page.get_by_role("button", name="Resume").click()
-    page.wait_for_timeout(1000)
+    page.locator("#training-problem", has_text="mine is finished, with 2 epochs").wait_for()
     assert len(asked) == 1
+
+
+def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
+    open_tab(page, "Train")
+
+    def without_values(route: Route) -> None:
+        """What no button of the page sends stands for all that the app was not written for."""
+        call = route.request.post_data_json
+        route.continue_(post_data=json.dumps(call | {"data": call["data"][:2]}))
+
+    page.route("**/queue/join*", without_values, times=1)
+    page.get_by_role("button", name="Start training").click()
+    page.locator("#training-problem [role=alert]", has_text="something broke in the app").wait_for()
+    page.locator("#training-status [data-is=state]").filter(has_not_text="Starting").wait_for()
 
 
 def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finished: str) -> None:

@@ -26,6 +26,7 @@ def read(text: str) -> Lesson:
 def test_a_lesson_is_what_stands_in_an_address() -> None:
     text = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
     values = read(f"?{text}").values
+    assert read(text).values == read(f"http://studio.example:7860/vae/?{text}").values == values
     assert values["tabs"] == "explore,draw"
     assert values["z"] == ZEROS
     known = json.loads(html.unescape(re.findall('content="(.*?)"', Lesson(values).head)[0]))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from vae_core.cli.options import AsJson, RunsDir
 from vae_core.cli.output import out
+
+LINE_OF_A_FILE = 1000
+"""Characters: a row is not broken where it is searched rather than looked at."""
 
 
 def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> None:
@@ -26,8 +30,10 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
         print(json.dumps({"runs": rows}))
         return
     table = Table(
-        Column("run", no_wrap=True), "state", "epochs", "test loss", "settings that differ", "data", "made"
-    )
+        Column("run", no_wrap=True), "state", "epochs", "test loss",
+        "data", Column("made", no_wrap=True), Column("settings that differ", overflow="fold"),
+        box=None, padding=(0, 2, 0, 0), pad_edge=False,
+    )  # fmt: skip
     for run in found:
         loss = run.results.get("total")
         table.add_row(
@@ -35,8 +41,9 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
             run.state,
             f"{run.epoch}/{run.settings.epochs}",
             f"{loss:.2f}" if isinstance(loss, float) else "-",
-            escape(", ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
             escape(str(run.data.get("name", "-"))),
             escape(run.created[:10]),
+            escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
         )
-    out.print(table)
+    console = out if out.is_terminal else Console(width=LINE_OF_A_FILE)
+    console.print(table)

@@ -63,10 +63,12 @@ def error_histogram(
     if overlay is not None:
         counts = np.histogram(overlay.errors, edges)[0] * (len(errors) / len(overlay.errors))
         highest = max(highest, int(np.ceil(counts.max())))
+        # Among the classes' colours one more would be taken for a class.
+        line = {"color": SECOND} if labels is None else {"color": MARK, "dash": "dashdot"}
         figure.add_scatter(
-            x=np.repeat(edges, 2)[1:-1].tolist(), y=np.repeat(counts, 2).round(2).tolist(), mode="lines",
+            **_steps(edges, counts.round(2).tolist(), log),
             name=overlay.name if overlay.is_same_set else f"{overlay.name} (other images)",
-            line={"width": 2, "color": SECOND}, hoverinfo="skip", meta={"overlay": overlay.name},
+            line={"width": 2, **line}, hoverinfo="skip", meta={"overlay": overlay.name},
         )  # fmt: skip
     marks = {"mean": errors.mean(), "median": np.median(errors), "95th percentile": np.percentile(errors, 95)}
     for (name, value), dash in zip(marks.items(), ("solid", "dot", "dash"), strict=True):
@@ -124,16 +126,24 @@ def _add_counts(
     ranges = np.stack([edges[:-1], edges[1:]], axis=1).tolist()
     hover = f"{whose}error %{{customdata[0]:.4f}} to %{{customdata[1]:.4f}}: %{{y}} images<extra></extra>"
     shared: dict[str, Any] = {"name": name, "meta": {"label": label}, "hovertemplate": hover}
-    if as_line:  # from edge to edge; a logarithm has no zero: the line has a gap there
+    if as_line:
+        customdata = [bounds for bounds in ranges for _ in range(2)]
         figure.add_scatter(
-            x=np.repeat(edges, 2)[1:-1].tolist(),
-            y=[count or None for count in counts for _ in range(2)],
-            customdata=[bounds for bounds in ranges for _ in range(2)],
-            mode="lines", line={"width": 1.6}, **shared,
-        )  # fmt: skip
+            **_steps(edges, counts, log=True), customdata=customdata, line={"width": 1.6}, **shared
+        )
         return
     figure.add_bar(
         x=((edges[:-1] + edges[1:]) / 2).round(5).tolist(), y=counts, customdata=ranges,
         width=float(edges[1] - edges[0]),
         marker={"color": ACCENT, "line": {"width": 0}} if label is None else None, **shared,
     )  # fmt: skip
+
+
+def _steps(edges: np.ndarray, counts: list[float], log: bool) -> dict[str, Any]:
+    """A line from edge to edge; a logarithm has no zero: there the line has a gap."""
+    heights = [None if log and not count else count for count in counts]
+    return {
+        "x": np.repeat(edges, 2)[1:-1].tolist(),
+        "y": [height for height in heights for _ in range(2)],
+        "mode": "lines",
+    }

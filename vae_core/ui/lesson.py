@@ -103,12 +103,13 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     """A lesson as it stands after the question mark of an address, such as "tabs=explore,draw&preset=quick".
 
     Args:
+        text: the lesson, or a whole address that has it.
         models: the runs that can be chosen.
 
     Raises:
         LessonError: it names something that is not there; says what is.
     """
-    values = dict(parse_qsl(text.removeprefix("?"), keep_blank_values=True))
+    values = dict(parse_qsl(text.rpartition("?")[2], keep_blank_values=True))
     _check("there is no", [*values] or [text], (*RESTRICTIONS, *START))
     runs = {info.name: info.settings.latent_dim for info in models}
     tabs = _listed(values, "tabs")

@@ -5,6 +5,7 @@ Nothing of one visitor is kept here.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,8 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_core.class_words import ClassWords, class_words
-from vae_core.data import HOW_TO_GET_ALL, Dataset, find_idx_files, load_dataset
-from vae_core.errors import RunError
+from vae_core.data import (
+    HOW_TO_GET_ALL,
+    Dataset,
+    find_idx_files,
+    load_dataset,
+    named_folder,
+    without_folder,
+)
+from vae_core.errors import DataError, RunError
 from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
@@ -27,6 +35,8 @@ from vae_core.ui.background import Background, Progress, Task
 
 if TYPE_CHECKING:
     from vae_core.model import VAE
+
+_log = logging.getLogger(__name__)
 
 MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
@@ -71,8 +81,13 @@ class Studio:
 
     def __init__(self, runs_dir: Path, data_dir: str | None, device: str, read_only: bool = False) -> None:
         check_runs_dir(runs_dir)
-        if data_dir is not None:
-            find_idx_files(Path(data_dir), "--data-dir")
+        if (named := named_folder(data_dir)) is not None:
+            try:
+                find_idx_files(*named)
+            except DataError as error:
+                if data_dir is not None:
+                    raise
+                _log.warning("%s. Models can be explored; nothing can be trained or measured.", error)
         if Settings(device=device).device.startswith("cuda"):
             from vae_core.devices import choose_device
 
@@ -125,7 +140,12 @@ class Studio:
         """
         with self._dataset_lock:
             if self._dataset is None:
-                self._dataset = load_dataset(self.data_dir)
+                try:
+                    self._dataset = load_dataset(self.data_dir)
+                except DataError as error:
+                    raise DataError(without_folder(str(error), self.data_dir)) from error
+                if self._dataset.train.is_sample:
+                    _log.warning("Using %s. %s", self._dataset.train.source, HOW_TO_GET_ALL)
             return self._dataset
 
     def sample_note(self) -> str | None:

@@ -123,7 +123,7 @@ async function followToModel(parameters, state, isNewest) {
   const run = parameters.get("model") ?? model().run;
   const isKnown = await isThere(run);
   if (!isNewest()) return "";
-  if (!isKnown) return `There is no model "${run}" here; this is ${model().run}.`;
+  if (!isKnown) return `There is no model “${run}” here; this is ${model().run}.`;
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);

@@ -69,12 +69,14 @@ function show(parts, ticks) {
     const home = PARTS[name].tab;
     input.disabled = home !== "" && !ticks.tabs[home].checked;
   }
+  parts.preset.disabled = !ticks.tabs.train.checked;
   const lesson = lessonOf(parts, ticks);
   const place = parts.here.checked ? placeOfNow() : {};
+  if (place.tab && !ticks.tabs[place.tab].checked) delete place.tab;
   const url = new URL(location.pathname, location.href);
   parts.link.value = withCommas(url, { ...lesson, ...place });
   parts.server.hidden = Object.keys(lesson).length === 0;
-  parts.command.textContent = `python app.py --lesson "${withCommas(null, { ...lesson, ...place })}"`;
+  parts.command.textContent = `python app.py --host 0.0.0.0 --read-only --lesson "${withCommas(null, { ...lesson, ...place })}"`;
 }
 
 /** What differs from the whole page, as parameters of an address. */
@@ -85,7 +87,8 @@ function lessonOf(parts, ticks) {
   const lesson = {};
   if (tabs.length < Object.keys(TABS).length || SERVERS.has("tabs")) lesson.tabs = tabs.join();
   if (hide.length || SERVERS.has("hide")) lesson.hide = hide.join();
-  if (parts.preset.value || SERVERS.has("preset")) lesson.preset = parts.preset.value;
+  const preset = parts.preset.disabled ? "" : parts.preset.value;
+  if (preset || SERVERS.has("preset")) lesson.preset = preset;
   return lesson;
 }
 

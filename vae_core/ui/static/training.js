@@ -39,10 +39,12 @@ let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
+let forgetProblem = () => {}; // that stands below the buttons
 let wake = () => {};
 
-export function mount(element) {
+export function mount(element, trigger) {
   const parts = named(element);
+  forgetProblem = () => trigger("change");
   const watched = { run: null, offset: 0, generation: 0, totals: [], state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
@@ -61,14 +63,14 @@ export function mount(element) {
 }
 
 /**
- * Button "Resume": names the run that this visitor watches, for the server, and the epochs to end with: 0 for a
- * finished run that is to stay as it is.
+ * Button "Resume": names the run that this visitor watches, for the server, and the epochs to end with; no run
+ * if a finished one is to stay as it is.
  */
 export function resuming(_, epochs) {
   const { run, state, epoch, isShipped } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
   if (isMore && !window.confirm(`${run} is finished, with ${epoch} epochs. Train it on to ${epochs}, the Epochs under Advanced?`)) {
-    return [run, 0];
+    return [null, epochs];
   }
   expectStart();
   chosen = run;
@@ -78,6 +80,7 @@ export function resuming(_, epochs) {
 /** Watches the run of this name; "" lets the server choose, the running one first. */
 export function watchRun(name) {
   chosen = name;
+  forgetProblem();
   wake();
 }
 
@@ -101,6 +104,7 @@ export async function overlay(names, grown = []) {
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
   chosen = "";
+  forgetProblem();
   if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
@@ -138,6 +142,7 @@ async function look(parts, watched) {
     return;
   }
   if (news.state === "running") expectedUntil = 0;
+  if (watched.state === "running" && news.state !== "running") forgetProblem(); // such as that it is in the way
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;
@@ -173,6 +178,7 @@ function showStatus(parts, news, { last, test, speed }) {
   else {
     parts.dot.dataset.state = news.state;
     document.body.dataset.training = news.training;
+    document.body.dataset.shipped = news.shipped;
     parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
     setText(parts.state, news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
     setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));

@@ -18,10 +18,12 @@ SHOWN = (
     "epochs", "batch_size", "learning_rate", "latent_dim", "beta", "likelihood", "schedule", "optimizer",
     "seed", "limit",
 )  # fmt: skip
-LABELS = {"latent_dim": "Latents", "limit": "Training images", "beta": "Beta (KL weight)"}
+LABELS = {"latent_dim": "Latents", "limit": "Limit of training images", "beta": "Beta (KL weight)"}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
-    "reference": "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Ten minutes on two cores.",
+    "reference": (
+        "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. About ten minutes on two quiet cores."
+    ),
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
         "learning rate."
@@ -32,6 +34,7 @@ ABOUT = {
     ),
 }
 
+BROKEN = "This did not work: something broke in the app. What it was stands where the app was started."
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
@@ -63,11 +66,11 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         fields = [_field(name) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
-            info="Of the new run: letters, numbers, dots, dashes, underscores. Empty: made of the time.",
-            max_length=MOST_NAME,
+            info=f"Of the new run: at most {MOST_NAME} letters without accents, digits, dots, dashes and "
+            "underscores, a letter or digit first. Empty: made of the time.",
             elem_id="run-name",
         )
-    part("training", elem_id="training-watch", is_worded=False)
+    watch = part("training", elem_id="training-watch", is_worded=False)
     part("parity", is_worded=False)
     part("runs", elem_id="runs")
 
@@ -97,13 +100,17 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         except VAEStudioError as error:
             return _alert(error)
 
-    def resume_from_button(run: str, epochs: float) -> str:
+    def resume_from_button(run: str | None, epochs: float) -> str:
+        if run is None:  # asked whether to train a finished run on, the visitor said no
+            return ""
         try:
             info = studio.watched(run)
             if info is None:
                 return _note("There is no run to resume yet.")
+            if info.is_shipped:
+                return _note(f"{info.name} came with the app and cannot be trained on. Start a new run.")
             more = int(epochs) if info.state == "finished" and epochs and epochs > info.epoch else None
-            if info.state == "finished" and not info.is_shipped and more is None:
+            if info.state == "finished" and more is None:
                 return _note(
                     f"{info.name} is finished, with {info.epoch} epochs. Resume trains it on to the Epochs "
                     "under Advanced, where those are more."
@@ -125,6 +132,9 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     )  # fmt: skip
     for asked in (started, resumed):
         asked.then(None, None, None, js=call("training", "startAnswered"), **quiet)
+        asked.failure(lambda: _alert(BROKEN), None, problem, **quiet)
+    if may_train:  # what was wrong before is over
+        watch.change(None, None, problem, js="() => ''", queue=False, **quiet)
     return [preset, about, *fields]
 
 
@@ -174,8 +184,8 @@ def _preset_values(name: str | None) -> list[Any]:
     return [ABOUT[name], *(settings[field] or 0 for field in SHOWN)]
 
 
-def _alert(error: Exception) -> str:
-    return f"<p role='alert' class='alert'>{_escaped(str(error))}</p>"
+def _alert(problem: object) -> str:
+    return f"<p role='alert' class='alert'>{_escaped(str(problem))}</p>"
 
 
 def _note(text: str) -> str:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vae_core import data
+from vae_core.errors import DataError
+from vae_core.ui.studio import Studio
+
+
+def test_a_wrong_folder_in_the_environment_is_told_at_the_start_and_named_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    monkeypatch.setenv("MNIST_DIR", str(nowhere))
+    studio = Studio(tmp_path, None, "cpu")
+    assert f"$MNIST_DIR: {nowhere} is not a folder" in caplog.text
+    with pytest.raises(DataError, match=r"^\$MNIST_DIR is not a folder; expected the four MNIST IDX files"):
+        studio.dataset()
+    with pytest.raises(DataError, match="--data-dir"):
+        Studio(tmp_path, str(nowhere), "cpu")
+
+
+def test_a_visitor_does_not_learn_where_the_data_lies(
+    tmp_path: Path, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(small_mnist, tmp_path / "data"))
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    studio = Studio(tmp_path, None, "cpu")
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"^\$MNIST_DIR/train-labels-idx1-ubyte.gz is damaged") as told:
+        studio.dataset()
+    assert str(tmp_path) not in str(told.value)
+
+
+def test_that_the_data_is_a_sample_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(data, "_answers", lambda url: False)
+    caplog.set_level(logging.WARNING)
+    studio = Studio(tmp_path, None, "cpu")
+    assert studio.dataset().train.is_sample
+    studio.dataset()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Using {studio.dataset().train.source}. {data.HOW_TO_GET_ALL}"
+    ]
