@@ -2,8 +2,9 @@
 
 import { explore } from "./latent.js";
 import { Latest, ask, named } from "./studio.js";
-import { images, onSelection, onView, select, testedAddress } from "./tested.js";
+import { images, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
 
+const HINT = "Click in the histogram, or drag over a part of it, to see the images there.";
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
 const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
 let parts = null;
@@ -50,12 +51,10 @@ async function load() {
   const asked = selection;
   parts.problem.hidden = true;
   press();
-  if (asked === null) return clear("Click a bar, or drag over several, to see the images in it.");
   const { missing } = await images();
-  if (missing) {
-    clear("");
-    throw new Error(missing);
-  }
+  if (asked !== selection) return;
+  if (missing) return clear(NOT_HERE);
+  if (asked === null) return clear(HINT);
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
   if (asked !== selection) return;
   parts.about.textContent = described(asked, answer);

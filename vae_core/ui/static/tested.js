@@ -57,6 +57,9 @@ export function showProgress(parts, share) {
   parts.progress.value = share ?? 0;
 }
 
+/** What stands where those images would be that are not in the app; why is said once, by the histogram. */
+export const NOT_HERE = "The images are not in this app: see the note above the histogram.";
+
 /** Whether the images of the view are in the app, and which the app has. */
 export const images = () => ask(testedAddress("images"));
 
