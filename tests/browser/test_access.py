@@ -29,6 +29,10 @@ def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator
     server.end()
 
 
+SAID_BY_STYLE = "it => getComputedStyle(it, '::after').content"
+"""Gradio's own words, which speak of credentials, are replaced."""
+
+
 @pytest.fixture
 def forbidden() -> list[str]:
     """What the policy stopped."""
@@ -47,6 +51,7 @@ def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
         page.get_by_role("button", name="Login").click()
         if password.startswith("wrong"):
             page.get_by_text("Incorrect").wait_for()
+            assert "The name or the password is wrong." in page.locator(".creds").evaluate(SAID_BY_STYLE)
     wait_for_model(page)
     yield page
     page.close()

@@ -20,7 +20,7 @@ from vae_core.ui.gate.guard import Access, Guard
 from vae_core.ui.gate.login import Doorman, visitor
 from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES
 from vae_core.ui.lesson import TABS, Lesson, read_lesson
-from vae_core.ui.parts import STATIC, ask_first, call, part
+from vae_core.ui.parts import STATIC, ask_first, call, markup, part
 from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
 from vae_core.ui.tabs import draw, errors, explore, generate, train
@@ -28,7 +28,6 @@ from vae_core.ui.theme import studio_theme
 from vae_core.version import __version__
 
 TEMPORARY_FILES_SECONDS = 3600
-LOGIN_WORDS = "Log in to VAE Studio."
 MOST_QUEUED = 60
 """Calls of the named endpoints that wait; who comes then is told that the queue is full."""
 MOST_SESSIONS = 200
@@ -84,7 +83,7 @@ def build_app(
         root_path=root_path,
         show_error=False,  # a user's mistakes are shown all the same; what breaks is told to the log only
         auth=doorman and doorman.lets_in,
-        auth_message=LOGIN_WORDS,
+        auth_message=markup("login"),
     )
     # Gradio checks where a caller's files lie only in an app that was launched, which this one, mounted, is
     # not: without this line it copies any file of this machine to where it can be fetched.

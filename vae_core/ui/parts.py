@@ -10,6 +10,11 @@ import gradio as gr
 STATIC = Path(__file__).parent / "static"
 
 
+def markup(name: str) -> str:
+    """What stands in static/NAME.html."""
+    return (STATIC / f"{name}.html").read_text(encoding="utf-8")
+
+
 def part(
     name: str, elem_id: str | None = None, elem_classes: str | None = None, is_worded: bool = True
 ) -> gr.HTML:
@@ -22,7 +27,7 @@ def part(
     """
     mount = f"{_module(name)}.then((module) => module.mount(element, trigger)).then({SAY_ALIVE})"
     return gr.HTML(
-        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
+        html_template=markup(name),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
         elem_classes=["part", f"part-{name}", *([elem_classes] if elem_classes else [])],
@@ -33,7 +38,7 @@ def part(
 def words(name: str) -> gr.HTML:
     """static/NAME.html as a component without a script of its own."""
     return gr.HTML(
-        html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
+        html_template=markup(name),
         js_on_load=KEEP_WORDED,
         elem_classes=f"part-{name}",
         apply_default_css=False,
