@@ -48,13 +48,16 @@ class Attack:
     """
 
     def __init__(self, folder: Path) -> None:
+        import torch
+
         from vae_core.data import read_idx_folder
-        from vae_core.training import train
 
         self.runs_dir = folder / "runs"
         data = write_small_data(folder / "data")
         self._dataset = read_idx_folder(data)
-        next(train(Settings(limit=128, device="cpu"), self._dataset.train))  # imports the rest of torch
+        # Imports the rest of torch, but multiplies no matrices: a process that is forked after its parent has
+        # done so waits for ever, now and then, for a lock of MKL's.
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
         self._environment = os.environ | {
             "MNIST_DIR": str(data), "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache"),
         }  # fmt: skip
