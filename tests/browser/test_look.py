@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -37,8 +38,8 @@ TOO_SMALL = """(least) =>
   .map(([, html]) => html)"""
 
 
-@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
-def visitor(request: pytest.FixtureRequest, browser: Browser, app: App) -> Any:
+@pytest.fixture(scope="module", params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
+def opened(request: pytest.FixtureRequest, browser: Browser, app: App) -> Iterator[Page]:
     """A page of a width, whose jumps while it loads are added up in `window.jumped`."""
     width, theme = request.param
     page = new_page(browser, viewport={"width": width, "height": 844})
@@ -50,13 +51,21 @@ def visitor(request: pytest.FixtureRequest, browser: Browser, app: App) -> Any:
     )
     open_app(page, f"{app.url}/?__theme={theme}")
     page.wait_for_selector(".map-classes button")
+    page.evaluate("window.jumpedWhileLoading = window.jumped")
     yield page
     page.close()
 
 
+@pytest.fixture
+def visitor(opened: Page) -> Page:
+    """The page at Explore, whoever had it before."""
+    open_tab(opened, "Explore")
+    return opened
+
+
 def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) -> None:
     width = visitor.viewport_size["width"] if visitor.viewport_size else 0
-    jumped = visitor.evaluate("window.jumped")
+    jumped = visitor.evaluate("window.jumpedWhileLoading")
     assert jumped < 0.2, "the page jumps while it loads"
     for tab in TABS:
         open_tab(visitor, tab)
@@ -68,6 +77,15 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
         assert visitor.evaluate(TOO_SMALL, LEAST_TARGET) == [], tab
         if width < 640:
             assert visitor.evaluate(TOO_SMALL, LEAST_FINGER) == [], tab
+
+
+def test_a_tablet_shows_explore_whole(visitor: Page) -> None:
+    before = visitor.viewport_size
+    visitor.set_viewport_size({"width": 768, "height": 844})
+    visitor.wait_for_timeout(300)
+    assert visitor.evaluate("document.documentElement.scrollWidth") <= 768
+    if before is not None:
+        visitor.set_viewport_size(before)
 
 
 def test_the_fields_of_advanced_lie_side_by_side_where_there_is_room(visitor: Page) -> None:
@@ -91,13 +109,11 @@ def test_what_is_chosen_moves_nothing(visitor: Page) -> None:
     assert walk.evaluate("panel => panel.offsetTop") == before
 
 
-def test_all_tabs_are_in_one_row_and_none_is_cut(browser: Browser, app: App) -> None:
-    page = new_page(browser, viewport={"width": 390, "height": 844})
-    open_app(page, app.url)
-    boxes = [page.get_by_role("tab", name=name, exact=True).bounding_box() for name in TABS]
-    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+def test_all_tabs_are_in_one_row_and_none_is_cut(visitor: Page) -> None:
+    width = visitor.viewport_size["width"] if visitor.viewport_size else 0
+    boxes = [visitor.get_by_role("tab", name=name, exact=True).bounding_box() for name in TABS]
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
     assert len({round(box["y"]) for box in boxes if box}) == 1
-    page.close()
 
 
 def test_on_a_phone_what_is_secondary_is_folded_until_it_is_opened(visitor: Page) -> None:

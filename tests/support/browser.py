@@ -178,7 +178,7 @@ def set_field(page: Page, label: str, value: str) -> None:
 
 def wait_for_state(page: Page, *words: str) -> None:
     page.wait_for_function(
-        "words => words.includes(document.querySelector('#training-status .state strong').innerText)",
+        "words => words.includes(document.querySelector('#training-status .state strong')?.innerText)",
         arg=list(words),
     )
 

@@ -132,7 +132,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     )  # fmt: skip
     for asked in (started, resumed):
         asked.then(None, None, None, js=call("training", "startAnswered"), **quiet)
-        asked.failure(lambda: _alert(BROKEN), None, problem, **quiet)
+        asked.failure(lambda: _alert(BROKEN), None, problem, js=call("training", "startAnswered"), **quiet)
     if may_train:  # what was wrong before is over
         watch.change(None, None, problem, js="() => ''", queue=False, **quiet)
     return [preset, about, *fields]
