@@ -125,6 +125,65 @@ def test_bombs_are_refused(packed: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "most", "said"),
+    [
+        ("MOST_ZIP_BYTES", 2**20, "larger than 1 MiB; expected one run's folder"),
+        ("MOST_ENTRIES", 8, "expected 8 at most"),
+        ("MOST_METRIC_BYTES", 100, "metrics.jsonl is larger than"),
+        ("MOST_UNPACKED_BYTES", 2**20, "unpacks to more than 1 MiB"),
+    ],
+)
+def test_each_limit_is_said(
+    packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, said: str
+) -> None:
+    monkeypatch.setattr(archives, limit, most)
+    with pytest.raises(RunError, match=said):
+        unpack(packed, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_there_twice_is_refused(packed: bytes, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds a file twice"):
+        unpack(with_entry(packed, "tiny/run.json"), tmp_path)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(
+    packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(RunError, match=f"cannot write to {tmp_path / 'file'}"):
+        unpack(packed, tmp_path / "file")
+
+    def rename(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(RunError, match="Permission denied"):
+        unpack(packed, tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_is_named_and_one_that_is_gone_is_left_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, problem = zipfile.ZipFile.write, FileNotFoundError()
+
+    def failing(self: zipfile.ZipFile, path: Path, name: str) -> None:
+        if name.endswith("metrics.jsonl"):
+            raise problem
+        write(self, path, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", failing)
+    with zipfile.ZipFile(io.BytesIO(pack(run))) as archive:
+        assert "copied/run.json" in archive.namelist()
+        assert "copied/metrics.jsonl" not in archive.namelist()
+    problem = OSError("Input/output error")
+    with pytest.raises(RunError, match="metrics.jsonl cannot be read"):
+        pack(run)
+
+
+@pytest.mark.parametrize(
     "name", ["run.json", "model.safetensors", "evaluation.npz", "training_state.safetensors"]
 )
 def test_a_damaged_run_does_not_come_in(packed: bytes, tmp_path: Path, name: str) -> None:
