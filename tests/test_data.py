@@ -96,7 +96,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="is not there, or not a folder"):
         load_dataset(tmp_path / "nowhere")
 
 

@@ -189,3 +189,9 @@ def test_the_shipped_reference_is_as_good_as_its_record(real_mnist: Path) -> Non
     assert again.total == pytest.approx(loaded.evaluation.total, abs=1e-3)
     assert again.total <= 18.62
     assert again.errors_mean == pytest.approx(loaded.evaluation.errors_mean, abs=1e-4)
+
+
+def test_a_likelihood_that_is_none_is_refused_and_not_taken_for_another(dataset: Dataset) -> None:
+    for measure in (evaluate, importance_weighted_bound):
+        with pytest.raises(ValueError, match="must be gaussian, bernoulli or calibrated, not 'gauss'"):
+            measure(VAE(), dataset.test, likelihood="gauss")

@@ -120,6 +120,19 @@ def test_a_name_finds_nothing_that_lies_elsewhere(
     assert Studio(tmp_path, None, "cpu").run("copied").folder == run.folder
 
 
+def test_beside_a_folder_of_runs_only_the_shipped_ones_are_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source checkout's own runs lie where the shipped ones do."""
+    monkeypatch.setattr(runs, "shipped_folder", lambda: run.folder.parent)
+    shutil.copytree(run.folder, run.folder.with_name("reference"))
+    assert [info.name for info in list_runs(tmp_path / "elsewhere")] == ["reference"]
+    assert [info.name for info in list_runs(run.folder.parent)] == ["reference", "copied"]
+    assert run_named("reference", tmp_path / "elsewhere").name == "reference"
+    with pytest.raises(RunError, match="no run named 'copied'; there are: reference"):
+        run_named("copied", tmp_path / "elsewhere")
+
+
 def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:
     record = json.loads((run.folder / "run.json").read_text())
     same = [(name, "2023-05-01") for name in "hgfed"]  # these by name

@@ -55,7 +55,8 @@ def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: 
 def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="more than the 700 training images"):
         TrainingDesk(tmp_path, str(small_mnist)).start(Settings(batch_size=1000))
-    with pytest.raises(TrainingError, match=r"^--data-dir is not a folder"):
+    assert list(tmp_path.iterdir()) == []  # and no failed run is left
+    with pytest.raises(TrainingError, match=r"^the folder that --data-dir names is not there"):
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
 
 

@@ -170,8 +170,11 @@ def without_folder(message: str, data_dir: str | os.PathLike[str] | None) -> str
     if (named := named_folder(data_dir)) is None:
         return message
     folder, origin = named
-    message = message.removeprefix(f"{origin}: ")
-    return origin + message.removeprefix(str(folder)) if message.startswith(str(folder)) else message
+    where, rest = f"the folder that {origin} names", message.removeprefix(f"{origin}: ")
+    if not rest.startswith(str(folder)):
+        return message
+    rest = rest.removeprefix(str(folder))
+    return f"in {where}, {rest[1:]}" if rest.startswith(os.sep) else where + rest
 
 
 def cache_folder() -> Path:
@@ -216,7 +219,7 @@ def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
         DataError: the folder or one of them is not there.
     """
     if not os.path.isdir(folder):  # whatever is wrong with its name
-        raise DataError(f"{origin}: {folder} is not a folder; expected the four MNIST IDX files in it")
+        raise DataError(f"{origin}: {folder} is not there, or not a folder; expected the four MNIST IDX files in it")
     found = {place: _files_in(folder / place) for place in PLACES}
     place = max(PLACES, key=lambda place: len(found[place]))  # of equals the first
     for name in MNIST_MD5:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vae_core.data import ImageSet
 from vae_core.evaluated import Evaluation
-from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, kl_per_dimension
+from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch
 
 BATCH = 500
@@ -33,10 +33,14 @@ def evaluate(
     Args:
         model: a trained model, on any device.
         images: the test set.
-        likelihood, beta: the model's own, for `total` and `reconstruction`.
+        likelihood, beta: the model's own, for `total` and `reconstruction`; as in `Settings`.
         seed: of the noise in the sampled latents.
         progress: told the number of images done.
+
+    Raises:
+        ValueError: there is no such likelihood.
     """
+    check_likelihood(likelihood)
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
     means, log_variances = [], []
@@ -111,7 +115,11 @@ def importance_weighted_bound(
         samples: S for each image.
         count: how many images, spread evenly over the set.
         progress: told the numbers of images done and to do.
+
+    Raises:
+        ValueError: there is no such likelihood.
     """
+    check_likelihood(likelihood)
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)

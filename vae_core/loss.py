@@ -80,18 +80,23 @@ def reconstruction_loss(
     Raises:
         ValueError: there is no such likelihood.
     """
+    check_likelihood(likelihood)
     if likelihood == "gaussian":
         return 0.5 * F.mse_loss(reconstruction, images, reduction="sum") / len(images)
     if likelihood == "bernoulli":
         return F.binary_cross_entropy(reconstruction, images, reduction="sum") / len(images)
-    if likelihood == "calibrated":
-        pixels = images[0].numel()
-        error = F.mse_loss(reconstruction, images)
-        if average is not None:
-            error = error + (average(error) - error).detach()
-        variance = error.clamp_min(SMALLEST_VARIANCE)
-        return 0.5 * pixels * (torch.log(variance) + LOG_TWO_PI + 1.0)
-    raise ValueError(f"likelihood must be gaussian, bernoulli or calibrated, not {likelihood!r}")
+    pixels = images[0].numel()
+    error = F.mse_loss(reconstruction, images)
+    if average is not None:
+        error = error + (average(error) - error).detach()
+    variance = error.clamp_min(SMALLEST_VARIANCE)
+    return 0.5 * pixels * (torch.log(variance) + LOG_TWO_PI + 1.0)
+
+
+def check_likelihood(likelihood: object) -> None:
+    """Raises ValueError unless it is one of the three."""
+    if likelihood not in ("gaussian", "bernoulli", "calibrated"):
+        raise ValueError(f"likelihood must be gaussian, bernoulli or calibrated, not {likelihood!r}")
 
 
 def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from vae_core.run_record import METRIC_NAMES
 from vae_core.runs import create_run
 from vae_core.settings import Settings
 from vae_core.stop_signals import StopSignals
-from vae_core.training import EpochReport, Report
+from vae_core.training import EpochReport, Report, full_batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +64,7 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
     group.check(settings, device)
     computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
+    full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
     with machine_slot(job):
         yield from _perform(job, settings, dataset, computes, group)
 

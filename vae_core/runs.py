@@ -87,8 +87,9 @@ def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Ru
     Raises:
         RunError: there is none; says which there are.
     """
+    places = [Path(runs_dir), *([shipped_folder()] if name in SHIPPED_RUNS else [])]
     if NAME_PATTERN.fullmatch(name):
-        for parent in (Path(runs_dir), shipped_folder()):
+        for parent in places:
             if (parent / name / "run.json").is_file():
                 return Run((parent / name).resolve())
     known = ", ".join(found.name for found in list_runs(runs_dir)) or "none"
@@ -101,10 +102,11 @@ def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]
     A folder whose name no run may have (`NAME_PATTERN`) is left out: nobody could choose it by its name.
     """
     found: dict[str, RunInfo] = {}
-    for parent in (Path(runs_dir), shipped_folder()):
-        for folder in _run_folders(parent):
-            with suppress(RunError):
-                found.setdefault(folder.name, Run(folder.resolve()).info())
+    # A source checkout's own runs lie beside the shipped ones; they are those of no other `runs_dir`.
+    beside = (folder for folder in _run_folders(shipped_folder()) if folder.name in SHIPPED_RUNS)
+    for folder in (*_run_folders(Path(runs_dir)), *beside):
+        with suppress(RunError):
+            found.setdefault(folder.name, Run(folder.resolve()).info())
     shipped = [found[name] for name in SHIPPED_RUNS if name in found]
     others = [info for info in found.values() if not info.is_shipped]
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
@@ -246,8 +248,8 @@ def check_name(name: str) -> None:
     """Raises RunError unless a new run may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
-            f"a run's name has 1 to {MOST_NAME} letters without accents, digits, dots, dashes or underscores "
-            f"and begins with a letter or digit, not {in_short(name)}"
+            f"a run's name must be 1 to {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
+            f"underscore, the first a letter or digit, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
         raise RunError(f"{name} is the name of a shipped run; choose another name")

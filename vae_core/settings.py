@@ -113,7 +113,8 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if value is None and "None" in str(field.type):
         return None
     whole = str(field.type).startswith("int")
-    expected = f"{name} must be {range_in_words(field)}, not {in_short(value)}"
+    given = "" if value is None else f", not {in_short(value)}"
+    expected = f"{name} must be {range_in_words(field)}{given}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SettingsError(name, expected)
     low, above, high = limits.get("minimum", -math.inf), limits.get("above", -math.inf), limits["maximum"]

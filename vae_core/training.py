@@ -86,13 +86,7 @@ def train(
     device = choose_device(settings.device)
     group.check(settings, device)
     images = torch.from_numpy(np.array(training_set.images[: settings.limit])).to(device)
-    iterations_per_epoch = len(images) // settings.batch_size
-    if iterations_per_epoch == 0:
-        raise SettingsError(
-            "batch_size",
-            f"batch_size {settings.batch_size} is more than the {len(images)} training images; "
-            "expected at least one full mini-batch",
-        )
+    iterations_per_epoch = full_batches(settings, len(images))
     state = new_state(settings, device)
     if resume_from is not None:
         state.load(resume_from, iterations_per_epoch)
@@ -135,6 +129,21 @@ def train(
         figures["elapsed_seconds"] = state.elapsed_seconds = meter.elapsed_seconds()
         yield EpochReport(epoch=state.epoch, **figures, state=state, evaluation=evaluation)
         meter.restart()
+
+
+def full_batches(settings: Settings, images: int) -> int:
+    """The iterations of an epoch of so many training images.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if images < settings.batch_size:
+        raise SettingsError(
+            "batch_size",
+            f"batch_size {settings.batch_size} is more than the {images} training images; expected at least "
+            "one full mini-batch",
+        )
+    return images // settings.batch_size
 
 
 class _Meter:

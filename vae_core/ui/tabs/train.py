@@ -66,8 +66,8 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         fields = [_field(name) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
-            info=f"Of the new run: at most {MOST_NAME} letters without accents, numbers, dots, dashes and "
-            "underscores, a letter or number first. Empty: made of the time.",
+            info=f"Of the new run: at most {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
+            "underscore, the first a letter or number. Empty: made of the time.",
             elem_id="run-name",
         )
     watch = part("training", elem_id="training-watch", is_worded=False)
