@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_read_is_named_and_one_that_is_gone_is_left_out(
         assert "copied/run.json" in archive.namelist()
         assert "copied/metrics.jsonl" not in archive.namelist()
     problem = OSError("Input/output error")
-    with pytest.raises(RunError, match="metrics.jsonl cannot be read"):
+    with pytest.raises(RunError, match=r"metrics.jsonl cannot be read"):
         pack(run)
 
 

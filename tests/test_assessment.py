@@ -195,3 +195,17 @@ def test_without_the_training_images_there_is_no_mixture_and_the_page_is_told_wh
     assert "run tiny has no mixture: it is fitted to the run's training images" in answer.json()["error"]
     assert client.get("/studio/runs/tiny/generated.png?sampler=mixture").status_code == 404
     assert client.get("/studio/runs/tiny/generated.png").status_code == 200
+
+
+def test_without_any_images_what_is_stored_is_shown_all_the_same(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path / "nowhere"))
+    app = FastAPI()
+    add_routes(app, Studio(run.folder.parent, None, "cpu"))
+    client = TestClient(app, raise_server_exceptions=False)
+    for path in ("errors", "errors/facts", "errors/boxes", "errors/figures"):
+        assert client.get(f"/studio/runs/tiny/{path}").status_code == 200, path
+    images = client.get("/studio/runs/tiny/errors/images").json()
+    assert images["here"] is None
+    assert "the folder that $MNIST_DIR names is not there" in images["missing"]

@@ -98,7 +98,7 @@ def test_half_transparent_ink_is_half_as_strong(ink: int) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_a_picture_that_is_all_transparent_is_empty() -> None:
-    with pytest.raises(PictureError, match="nothing on the drawing"):
+    with pytest.raises(PictureError, match="nothing on the picture"):
         to_mnist_form(read_picture(png(Image.new("RGBA", (40, 40)))))
 
 
@@ -135,9 +135,7 @@ def test_grey_of_eight_bits_is_taken_as_it_is() -> None:
 
 def test_ink_is_what_stands_out_by_a_tenth() -> None:
     assert to_mnist_form(0.11 * drawn()).image.max() == pytest.approx(1)
-    with pytest.raises(
-        PictureError, match=r"^there is nothing on the drawing yet; expected ink that stands out"
-    ):
+    with pytest.raises(PictureError, match=r"^there is nothing on the picture; expected ink that stands out"):
         to_mnist_form(0.09 * drawn())
 
 
@@ -202,7 +200,7 @@ def test_soft_edges_belong_to_a_faint_digit_as_to_a_strong_one() -> None:
     "ink", [np.zeros((28, 28)), np.ones((5, 9)), np.full((1, 1), 0.3), np.full((9, 9), 0.5)]
 )
 def test_a_picture_without_ink_is_said_to_be_empty(ink: np.ndarray) -> None:
-    with pytest.raises(PictureError, match="nothing on the drawing"):
+    with pytest.raises(PictureError, match="nothing on the picture"):
         to_mnist_form(ink)
 
 
@@ -321,7 +319,7 @@ def test_no_other_picture_is_taken_for_an_image_of_mnists_size(
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2)])
 def test_tiny_and_narrow_pictures_have_nothing_on_them(size: tuple[int, int]) -> None:
-    with pytest.raises(PictureError, match="nothing on the drawing"):
+    with pytest.raises(PictureError, match="nothing on the picture"):
         to_mnist_form(read_picture(png(Image.new("L", size, 90))))
 
 

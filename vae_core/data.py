@@ -219,7 +219,9 @@ def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
         DataError: the folder or one of them is not there.
     """
     if not os.path.isdir(folder):  # whatever is wrong with its name
-        raise DataError(f"{origin}: {folder} is not there, or not a folder; expected the four MNIST IDX files in it")
+        raise DataError(
+            f"{origin}: {folder} is not there, or not a folder; expected the four MNIST IDX files in it"
+        )
     found = {place: _files_in(folder / place) for place in PLACES}
     place = max(PLACES, key=lambda place: len(found[place]))  # of equals the first
     for name in MNIST_MD5:

@@ -200,7 +200,7 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     strongest = float(clean.max())
     if strongest < LEAST_CONTRAST:
         raise EmptyPictureError(
-            "there is nothing on the drawing yet; expected ink that stands out from its paper"
+            "there is nothing on the picture; expected ink that stands out from its paper"
         )
     return clean / strongest
 

@@ -211,11 +211,15 @@ def test_a_photo_is_read_dark_on_light(pad: Page, way: str) -> None:
 def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> None:
     draw(pad, 1)
     wait_for_answer(pad)
-    before = ink_of(pad)
+    before, said = ink_of(pad), verdict(pad)
     broken: Any = {"name": "seven.png", "mimeType": "image/png", "buffer": b"not a picture"}
     pad.get_by_label("Open a photo").set_input_files(broken)
-    pad.wait_for_function("document.querySelector('.verdict').innerText.includes('expected PNG or JPEG')")
+    problem = pad.locator(".verdict [role=alert]")
+    problem.filter(has_text="expected PNG or JPEG").wait_for()
     assert np.array_equal(ink_of(pad), before)
+    assert said in verdict(pad)
+    draw(pad, 1)
+    problem.wait_for(state="hidden")
 
 
 def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None:

@@ -488,7 +488,8 @@ def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        ("?model=nope", "no model “nope” here"),
+        ("?model=nope", "a model that is not here, “nope”: there are reference, quick"),
+        ("?tab=xyz", "a tab that is not here, “xyz”: there are explore, draw"),
         ("?z=1,2", "expected 16 numbers"),
         ("?z=a,b", "expected 16 numbers"),
     ],
@@ -500,6 +501,19 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App, searc
     alert.wait_for()
     assert problem in alert.inner_text()
     assert "reference" in page.get_by_label("Model").input_value()
+
+
+@AT_ZERO
+def test_the_choice_of_a_second_model_closes_when_one_turns_away(page: Page) -> None:
+    menu = page.locator(".compare-choice:visible")
+    for leave in (
+        lambda: page.get_by_role("heading", name="VAE Studio").click(),
+        lambda: page.keyboard.press("Escape"),
+    ):
+        menu.locator("summary").click()
+        menu.get_by_role("button", name="plane", exact=True).wait_for()
+        leave()
+        menu.get_by_role("button", name="plane", exact=True).wait_for(state="hidden")
 
 
 @AT_ZERO

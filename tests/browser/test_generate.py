@@ -39,6 +39,15 @@ def generate(page: Page) -> None:
     wait_for_new_source(page, GRID, before)
 
 
+def wait_for_grid(page: Page, part: str) -> None:
+    """Until the picture is one whose address has this in it."""
+    page.wait_for_function(
+        "([selector, part]) => { const picture = document.querySelector(selector);"
+        " return picture.src.includes(part) && picture.complete && picture.naturalWidth > 1; }",
+        arg=[GRID, part],
+    )
+
+
 def set_number(page: Page, label: str, value: str) -> None:
     field = page.get_by_label(label).first
     field.fill(value)
@@ -66,10 +75,32 @@ def test_another_seed_makes_other_images_and_stands_in_its_field(grid: Page) -> 
         assert grid.get_by_label("Seed").first.input_value() == seed
 
 
+@pytest.mark.parametrize(
+    ("label", "value", "expected"),
+    [
+        ("Seed", "-5", "Seed: expected a whole number from 0 to 2,147,483,647."),
+        ("Seed", "1.5", "Seed: expected a whole number"),
+        ("Seed", "", "Seed: expected a whole number"),
+        ("number input for Count", "2.5", "Count: expected a whole number from 1 to 400."),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_and_not_replaced(
+    grid: Page, label: str, value: str, expected: str
+) -> None:
+    before = source_of(grid, GRID)
+    grid.get_by_label(label).first.fill(value)
+    grid.get_by_role("button", name="Generate", exact=True).click()
+    problem = grid.locator("#generated-panel [role=alert]")
+    problem.filter(has_text=expected).wait_for()
+    assert source_of(grid, GRID) == before
+    set_number(grid, label, "3")
+    generate(grid)
+    problem.wait_for(state="hidden")
+
+
 def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     before = source_of(grid, GRID)
-    grid.get_by_role("radio", name="mixture").check()
-    generate(grid)
+    grid.get_by_role("radio", name="mixture").check()  # which is enough
     grid.wait_for_function(
         "document.querySelector('#generated-panel').innerText.includes('from the mixture')"
     )
@@ -83,14 +114,13 @@ def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     assert shown == pytest.approx(np.clip(mixture.sample(64, seed=0)[2], -3, 3).tolist(), abs=0.011)
     open_tab(grid, "Generate")
     grid.get_by_role("radio", name="prior (reference)").check()
-    generate(grid)
-    assert source_of(grid, GRID) == before
+    wait_for_grid(grid, before)
 
 
 def test_count_and_temperature(grid: Page) -> None:
     set_number(grid, "number input for Count", "5")
     set_number(grid, "number input for Temperature", "0")
-    generate(grid)
+    wait_for_grid(grid, "count=5&temperature=0&")
     assert grid.locator("#generated-grid button").count() == 5
     with grid.expect_download() as download:
         grid.get_by_role("link", name="Download PNG").click()
@@ -102,7 +132,7 @@ def test_count_and_temperature(grid: Page) -> None:
 def test_one_class_alone(grid: Page) -> None:
     grid.get_by_label("Class", exact=True).click()
     grid.locator("li[role=option]", has_text="3").click()
-    generate(grid)
+    wait_for_grid(grid, "label=3")
     assert "label=3" in source_of(grid, GRID)
     assert "all from class 3" in grid.locator("#generated-panel").inner_text()
     reference = load_run("reference")

@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -106,6 +106,9 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     assert "must be a number above 0" in problem.inner_text()
     set_field(page, "Learning rate", "0.001")
     problem.wait_for(state="detached")
+    set_field(page, "Epochs", "2.5")  # which was rounded once
+    page.get_by_role("button", name="Start training").click()
+    problem.filter(has_text="epochs must be a whole number from 1 to 10,000, not 2.5").wait_for()
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
 
 
@@ -347,6 +350,31 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
     page.locator("#training-status [data-is=state]").filter(has_not_text="Starting").wait_for()
 
 
+def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) -> None:
+    """What the server says of a run between an epoch's last step and its figures, for as long as we like."""
+    standing: dict[str, Any] = {}
+
+    def at_the_end_of_an_epoch(route: Route) -> None:
+        if not standing:
+            news = route.fetch().json()
+            last = news["last"] | {"iteration": 19, "images_per_second": 9000.0, "epoch": 2}
+            standing.update(news, state="running", training=True, tests=[], last=last)
+        else:
+            standing.update(last=None, points=[], fresh=False)
+        route.fulfill(json=standing)
+
+    page.route("**/studio/training?*", at_the_end_of_an_epoch)
+    open_tab(page, "Train")
+    wait_for_state(page, "Measuring on the test images…")
+    elapsed = page.locator("#training-status [data-is=elapsed]")
+    before = elapsed.inner_text()
+    elapsed.filter(has_not_text=before).wait_for()  # the clock goes on
+    standing["stopping"] = True
+    wait_for_state(page, "Stopping, once the test images are measured…")
+    page.unroute("**/studio/training?*")
+    wait_for_state(page, "Finished")
+
+
 def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
     with page.expect_download() as download:
@@ -360,6 +388,7 @@ def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finishe
         }
     )
     row_of(page, "mine-2").wait_for()
+    page.locator("#runs").get_by_text("Loaded as mine-2.").wait_for()
     shutil.rmtree(app.runs_dir / "mine-2")
     page.locator("input[type=file]").set_input_files(
         {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"}

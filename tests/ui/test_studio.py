@@ -31,7 +31,8 @@ def test_a_visitor_does_not_learn_where_the_data_lies(
     monkeypatch.setenv("MNIST_DIR", str(folder))
     studio = Studio(tmp_path, None, "cpu")
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(b"no archive")
-    with pytest.raises(DataError, match=r"^in the folder that \$MNIST_DIR names, train-labels-idx1-ubyte.gz is damaged") as told:
+    damaged = r"^in the folder that \$MNIST_DIR names, train-labels-idx1-ubyte.gz is damaged"
+    with pytest.raises(DataError, match=damaged) as told:
         studio.dataset()
     assert str(tmp_path) not in str(told.value)
 

@@ -75,7 +75,7 @@ def test_who_trains_on_a_sample_is_told_before(
         (None, "What you train here learns from a sample of 5,000"),
     ):
         studio = Studio(run.folder.parent, data_dir, "cpu")
-        assert training_news(studio)["subset_note"] is None  # not known yet
+        assert training_news(studio)["data_note"] is None  # not known yet
         studio.dataset()
-        said = training_news(studio)["subset_note"]
+        said = training_news(studio)["data_note"]
         assert said == note or said.startswith(note)

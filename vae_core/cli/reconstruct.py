@@ -9,6 +9,7 @@ import typer
 
 from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
+from vae_core.errors import PictureError
 
 
 def reconstruct(
@@ -31,7 +32,10 @@ def reconstruct(
     from vae_core.sketch import read_picture, to_mnist_form
 
     check_png(out_file)
-    sketch = to_mnist_form(read_picture(image.read_bytes()))
+    try:
+        sketch = to_mnist_form(read_picture(image.read_bytes()))
+    except PictureError as error:
+        raise PictureError(f"{image}: {error}") from error
     reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
     write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")

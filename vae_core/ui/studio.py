@@ -101,6 +101,7 @@ class Studio:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
         self._dataset: Dataset | None = None
+        self._data_problem: str | None = None
         self._dataset_lock = threading.Lock()
 
     def run(self, name: str) -> Run:
@@ -143,13 +144,18 @@ class Studio:
                 try:
                     self._dataset = load_dataset(self.data_dir)
                 except DataError as error:
-                    raise DataError(without_folder(str(error), self.data_dir)) from error
+                    self._data_problem = without_folder(str(error), self.data_dir)
+                    raise DataError(self._data_problem) from error
+                self._data_problem = None
                 if self._dataset.train.is_sample:
                     _log.warning("Using %s. %s", self._dataset.train.source, HOW_TO_GET_ALL)
             return self._dataset
 
-    def sample_note(self) -> str | None:
-        """That a new training here has only a sample, and how to get the rest, if that is known by now."""
+    def data_note(self) -> str | None:
+        """What whoever trains here should know of the images, as far as that is known by now: that there are
+        none, or only a sample, and how to get the rest."""
+        if self._data_problem is not None:
+            return f"Nothing can be trained or measured here: {self._data_problem}."
         if self._dataset is None or not self._dataset.train.is_sample:
             return None
         return f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from vae_core.class_words import class_words
-from vae_core.data import HOW_TO_GET_ALL
 from vae_core.run_folder import Run
 from vae_core.run_record import METRIC_NAMES, RunInfo
 from vae_core.runs import list_runs
@@ -57,8 +56,7 @@ def training_status(studio: Studio) -> dict[str, Any]:
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    standing = _standing(studio, run, info, run.latest_metrics(), fresh=True)
-    return standing | {"test_total": info.results.get("total")}
+    return _standing(studio, run, info, run.latest_metrics(), fresh=True)
 
 
 def _standing(
@@ -81,7 +79,9 @@ def _standing(
         "data": info.data.get("source", ""),
         "noun": words.noun,
         "plural": words.plural,
-        "subset_note": HOW_TO_GET_ALL if info.data.get("is_sample") else studio.sample_note(),
+        "data_note": studio.data_note(),
+        "batch_size": info.settings.batch_size,
+        "test_total": info.results.get("total"),
         "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),

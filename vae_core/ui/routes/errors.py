@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from vae_core.errors import RequestError
+from vae_core.errors import DataError, RequestError
 from vae_core.pictures import data_uri
 from vae_core.ui.routes.answers import Label, from_our_page
 from vae_core.ui.routes.tested import Latents, On, Tested, measuring, tested
@@ -52,9 +52,13 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/errors/images")
     def images(run: str, on: On = "evaluated") -> dict[str, Any]:
         """Whether the images can be shown, and which the app has."""
-        shown, here = tested(studio, run, on, "mean"), studio.dataset().test
+        missing = tested(studio, run, on, "mean").missing
+        try:
+            here = studio.dataset().test
+        except DataError:
+            return {"missing": missing, "here": None}
         return {
-            "missing": shown.missing,
+            "missing": missing,
             "here": {"count": len(here), "name": here.name, "is_sample": here.is_sample},
         }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vae_core.class_words import ClassWords, class_words
 from vae_core.data import HOW_TO_GET_ALL, ImageSet
-from vae_core.errors import RequestError
+from vae_core.errors import DataError, RequestError
 from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians
 from vae_core.runs import store_evaluation
@@ -48,8 +48,14 @@ class Tested:
 
     @cached_property
     def images(self) -> ImageSet | None:
-        """The images that were measured, if the app has them: as many, with the same labels in a row."""
-        test = self.studio.dataset().test
+        """The images that were measured, if the app has them: as many, with the same labels in a row.
+
+        None where the app has others, or cannot read its own.
+        """
+        try:
+            test = self.studio.dataset().test
+        except DataError:
+            return None
         return test if np.array_equal(test.labels, self.evaluation.labels) else None
 
     @property
@@ -57,7 +63,10 @@ class Tested:
         """Why the images cannot be shown, in words; None if they can."""
         if self.images is not None:
             return None
-        here = self.studio.dataset().test
+        try:
+            here = self.studio.dataset().test
+        except DataError as error:
+            return f"The images of this evaluation cannot be shown: {error}."
         measured = self.evaluation
         why = (
             f"The {len(measured.errors):,} images of this evaluation ({measured.name}) are not here, so they "

@@ -49,7 +49,13 @@ onVersions((versions) => {
 });
 
 export function mount(element) {
-  const { chosen, choices } = named(element);
+  const { menu, chosen, choices } = named(element);
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") menu.open = false;
+  });
   let known = null;
   const fill = () => {
     const others = (known ?? []).filter((run) => run !== model()?.run);

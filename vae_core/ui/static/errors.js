@@ -126,10 +126,11 @@ async function tellImages() {
   const about = facts;
   const { missing, here } = await images();
   if (about !== facts) return;
-  parts.missing.hidden = !missing && !here.is_sample;
+  parts.missing.hidden = !missing && !here?.is_sample;
   parts.missing.textContent =
-    missing ?? `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`;
-  parts.here.hidden = !missing && facts.view.on === "evaluated";
+    missing ?? (here && `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`);
+  parts.here.hidden = !here || (!missing && facts.view.on === "evaluated");
+  if (!here) return;
   parts.hereButton.textContent =
     facts.view.on === "here"
       ? "Back to the images it was evaluated on"

@@ -22,10 +22,9 @@ export function mount(element) {
   });
   showNothing(parts);
   onReconstruction((news) => {
-    if (news?.problem) {
-      parts.verdict.textContent = news.problem;
-      return;
-    }
+    parts.problem.hidden = !news?.problem;
+    parts.problem.textContent = news?.problem ?? "";
+    if (news?.problem) return; // what was drawn before is still there, and so is what was said of it
     answer = news;
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);

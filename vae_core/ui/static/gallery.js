@@ -53,6 +53,7 @@ async function load() {
   press();
   const { missing } = await images();
   if (asked !== selection) return;
+  for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(missing);
   if (missing) return clear(NOT_HERE);
   if (asked === null) return clear(HINT);
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));

@@ -4,6 +4,8 @@ import { Tiles } from "./tiles.js";
 import { modelAddress, named, onModel, untilReady } from "./studio.js";
 import { className } from "./words.js";
 
+const MOST_SEED = 2 ** 31 - 1;
+const MOST_IMAGES = 400;
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
 let parts = null;
@@ -27,20 +29,22 @@ export function mount(element) {
   });
 }
 
-/** Button "Generate". */
+/** Button "Generate", and whatever else asks for other images. */
 export function generate(seed, count, temperature, label, sampler) {
-  wanted = {
-    seed: Math.max(0, Math.round(seed ?? 0)),
-    count: within(Math.round(count ?? 64), 1, 400),
-    temperature: within(temperature ?? 1, 0, 2),
-    label: label ?? "",
-    sampler: sampler ?? "prior",
-  };
+  const isWhole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
+  const problem =
+    (!isWhole(seed, 0, MOST_SEED) && `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`) ||
+    (!isWhole(count, 1, MOST_IMAGES) && `Count: expected a whole number from 1 to ${MOST_IMAGES}.`) ||
+    (!(temperature >= 0 && temperature <= 2) && "Temperature: expected a number from 0 to 2.");
+  parts.problem.hidden = !problem;
+  parts.problem.textContent = problem || "";
+  if (problem) return null;
+  wanted = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
   return show();
 }
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
-export const anotherSeed = (seed) => [(Math.round(seed ?? 0) + 1) % 2 ** 31];
+export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED ? seed + 1 : 0];
 
 /** What is wanted, as it stands in an address: one class is drawn from its own distribution, without a sampler. */
 function parameters() {
@@ -74,7 +78,7 @@ async function show() {
   offerDownload();
   const from = label !== "" ? `, all from class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
   await picture.decode().then(
-    () => (about.textContent = `${count} images, seed ${seed}, temperature ${temperature}${from}`),
+    () => (about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`),
     () => (about.textContent = "The picture could not be made."),
   );
   if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);

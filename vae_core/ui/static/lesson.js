@@ -56,7 +56,8 @@ function named(parameter, all) {
   return { found: names.filter((name) => all.includes(name)), unknown: names.filter((name) => !all.includes(name)) };
 }
 
-function misnamed(what, unknown, there) {
+/** What is wrong with the name of something in the address, in words, or "". */
+export function misnamed(what, unknown, there) {
   if (!unknown.length) return "";
   return `The address names a ${what} that is not here, “${unknown.join("”, “")}”: there are ${there.join(", ")}.`;
 }

@@ -3,7 +3,7 @@
 
 import { compareWith, onOther, other } from "./compare.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
-import { problemOfLesson, shownTabs, START, withLesson } from "./lesson.js";
+import { misnamed, problemOfLesson, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
 const RESTED_MILLISECONDS = 400;
@@ -98,7 +98,8 @@ async function follow(search, state) {
   const isNewest = () => step === newestStep;
   isApplying = true;
   const parameters = withLesson(search);
-  const problems = [problemOfLesson()];
+  const asked = parameters.get("tab") ?? "explore";
+  const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], Object.keys(TABS))];
   try {
     problems.push(await followToModel(parameters, state, isNewest));
   } catch (error) {
@@ -106,7 +107,6 @@ async function follow(search, state) {
   }
   if (!isNewest()) return;
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
-  const asked = parameters.get("tab") ?? "explore";
   if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
   setTimeout(() => {
     if (!isNewest()) return;
@@ -121,9 +121,9 @@ async function follow(search, state) {
 /** Answers with what cannot be followed, in words, or "". */
 async function followToModel(parameters, state, isNewest) {
   const run = parameters.get("model") ?? model().run;
-  const isKnown = await isThere(run);
+  const known = run === model().run ? [run] : (await ask(address("models"))).models.map((listed) => listed.run);
   if (!isNewest()) return "";
-  if (!isKnown) return `There is no model “${run}” here; this is ${model().run}.`;
+  if (!known.includes(run)) return `${misnamed("model", [run], known)} This is ${model().run}.`;
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
@@ -131,12 +131,6 @@ async function followToModel(parameters, state, isNewest) {
   if (isVector) setVector(z, state?.source ?? null);
   await compareWith(parameters.get("with") ?? "");
   return isVector ? "" : `The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`;
-}
-
-async function isThere(run) {
-  if (run === model().run) return true;
-  const { models } = await ask(address("models"));
-  return models.some((listed) => listed.run === run);
 }
 
 /** Chooses a model through the drop-down, as a person would. */

@@ -13,7 +13,7 @@ export function mount(element) {
   const refresh = () => show(parts).catch((error) => complain(parts, error));
   setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
   new IntersectionObserver(() => isShown(element) && refresh()).observe(element);
-  parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload)));
+  parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload, parts.about)));
   parts.rows.addEventListener("click", (event) => act(parts, event));
   parts.rows.addEventListener("change", (event) => tick(parts, event.target));
   parts.card.addEventListener("click", (event) => actOnCard(parts, event));
@@ -87,7 +87,8 @@ function act(parts, event) {
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
     const to = window.prompt(`New name of ${run}`, run);
-    if (to && to !== run) attempt(parts, () => rename(run, `${path}/name`, to));
+    const name = to?.trim();
+    if (name && name !== run) attempt(parts, () => rename(run, `${path}/name`, name));
   }
   if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
     watchInstead(run, "");
@@ -110,11 +111,12 @@ function tick(parts, box) {
   attempt(parts, () => overlay([...ticked]));
 }
 
-async function bringIn(input) {
+async function bringIn(input, about) {
   const file = input.files[0];
   if (!file) return;
   const { run } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
   input.value = "";
+  about.textContent = `Loaded as ${run}.`;
   watchRun(run);
 }
 
@@ -190,6 +192,7 @@ function actOnCard(parts, event) {
 /** Does something and shows what came of it: the table anew, or the problem. */
 async function attempt(parts, action) {
   parts.problem.hidden = true;
+  parts.about.textContent = "";
   try {
     await action();
     await show(parts);

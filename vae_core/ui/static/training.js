@@ -16,6 +16,7 @@ const LEAST_PAUSE_MILLISECONDS = 30;
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const MOST_POINTS = 4000;
+const SILENT_SECONDS = 1;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
 const CURVES = [
@@ -149,9 +150,10 @@ async function look(parts, watched) {
   watched.generation = news.generation;
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
+  if (news.last || news.state !== "running") watched.heard = performance.now();
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
   standing = { run: news.run, state: news.state, epoch: watched.last?.epoch ?? 0, isShipped: news.shipped };
-  watched.test = news.tests.at(-1)?.[1] ?? watched.test;
+  watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
   await showOverlays(parts.plot);
@@ -172,32 +174,50 @@ function smoothed(before, now) {
   return before ? 0.85 * before + 0.15 * now : now;
 }
 
-function showStatus(parts, news, { last, test, speed }) {
+function showStatus(parts, news, watched) {
+  const { last, test, speed } = watched;
   const epoch = last?.epoch ?? 0;
+  const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
   if (performance.now() < expectedUntil && news.state !== "running") sayStarting(parts);
   else {
     parts.dot.dataset.state = news.state;
     document.body.dataset.training = news.training;
     document.body.dataset.shipped = news.shipped;
     parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
-    setText(parts.state, news.stopping ? "Stopping, writing everything…" : STATES[news.state]);
+    setText(parts.state, stateInWords(news, silent > 0));
     setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
   }
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
-  setText(parts.elapsed, last ? clock(last.elapsed_seconds) : "–");
+  setText(parts.elapsed, last ? clock(last.elapsed_seconds + silent) : "–");
   const left = last && news.state === "running" ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
   setText(parts.remaining, left === null ? "–" : clock(left));
   setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
   setText(parts.error, news.error ?? "");
-  parts.subset.hidden = !news.subset_note;
-  setText(parts.subset, news.subset_note ?? "");
+  parts.note.hidden = !news.data_note;
+  setText(parts.note, news.data_note ?? "");
   parts.warning.hidden = !news.warning;
   setText(parts.warning, news.warning ?? "");
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
+}
+
+/**
+ * Whether the images of the epoch must be through by now, at the speed of the last report: from then until the
+ * epoch's own report the test images are measured, which nothing tells of.
+ */
+function isMeasuring(news, { last, speed, heard }) {
+  if (news.state !== "running" || !last || !speed) return false;
+  const ofEpoch = news.iterations / news.epochs;
+  const seconds = (performance.now() - heard) / 1000;
+  return seconds > SILENT_SECONDS && (ofEpoch - (last.iteration % ofEpoch)) * news.batch_size < speed * seconds;
+}
+
+function stateInWords({ state, stopping }, measures) {
+  if (measures) return stopping ? "Stopping, once the test images are measured…" : "Measuring on the test images…";
+  return stopping ? "Stopping, writing everything…" : STATES[state];
 }
 
 function showProblem(parts, error) {

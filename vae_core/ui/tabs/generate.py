@@ -22,7 +22,7 @@ def build() -> None:
             with gr.Row():
                 button = gr.Button("Generate", variant="primary", size="md", min_width=90)
                 another = gr.Button("Another seed", size="md", min_width=120)
-            seed = gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=2**31 - 1)
+            seed = gr.Number(label="Seed", value=0)
             count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)
             temperature = gr.Slider(
                 label="Temperature",
@@ -56,7 +56,8 @@ def build() -> None:
         "inputs": [seed, count, temperature, label, sampler], "js": call("generated", "generate"),
         "queue": False, "api_visibility": "private",
     }  # fmt: skip
-    button.click(None, **generating)
+    for asked in (button.click, seed.submit, count.release, temperature.release, sampler.input, label.input):
+        asked(None, **generating)
     another.click(
         None, seed, seed, js=ask_first("generated", "anotherSeed"), queue=False, api_visibility="private"
     ).then(None, **generating)

@@ -100,7 +100,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         except VAEStudioError as error:
             return _alert(error)
 
-    def resume_from_button(run: str | None, epochs: float) -> str:
+    def resume_from_button(run: str | None, epochs: Any) -> str:
         if run is None:  # asked whether to train a finished run on, the visitor said no
             return ""
         try:
@@ -109,7 +109,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
                 return _note("There is no run to resume yet.")
             if info.is_shipped:
                 return _note(f"{info.name} came with the app and cannot be trained on. Start a new run.")
-            more = int(epochs) if info.state == "finished" and epochs and epochs > info.epoch else None
+            more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
                     f"{info.name} is finished, with {info.epoch} epochs. Resume trains it on to the Epochs "
@@ -157,8 +157,8 @@ def _field(name: str) -> gr.Number | gr.Dropdown:
     default: Any = field.default or 0
     if choices := field.metadata.get("choices"):
         return gr.Dropdown(list(choices), value=default, label=label, info=_about(name))
-    whole = str(field.type).startswith("int")
-    return gr.Number(value=default, label=label, info=_about(name), precision=0 if whole else None)
+    # Without Gradio's rounding: that a number is no whole one is told.
+    return gr.Number(value=default, label=label, info=_about(name))
 
 
 def _about(name: str) -> str:
