@@ -214,7 +214,7 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     before, said = ink_of(pad), verdict(pad)
     broken: Any = {"name": "seven.png", "mimeType": "image/png", "buffer": b"not a picture"}
     pad.get_by_label("Open a photo").set_input_files(broken)
-    problem = pad.locator(".verdict [role=alert]")
+    problem = pad.locator(".part-pen [role=alert]")
     problem.filter(has_text="expected PNG or JPEG").wait_for()
     assert np.array_equal(ink_of(pad), before)
     assert said in verdict(pad)

@@ -22,9 +22,7 @@ export function mount(element) {
   });
   showNothing(parts);
   onReconstruction((news) => {
-    parts.problem.hidden = !news?.problem;
-    parts.problem.textContent = news?.problem ?? "";
-    if (news?.problem) return; // what was drawn before is still there, and so is what was said of it
+    if (news?.problem) return; // pen.js's; what was drawn before is still there, and so is what was said of it
     answer = news;
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);

@@ -1,6 +1,6 @@
 // The tools beside the drawing pad.
 
-import { bringIn, clear, set, undo } from "./sketch.js";
+import { bringIn, clear, onReconstruction, set, undo } from "./sketch.js";
 import { named, onModel } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
@@ -11,6 +11,10 @@ export function mount(element) {
     if (isOfDigits() === wasOfDigits) return;
     wasOfDigits = parts.centre.checked = isOfDigits(); // other sets fill the picture, as the drawing does the pad
     set({ centre: parts.centre.checked });
+  });
+  onReconstruction((news) => {
+    parts.problem.hidden = !news?.problem;
+    parts.problem.textContent = news?.problem ?? "";
   });
   parts.pen.addEventListener("change", () => set({ isErasing: false }));
   parts.eraser.addEventListener("change", () => set({ isErasing: true }));
