@@ -67,7 +67,7 @@ def test_data_names_the_classes_of_other_sets(run_command: Any, write_idx: Any, 
     [
         (["runs", "--json"], 0, ""),
         (["evaluate", "nope"], 1, "error: no run named 'nope'"),
-        (["reconstruct", "reference", "GIANT"], 1, "error: the picture has 10000x10000 pixels"),
+        (["reconstruct", "reference", "GIANT"], 1, "error: GIANT: the picture has 10000x10000 pixels"),
         (["train", "--epochs", "1" + 400 * "0"], 2, "error: epochs must be a whole number"),
         (["train", "--epochs", "many"], 2, "Usage:"),
     ],

@@ -85,6 +85,17 @@ def test_of_several_places_the_fullest_is_read_and_what_it_lacks_is_named_there(
         read_idx_folder(tmp_path)
 
 
+def test_a_message_without_its_folder_names_the_option_and_leaves_other_messages_alone() -> None:
+    def told(message: str) -> str:
+        return data.without_folder(message, "some/b")
+
+    assert told("--data-dir: some/b is not there") == "the folder that --data-dir names is not there"
+    assert told("some/b/x.gz is damaged") == "in the folder that --data-dir names, x.gz is damaged"
+    assert told("some/b: train has 1") == "the folder that --data-dir names: train has 1"
+    assert told("some/batch is more") == "some/batch is more"
+    assert told("no run here") == "no run here"
+
+
 def test_another_set_is_named_as_not_the_original(small_mnist: Path) -> None:
     assert "not the original MNIST" in load_dataset(small_mnist).train.name
 

@@ -75,6 +75,11 @@ def test_a_stop_in_the_first_epoch_leaves_a_model_and_its_figures(dataset: Datas
     assert run.info().epoch == 0
     assert load_run(run.folder).evaluation is not None
     assert not (run.folder / "stop").exists()
+    assert run.info().results
+    again = perform(prepare_resume("run", tmp_path), dataset)
+    next(again)
+    assert run.info().results == {}  # those were of a model that has been given up
+    again.close()
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(

@@ -171,7 +171,7 @@ def without_folder(message: str, data_dir: str | os.PathLike[str] | None) -> str
         return message
     folder, origin = named
     where, rest = f"the folder that {origin} names", message.removeprefix(f"{origin}: ")
-    if not rest.startswith(str(folder)):
+    if not rest.startswith((f"{folder}{os.sep}", f"{folder}: ", f"{folder} ")):
         return message
     rest = rest.removeprefix(str(folder))
     return f"in {where}, {rest[1:]}" if rest.startswith(os.sep) else where + rest

@@ -64,7 +64,8 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
     group.check(settings, device)
     computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
-    full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
+    if not job.resume:
+        full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
     with machine_slot(job):
         yield from _perform(job, settings, dataset, computes, group)
 
@@ -80,6 +81,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
             run.update(
                 state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
                 epoch=epoch, process=os.getpid(),
+                **({} if epoch else {"results": {}}),  # else those of a model that is given up
             )  # fmt: skip
         except OSError as error:
             run.close()

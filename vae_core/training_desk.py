@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from vae_core.data import without_folder
 from vae_core.errors import ReadOnlyError, TrainingError
 from vae_core.jobs import Job, prepare, prepare_resume
 from vae_core.run_folder import Run
@@ -121,7 +120,6 @@ class TrainingDesk:
                 raise TrainingError(f"the training process could not be started ({error})") from error
             answer = _first_answer(process.stdout)
             if answer != "started":
-                answer = without_folder(answer, self.data_dir)
                 raise TrainingError(answer or "the training process ended before it began")
             return job.name
 

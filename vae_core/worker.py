@@ -25,8 +25,8 @@ def main() -> int:
     parser.add_argument("--data-dir")
     options = parser.parse_args()
 
-    from vae_core.data import load_dataset
-    from vae_core.errors import VAEStudioError
+    from vae_core.data import load_dataset, without_folder
+    from vae_core.errors import DataError, VAEStudioError
     from vae_core.jobs import Job
     from vae_core.recording import perform
 
@@ -52,7 +52,10 @@ def main() -> int:
                 started = True
     except VAEStudioError as error:
         if not started:
-            _say(" ".join(str(error).split()))
+            why = str(error)
+            if isinstance(error, DataError):  # which a visitor of the app reads
+                why = without_folder(why, options.data_dir)
+            _say(" ".join(why.split()))
         return 1
     return 0
 

@@ -94,7 +94,8 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
     problem.filter(has_text=expected).wait_for()
     assert source_of(grid, GRID) == before
     set_number(grid, label, "3")
-    generate(grid)
+    grid.get_by_role("button", name="Generate", exact=True).click()
+    wait_for_grid(grid, "seed=3&" if label == "Seed" else "count=3&")
     problem.wait_for(state="hidden")
 
 

@@ -130,12 +130,15 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert asked["hide"] == ["map"]
     assert "preset" not in asked  # nobody is to train: the server's goes too
     assert asked["model"] == ["plane"]
-    assert urlsplit(link).query in panel.get_by_text("python app.py").inner_text()
+    command = panel.get_by_text("python app.py")
+    assert urlsplit(link).query in command.inner_text()
+    assert "--read-only" in command.inner_text()
     panel.get_by_role("checkbox", name="Explore", exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
     for tick in ("Draw", "Train", "Generate", "Explore"):
         panel.get_by_role("checkbox", name=tick, exact=True).check()
     assert "preset=sharp" in panel.get_by_label("The link").input_value()
+    assert "--auth-file users.txt" in command.inner_text()  # whoever is to train may not be read-only
     panel.get_by_label("Recipe to train").select_option("")
     free = parse_qs(urlsplit(panel.get_by_label("The link").input_value()).query, keep_blank_values=True)
     assert (free["tabs"], free["preset"]) == (

@@ -81,11 +81,12 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
 
 def test_a_tablet_shows_explore_whole(visitor: Page) -> None:
     before = visitor.viewport_size
-    visitor.set_viewport_size({"width": 768, "height": 844})
-    visitor.wait_for_timeout(300)
-    assert visitor.evaluate("document.documentElement.scrollWidth") <= 768
-    if before is not None:
-        visitor.set_viewport_size(before)
+    try:
+        visitor.set_viewport_size({"width": 768, "height": 844})
+        visitor.wait_for_function("document.documentElement.scrollWidth <= 768")
+    finally:
+        if before is not None:
+            visitor.set_viewport_size(before)
 
 
 def test_the_fields_of_advanced_lie_side_by_side_where_there_is_room(visitor: Page) -> None:

@@ -325,7 +325,8 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     open_tab(page, "Train")
     page.locator("#training-status", has_text="mine").wait_for()
-    page.get_by_role("button", name="Resume").click()
+    with page.expect_event("dialog"), page.expect_response("**/queue/join*"):
+        page.get_by_role("button", name="Resume").click()
     page.wait_for_timeout(1000)
     assert asked == ["mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"]
     assert Run(app.runs_dir / "mine").info().state == "finished"
@@ -346,8 +347,9 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
 
     page.route("**/queue/join*", without_values, times=1)
     page.get_by_role("button", name="Start training").click()
-    page.locator("#training-problem [role=alert]", has_text="something broke in the app").wait_for()
-    page.locator("#training-status [data-is=state]").filter(has_not_text="Starting").wait_for()
+    page.locator("#training-problem [role=alert]", has_text="The app could not do this").wait_for()
+    state = page.locator("#training-status [data-is=state]")
+    state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for 15 s
 
 
 def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) -> None:
@@ -438,10 +440,9 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
     browser: Browser, small_mnist: Path, tmp_path: Path
 ) -> None:
     environment = os.environ | {"MNIST_DIR": str(small_mnist)}
-    visitor = browser.new_context()
     first = App(tmp_path / "runs", environment)
     try:
-        page = new_page(visitor)
+        page = new_page(browser)
         page.goto(f"{first.url}/?tab=train&hide=map")
         wait_until_alive(page)
         set_field(page, "Batch size", "8")
@@ -457,7 +458,7 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
 
     second = App(tmp_path / "runs", environment)
     try:
-        pages = [new_page(visitor) for _ in range(2)]
+        pages = [new_page(browser) for _ in range(2)]
         for page in pages:
             page.goto(f"{second.url}/?tab=train&hide=map")
             wait_for_state(page, "Training")
@@ -465,6 +466,6 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
         pages[0].get_by_role("button", name="Stop").click()
         for page in pages:
             wait_for_state(page, "Stopped")
-        visitor.close()
+            page.close()
     finally:
         second.end()

@@ -50,3 +50,17 @@ def test_that_the_data_is_a_sample_is_told_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"Using {studio.dataset().train.source}. {data.HOW_TO_GET_ALL}"
     ]
+
+
+def test_a_note_that_nothing_can_be_trained_goes_when_the_folder_is_mended(
+    tmp_path: Path, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_core.ui.studio.ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path / "data"))
+    studio = Studio(tmp_path, None, "cpu")
+    assert studio.data_note() is None  # not looked for yet
+    with pytest.raises(DataError):
+        studio.dataset()
+    assert "Nothing can be trained or measured here: the folder" in (studio.data_note() or "")
+    shutil.copytree(small_mnist, tmp_path / "data")
+    assert studio.data_note() is None

@@ -109,7 +109,9 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     Raises:
         LessonError: it names something that is not there; says what is.
     """
-    values = dict(parse_qsl(text.rpartition("?")[2], keep_blank_values=True))
+    query = text.rpartition("?")[2].partition("#")[0]
+    said = dict(parse_qsl(query, keep_blank_values=True))
+    values = {name: value for name, value in said.items() if not name.startswith("__")}  # Gradio's own
     _check("there is no", [*values] or [text], (*RESTRICTIONS, *START))
     runs = {info.name: info.settings.latent_dim for info in models}
     tabs = _listed(values, "tabs")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
+ASK_AGAIN_SECONDS = 10.0
+"""Before a data set that could not be read is tried again for a note about it."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class Studio:
     """The app's state.
 
     Raises:
-        RunError, DataError, SettingsError: the folder of runs, that of the data set or the device cannot
-            be what was named.
+        RunError, DataError, SettingsError: the folder of runs, that of `data_dir` or the device cannot be
+            what was named. A wrong `$MNIST_DIR` is only told: models can be explored without it.
     """
 
     def __init__(self, runs_dir: Path, data_dir: str | None, device: str, read_only: bool = False) -> None:
@@ -102,6 +106,7 @@ class Studio:
         self._lock = threading.Lock()
         self._dataset: Dataset | None = None
         self._data_problem: str | None = None
+        self._data_asked_at = 0.0
         self._dataset_lock = threading.Lock()
 
     def run(self, name: str) -> Run:
@@ -141,6 +146,7 @@ class Studio:
         """
         with self._dataset_lock:
             if self._dataset is None:
+                self._data_asked_at = time.monotonic()
                 try:
                     self._dataset = load_dataset(self.data_dir)
                 except DataError as error:
@@ -154,6 +160,9 @@ class Studio:
     def data_note(self) -> str | None:
         """What whoever trains here should know of the images, as far as that is known by now: that there are
         none, or only a sample, and how to get the rest."""
+        if self._data_problem is not None and time.monotonic() - self._data_asked_at > ASK_AGAIN_SECONDS:
+            with suppress(DataError):  # it may have been mended
+                self.dataset()
         if self._data_problem is not None:
             return f"Nothing can be trained or measured here: {self._data_problem}."
         if self._dataset is None or not self._dataset.train.is_sample:

@@ -52,15 +52,11 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/errors/images")
     def images(run: str, on: On = "evaluated") -> dict[str, Any]:
         """Whether the images can be shown, and which the app has."""
-        missing = tested(studio, run, on, "mean").missing
-        try:
-            here = studio.dataset().test
-        except DataError:
-            return {"missing": missing, "here": None}
-        return {
-            "missing": missing,
-            "here": {"count": len(here), "name": here.name, "is_sample": here.is_sample},
-        }
+        shown = tested(studio, run, on, "mean")
+        here = None
+        if not isinstance(shown.here, DataError):
+            here = {"count": len(shown.here), "name": shown.here.name, "is_sample": shown.here.is_sample}
+        return {"missing": shown.missing, "here": here}
 
     @routes.get("/runs/{run}/errors/boxes")
     def boxes(run: str, on: On = "evaluated", latents: Latents = "sampled") -> Response:

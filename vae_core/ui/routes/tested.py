@@ -52,22 +52,26 @@ class Tested:
 
         None where the app has others, or cannot read its own.
         """
-        try:
-            test = self.studio.dataset().test
-        except DataError:
+        if isinstance(self.here, DataError):
             return None
-        return test if np.array_equal(test.labels, self.evaluation.labels) else None
+        return self.here if np.array_equal(self.here.labels, self.evaluation.labels) else None
+
+    @cached_property
+    def here(self) -> ImageSet | DataError:
+        """The app's test images, or why it has none."""
+        try:
+            return self.studio.dataset().test
+        except DataError as error:
+            return error
 
     @property
     def missing(self) -> str | None:
         """Why the images cannot be shown, in words; None if they can."""
         if self.images is not None:
             return None
-        try:
-            here = self.studio.dataset().test
-        except DataError as error:
-            return f"The images of this evaluation cannot be shown: {error}."
-        measured = self.evaluation
+        here, measured = self.here, self.evaluation
+        if isinstance(here, DataError):
+            return f"The images of this evaluation cannot be shown: {here}."
         why = (
             f"The {len(measured.errors):,} images of this evaluation ({measured.name}) are not here, so they "
             f"cannot be shown: this app has {len(here):,} other test images ({here.name})."
@@ -96,7 +100,7 @@ class Tested:
         """The images that were measured.
 
         Raises:
-            RequestError: the app has others.
+            RequestError: the app has others, or cannot read its own.
         """
         if self.images is None:
             raise RequestError(self.missing or "the images are not here")
@@ -106,7 +110,7 @@ class Tested:
         """What each image's reconstruction is read as by the model's own encoder: uint8 (N,).
 
         Raises:
-            RequestError: the app has other images.
+            RequestError: the app has other images, or cannot read its own.
         """
         images = self.required_images()
 
@@ -126,7 +130,7 @@ class Tested:
         """Measures all other figures: an Evaluation. Keeps them with the run if they belong there.
 
         Raises:
-            RequestError: the app has other images.
+            RequestError: the app has other images, or cannot read its own.
         """
         self.required_images()
         info = self.loaded.info

@@ -54,7 +54,9 @@ export function mount(element) {
     if (!menu.contains(target)) menu.open = false;
   });
   document.addEventListener("keydown", ({ key }) => {
-    if (key === "Escape") menu.open = false;
+    if (key !== "Escape" || !menu.open) return;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
   });
   let known = null;
   const fill = () => {

@@ -22,8 +22,8 @@ export function mount(element) {
   });
   showNothing(parts);
   onReconstruction((news) => {
-    if (news?.problem) return; // pen.js's; what was drawn before is still there, and so is what was said of it
-    answer = news;
+    if (news?.isOfFile) return;
+    answer = news?.problem ? null : news; // the problem is said beside the pad, by pen.js
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);
   });

@@ -1,11 +1,12 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { modelAddress, named, onModel, untilReady } from "./studio.js";
+import { afterwards, modelAddress, named, onModel, untilReady } from "./studio.js";
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 31 - 1;
 const MOST_IMAGES = 400;
+const RESTED_MILLISECONDS = 200;
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
 let parts = null;
@@ -35,13 +36,16 @@ export function generate(seed, count, temperature, label, sampler) {
   const problem =
     (!isWhole(seed, 0, MOST_SEED) && `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`) ||
     (!isWhole(count, 1, MOST_IMAGES) && `Count: expected a whole number from 1 to ${MOST_IMAGES}.`) ||
-    (!(temperature >= 0 && temperature <= 2) && "Temperature: expected a number from 0 to 2.");
+    (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2) && "Temperature: expected a number from 0 to 2.");
   parts.problem.hidden = !problem;
   parts.problem.textContent = problem || "";
   if (problem) return null;
   wanted = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
   return show();
 }
+
+/** For controls that are dragged: once they rest. */
+export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
 export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED ? seed + 1 : 0];

@@ -76,7 +76,8 @@ function show(parts, ticks) {
   const url = new URL(location.pathname, location.href);
   parts.link.value = withCommas(url, { ...lesson, ...place });
   parts.server.hidden = Object.keys(lesson).length === 0;
-  parts.command.textContent = `python app.py --host 0.0.0.0 --read-only --lesson "${withCommas(null, { ...lesson, ...place })}"`;
+  const who = ticks.tabs.train.checked ? "--auth-file users.txt" : "--read-only"; // which forbids training
+  parts.command.textContent = `python app.py --host 0.0.0.0 ${who} --lesson "${withCommas(null, { ...lesson, ...place })}"`;
 }
 
 /** What differs from the whole page, as parameters of an address. */

@@ -28,7 +28,10 @@ export function mount(element) {
   onOther(again);
 }
 
-/** Calls the listener with what the model makes of each drawing, {problem} if it cannot, null for an empty one. */
+/**
+ * Calls the listener with what the model makes of each drawing, null for an empty one; with {problem} if it cannot,
+ * and {problem, isOfFile} if a file could not be brought in, which leaves the drawing as it was.
+ */
 export function onReconstruction(listener) {
   listeners.push(listener);
 }
@@ -66,7 +69,7 @@ export async function bringIn(file) {
     setEmpty(false);
     request();
   } catch (error) {
-    tell({ problem: error.message });
+    tell({ problem: error.message, isOfFile: true });
   }
 }
 

@@ -143,7 +143,9 @@ async function look(parts, watched) {
     return;
   }
   if (news.state === "running") expectedUntil = 0;
-  if (watched.state === "running" && news.state !== "running") forgetProblem(); // such as that it is in the way
+  const isInTheWay = document.querySelector("#training-problem [data-until=end]");
+  if (isInTheWay && watched.training && !news.training) forgetProblem();
+  watched.training = news.training;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;

@@ -52,12 +52,14 @@ def build() -> None:
         with gr.Column(scale=2, min_width=240):
             part("invention", elem_id="invention")
             part("walk", elem_id="walk")
-    generating: dict[str, Any] = {
-        "inputs": [seed, count, temperature, label, sampler], "js": call("generated", "generate"),
-        "queue": False, "api_visibility": "private",
+    chosen: dict[str, Any] = {
+        "inputs": [seed, count, temperature, label, sampler], "queue": False, "api_visibility": "private",
     }  # fmt: skip
-    for asked in (button.click, seed.submit, count.release, temperature.release, sampler.input, label.input):
+    generating: dict[str, Any] = chosen | {"js": call("generated", "generate")}
+    for asked in (button.click, seed.submit, sampler.input, label.input):
         asked(None, **generating)
+    for slider in (count, temperature):
+        slider.change(None, **chosen, js=call("generated", "generateSoon"))
     another.click(
         None, seed, seed, js=ask_first("generated", "anotherSeed"), queue=False, api_visibility="private"
     ).then(None, **generating)

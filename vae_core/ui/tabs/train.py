@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.errors import SettingsError, VAEStudioError
+from vae_core.errors import SettingsError, TrainingError, VAEStudioError
 from vae_core.runs import MOST_NAME
 from vae_core.settings import PRESETS, Settings, range_in_words
 from vae_core.ui.parts import ask_first, call, part
@@ -34,7 +34,7 @@ ABOUT = {
     ),
 }
 
-BROKEN = "This did not work: something broke in the app. What it was stands where the app was started."
+BROKEN = "The app could not do this. Try again; if something broke, it stands on the terminal of the app."
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
@@ -132,7 +132,9 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     )  # fmt: skip
     for asked in (started, resumed):
         asked.then(None, None, None, js=call("training", "startAnswered"), **quiet)
-        asked.failure(lambda: _alert(BROKEN), None, problem, js=call("training", "startAnswered"), **quiet)
+        asked.failure(
+            lambda: _alert(BROKEN), None, problem, js=call("training", "startAnswered"), queue=False, **quiet
+        )
     if may_train:  # what was wrong before is over
         watch.change(None, None, problem, js="() => ''", queue=False, **quiet)
     return [preset, about, *fields]
@@ -185,7 +187,9 @@ def _preset_values(name: str | None) -> list[Any]:
 
 
 def _alert(problem: object) -> str:
-    return f"<p role='alert' class='alert'>{_escaped(str(problem))}</p>"
+    """A problem; one that lies in another training is over with that one's end, see static/training.js."""
+    until = " data-until='end'" if isinstance(problem, TrainingError) else ""
+    return f"<p role='alert' class='alert'{until}>{_escaped(str(problem))}</p>"
 
 
 def _note(text: str) -> str:
