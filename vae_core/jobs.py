@@ -84,8 +84,8 @@ def prepare_resume(
         settings = Settings.from_dict(settings.to_dict() | {"epochs": epochs})
     if settings.epochs <= info.epoch:
         raise RunError(
-            f"run {info.name} has finished its {info.epoch} epochs; ask for more with --epochs "
-            f"{info.epoch + 10}, say"
+            f"run {info.name} has finished its {info.epoch} epoch{'s' * (info.epoch != 1)}; ask for more "
+            f"with --epochs {info.epoch + 10}, say"
         )
     return Job(
         settings.to_dict(),

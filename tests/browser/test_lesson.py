@@ -82,6 +82,8 @@ def test_without_explore_another_tab_opens_and_nothing_leads_there(browser: Brow
         page.keyboard.press(key)
     page.wait_for_function("document.querySelector('#flow [data-is=explore]').hidden === false")
     assert not page.get_by_role("button", name="Explore from here").is_visible()
+    page.goto(f"{app.url}/?tabs=draw,train&model=reference&tab=explore")
+    page.get_by_text("Explore is left out here.").wait_for()
     assert "explore" not in page.evaluate("[...window.seen].join(' ')")
     page.close()
 

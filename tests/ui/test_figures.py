@@ -18,7 +18,8 @@ def test_on_a_log_scale_no_line_has_a_zero() -> None:
     for line in lines:
         assert None in line.y
         assert 0 not in line.y
-    plain = error_histogram(ERRORS, None, WORDS, overlay=overlay)
+    plain = error_histogram(ERRORS, None, WORDS, overlay=overlay, name="first")
+    assert plain.data[0].name == "first"
     assert 0 in next(trace for trace in plain.data if "overlay" in (trace.meta or {})).y
 
 

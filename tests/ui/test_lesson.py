@@ -39,6 +39,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
     ("text", "named"),
     [
         ("nonsense", "tabs, hide, preset"),
+        ("http://127.0.0.1:7860/", "this address says nothing of a lesson"),
         ("tab5=explore", "tabs, hide, preset"),
         ("tabs=explore,paint", "'paint'; known are explore, draw"),
         ("tabs=", "names none"),

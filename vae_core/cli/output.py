@@ -13,7 +13,10 @@ from vae_core.errors import SettingsError
 if TYPE_CHECKING:
     from vae_core.data import Dataset
 
-out = Console(highlight=False)
+LINE_OF_A_FILE = 1000
+"""Characters: in a file, which is searched rather than looked at, no line is broken."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
 err = Console(stderr=True, highlight=False)
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from vae_core.cli.options import AsJson, RunsDir
 from vae_core.cli.output import out
-
-LINE_OF_A_FILE = 1000
-"""Characters: a row is not broken where it is searched rather than looked at."""
 
 
 def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> None:
@@ -45,5 +41,4 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
             escape(run.created[:10]),
             escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
         )
-    console = out if out.is_terminal else Console(width=LINE_OF_A_FILE)
-    console.print(table)
+    out.print(table)

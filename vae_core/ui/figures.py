@@ -39,6 +39,7 @@ def error_histogram(
     words: ClassWords,
     log: bool = False,
     overlay: Overlay | None = None,
+    name: str = "test images",
 ) -> go.Figure:
     """The per-image test error as a histogram: axes "Error" and "Frequency", titled "Test Data".
 
@@ -48,6 +49,8 @@ def error_histogram(
         words: what the classes are called.
         log: the axis of the counts is logarithmic. There a stack of bars would mislead, as equal heights are
             unequal counts: each class is a line of its own instead.
+        overlay: a second model's errors.
+        name: what the bars are called where they are not split.
 
     Each bar or step carries its range as `customdata`, and, split, its class as the trace's `meta`.
     """
@@ -55,7 +58,7 @@ def error_histogram(
     edges = np.histogram_bin_edges(everything, bins=BINS)
     figure = go.Figure()
     if labels is None:
-        _add_counts(figure, errors, edges, "test images")
+        _add_counts(figure, errors, edges, name)
     else:
         for label in map(int, np.unique(labels)):
             _add_counts(figure, errors[labels == label], edges, words.name(label), label, as_line=log)

@@ -109,6 +109,10 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     Raises:
         LessonError: it names something that is not there; says what is.
     """
+    if "://" in text and "?" not in text:
+        raise LessonError(
+            "--lesson: this address says nothing of a lesson; the panel Share makes one that does"
+        )
     query = text.rpartition("?")[2].partition("#")[0]
     said = dict(parse_qsl(query, keep_blank_values=True))
     values = {name: value for name, value in said.items() if not name.startswith("__")}  # Gradio's own

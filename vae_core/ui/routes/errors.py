@@ -39,8 +39,9 @@ def router(studio: Studio) -> APIRouter:
         if other is not None:
             second = tested(studio, other, "evaluated", latents)
             overlay = Overlay(other, second.errors, _same_images(first, second))
+        name = "test images" if overlay is None else run
         figure = error_histogram(
-            first.errors, first.evaluation.labels if split else None, first.words, log, overlay
+            first.errors, first.evaluation.labels if split else None, first.words, log, overlay, name
         )
         return Response(figure.to_json(), media_type="application/json")
 

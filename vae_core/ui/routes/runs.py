@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from vae_core.archives import pack, unpack
-from vae_core.errors import ReadOnlyError
+from vae_core.errors import ReadOnlyError, RequestError, RunError
 from vae_core.runs import delete_run, rename_run
 from vae_core.ui.routes.answers import from_our_page
 from vae_core.ui.studio import Studio
@@ -64,6 +64,9 @@ def _changing(studio: Studio) -> APIRouter:
     @routes.post("/archive")
     async def bring_in(request: Request) -> dict[str, str]:
         content = await request.body()  # of limited size: see vae_core/ui/gate/guard.py
-        return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
+        try:
+            return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
+        except RunError as error:  # a wrong file, and not a run that is not there
+            raise RequestError(str(error)) from error
 
     return routes

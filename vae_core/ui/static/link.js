@@ -100,6 +100,7 @@ async function follow(search, state) {
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
   const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], Object.keys(TABS))];
+  if (parameters.has("tab") && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
   try {
     problems.push(await followToModel(parameters, state, isNewest));
   } catch (error) {

@@ -10,6 +10,7 @@ import { worded } from "./words.js";
 
 const PIXELS = 784;
 const MEAN_INSTEAD_OF_HALF_SUM = PIXELS / 2;
+const LEAST_TIMES = 10; // from which the KL term would win, beyond doubt
 
 /** KL of N(mean, deviation^2) to N(0, 1) for each latent, nats (Kingma and Welling 2013, appendix B). */
 export const klTerms = (mean, deviation) =>
@@ -62,10 +63,11 @@ function update(parts, { z, origin, decoded }) {
   parts.klBar.style.setProperty("--share", `${(100 * kl) / most}%`);
   showBars(parts.bars, terms);
   const mean = squared / MEAN_INSTEAD_OF_HALF_SUM;
+  const times = Math.round(kl / Math.max(mean, 1e-6));
+  const collapse = `: the KL would outweigh it ${times} to 1, and the model would learn to say nothing (collapse)`;
   parts.words.textContent =
-    `The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be ` +
-    `${mean.toFixed(3)}, 392 times less: the KL would outweigh it ${Math.round(kl / Math.max(mean, 1e-6))} to 1, and the model ` +
-    "would learn to say nothing (collapse).";
+    "The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be " +
+    `${mean.toFixed(3)}, 392 times less${times >= LEAST_TIMES ? collapse : ""}.`; // one that says nothing has no KL
 }
 
 function showBars(bars, terms) {

@@ -40,12 +40,14 @@ let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
-let forgetProblem = () => {}; // that stands below the buttons
+let isStopAsked = false; // while the training starts
+let notice = ""; // what stands below the buttons, instead of a problem that is over
+let showNotice = () => {};
 let wake = () => {};
 
 export function mount(element, trigger) {
   const parts = named(element);
-  forgetProblem = () => trigger("change");
+  showNotice = () => trigger("change");
   const watched = { run: null, offset: 0, generation: 0, totals: [], state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
@@ -70,12 +72,25 @@ export function mount(element, trigger) {
 export function resuming(_, epochs) {
   const { run, state, epoch, isShipped } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
-  if (isMore && !window.confirm(`${run} is finished, with ${epoch} epochs. Train it on to ${epochs}, the Epochs under Advanced?`)) {
+  if (isMore && !window.confirm(`${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`)) {
     return [null, epochs];
   }
   expectStart();
   chosen = run;
   return [run, epochs];
+}
+
+/** Button "Stop": a training that is only starting is stopped as soon as it can be. */
+export function expectStop() {
+  isStopAsked = true;
+}
+
+/** For Gradio: what stands below the buttons when a problem there is over. */
+export const noticeOfNow = () => [notice];
+
+function forgetProblem(words = "") {
+  notice = words && `<p role="status" class="muted">${words}</p>`;
+  showNotice();
 }
 
 /** Watches the run of this name; "" lets the server choose, the running one first. */
@@ -105,6 +120,7 @@ export async function overlay(names, grown = []) {
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
   chosen = "";
+  isStopAsked = false;
   forgetProblem();
   if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
@@ -116,7 +132,7 @@ function sayStarting({ dot, state, what, explore }) {
   dot.dataset.state = "starting";
   document.body.dataset.training = true;
   explore.hidden = true;
-  setText(state, "Starting…");
+  setText(state, isStopAsked ? "Stopping, as soon as it has started…" : "Starting…");
   setText(what, "");
 }
 
@@ -144,7 +160,7 @@ async function look(parts, watched) {
   }
   if (news.state === "running") expectedUntil = 0;
   const isInTheWay = document.querySelector("#training-problem [data-until=end]");
-  if (isInTheWay && watched.training && !news.training) forgetProblem();
+  if (isInTheWay && watched.training && !news.training) forgetProblem("The other training has ended: you can start now.");
   watched.training = news.training;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
@@ -193,7 +209,7 @@ function showStatus(parts, news, watched) {
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
   setText(parts.elapsed, last ? clock(last.elapsed_seconds + silent) : "–");
-  const left = last && news.state === "running" ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
+  const left = last && news.state === "running" && !silent ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
   setText(parts.remaining, left === null ? "–" : clock(left));
   setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
   parts.progress.value = last ? last.iteration / news.iterations : 0;

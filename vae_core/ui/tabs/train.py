@@ -112,7 +112,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
-                    f"{info.name} is finished, with {info.epoch} epochs. Resume trains it on to the Epochs "
+                    f"{info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume trains it on to the Epochs "
                     "under Advanced, where those are more."
                 )
             studio.desk.resume(info.name, more)
@@ -125,7 +125,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         start_from_form, [run_name, *fields], [problem, run_name, *fields],
         js=starting, concurrency_limit=4, **quiet,
     )  # fmt: skip
-    stop.click(stop_from_button, None, problem, queue=False, **quiet)
+    stop.click(stop_from_button, None, problem, js=call("training", "expectStop"), queue=False, **quiet)
     resumed = resume.click(
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
         js=ask_first("training", "resuming"), concurrency_limit=4, **quiet,
@@ -135,8 +135,8 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         asked.failure(
             lambda: _alert(BROKEN), None, problem, js=call("training", "startAnswered"), queue=False, **quiet
         )
-    if may_train:  # what was wrong before is over
-        watch.change(None, None, problem, js="() => ''", queue=False, **quiet)
+    if may_train:
+        watch.change(None, None, problem, js=ask_first("training", "noticeOfNow"), queue=False, **quiet)
     return [preset, about, *fields]
 
 
