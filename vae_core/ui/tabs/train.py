@@ -112,8 +112,8 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
-                    f"{info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume trains it on to the Epochs "
-                    "under Advanced, where those are more."
+                    f"{info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume "
+                    "trains it on to the Epochs under Advanced, where those are more."
                 )
             studio.desk.resume(info.name, more)
         except VAEStudioError as error:
