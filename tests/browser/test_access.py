@@ -51,6 +51,7 @@ def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
         page.get_by_role("button", name="Login").click()
         if password.startswith("wrong"):
             page.get_by_text("Incorrect").wait_for()
+            assert page.title() == "VAE Studio"  # Gradio gives it none
             assert "The name or the password is wrong." in page.locator(".creds").evaluate(SAID_BY_STYLE)
     wait_for_model(page)
     yield page
