@@ -83,6 +83,7 @@ export function resuming(_, epochs) {
 /** Button "Stop": a training that is only starting is stopped as soon as it can be. */
 export function expectStop() {
   isStopAsked = true;
+  if (status?.dot.dataset.state === "starting") sayStarting(status);
 }
 
 /** For Gradio: what stands below the buttons when a problem there is over. */
