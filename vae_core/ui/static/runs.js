@@ -1,7 +1,7 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { changesInWords, expectStart, overlay, watchInstead, watchRun } from "./training.js";
+import { changesInWords, expectStart, forgetProblem, overlay, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -183,6 +183,7 @@ function actOnCard(parts, event) {
   if (action === "close" || event.target === card) card.close();
   if (action === "again") {
     card.close();
+    forgetProblem();
     expectStart();
     const path = `runs/${encodeURIComponent(card.dataset.run)}/again`;
     attempt(parts, () => ask(address(path), { method: "POST", headers: OURS }));

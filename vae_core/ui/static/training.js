@@ -89,7 +89,11 @@ export function expectStop() {
 /** For Gradio: what stands below the buttons when a problem there is over. */
 export const noticeOfNow = () => [notice];
 
-function forgetProblem(words = "") {
+/**
+ * What stands below the buttons is over. Not for a press of these: its answer, which replaces what stands there,
+ * might be the faster one.
+ */
+export function forgetProblem(words = "") {
   notice = words && `<p role="status" class="muted">${words}</p>`;
   showNotice();
 }
@@ -122,7 +126,6 @@ export async function overlay(names, grown = []) {
 export function expectStart() {
   chosen = "";
   isStopAsked = false;
-  forgetProblem();
   if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
@@ -160,8 +163,9 @@ async function look(parts, watched) {
     return;
   }
   if (news.state === "running") expectedUntil = 0;
-  const isInTheWay = document.querySelector("#training-problem [data-until=end]");
-  if (isInTheWay && watched.training && !news.training) forgetProblem("The other training has ended: you can start now.");
+  if (watched.training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
+    forgetProblem("The other training has ended: you can start now.");
+  }
   watched.training = news.training;
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
