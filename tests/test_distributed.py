@@ -81,6 +81,13 @@ def assert_same_course(run: Run, other: Run) -> None:
             assert ours_row[figure] == pytest.approx(theirs_row[figure], rel=1e-3, abs=1e-3)
 
 
+def assert_same_first_step(run: Run, other: Run) -> None:
+    ours, theirs = run.metrics()[0][0], other.metrics()[0][0]
+    assert ours["iteration"] == 1
+    assert ours["total"] == pytest.approx(theirs["total"], rel=1e-5)
+    assert ours["kl_per_dimension"] == pytest.approx(theirs["kl_per_dimension"], abs=1e-4)
+
+
 def test_two_processes_train_what_one_does(torchrun: Start, tmp_path: Path, dataset: Dataset) -> None:
     settings = replace(SETTINGS, likelihood="calibrated", optimizer="soap", schedule="one-cycle")
     out, err = torchrun("--name", "two", *options_of(settings)).communicate(timeout=SECONDS)
@@ -92,10 +99,7 @@ def test_two_processes_train_what_one_does(torchrun: Start, tmp_path: Path, data
     assert run.info().device.endswith("2 processes")
     one = alone(settings, tmp_path, dataset, "one")
     assert_same_course(run, one)
-    first, first_of_one = run.metrics()[0][0], one.metrics()[0][0]
-    assert first["iteration"] == 1
-    assert first["total"] == pytest.approx(first_of_one["total"], rel=1e-5)
-    assert first["kl_per_dimension"] == pytest.approx(first_of_one["kl_per_dimension"], abs=1e-4)
+    assert_same_first_step(run, one)
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
@@ -106,6 +110,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     alone(half, tmp_path, dataset, "one-two")
     assert begun_by_two.wait(timeout=SECONDS) == 0
     assert_same_course(Run(tmp_path / "two-one"), Run(tmp_path / "one-two"))
+    assert_same_first_step(Run(tmp_path / "two-one"), Run(tmp_path / "one-two"))
     assert torchrun("--resume", "one-two", "--epochs", 2).wait(timeout=SECONDS) == 0
     for _ in perform(prepare_resume("two-one", tmp_path, epochs=2, alone=False), dataset):
         pass

@@ -64,8 +64,6 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
     group.check(settings, device)
     computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
-    if not job.resume:
-        full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
     with machine_slot(job):
         yield from _perform(job, settings, dataset, computes, group)
 
@@ -90,6 +88,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
             run.close()
             raise
     else:
+        full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
         run = create_run(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with (
         StopSignals(group) as signals,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.browser import open_tab, source_of, wait_for_new_source
+from support.browser import open_tab, source_of, wait_for_new_source, wait_for_source
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, nearest_image, sample_latents
@@ -37,15 +37,6 @@ def generate(page: Page) -> None:
     before = source_of(page, GRID)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait_for_new_source(page, GRID, before)
-
-
-def wait_for_grid(page: Page, part: str) -> None:
-    """Until the picture is one whose address has this in it."""
-    page.wait_for_function(
-        "([selector, part]) => { const picture = document.querySelector(selector);"
-        " return picture.src.includes(part) && picture.complete && picture.naturalWidth > 1; }",
-        arg=[GRID, part],
-    )
 
 
 def set_number(page: Page, label: str, value: str) -> None:
@@ -95,7 +86,7 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
     assert source_of(grid, GRID) == before
     set_number(grid, label, "3")
     grid.get_by_role("button", name="Generate", exact=True).click()
-    wait_for_grid(grid, "seed=3&" if label == "Seed" else "count=3&")
+    wait_for_source(grid, GRID, "seed=3&" if label == "Seed" else "count=3&")
     problem.wait_for(state="hidden")
 
 
@@ -115,13 +106,13 @@ def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     assert shown == pytest.approx(np.clip(mixture.sample(64, seed=0)[2], -3, 3).tolist(), abs=0.011)
     open_tab(grid, "Generate")
     grid.get_by_role("radio", name="prior (reference)").check()
-    wait_for_grid(grid, before)
+    wait_for_source(grid, GRID, before)
 
 
 def test_count_and_temperature(grid: Page) -> None:
     set_number(grid, "number input for Count", "5")
     set_number(grid, "number input for Temperature", "0")
-    wait_for_grid(grid, "count=5&temperature=0&")
+    wait_for_source(grid, GRID, "count=5&temperature=0&")
     assert grid.locator("#generated-grid button").count() == 5
     with grid.expect_download() as download:
         grid.get_by_role("link", name="Download PNG").click()
@@ -133,7 +124,7 @@ def test_count_and_temperature(grid: Page) -> None:
 def test_one_class_alone(grid: Page) -> None:
     grid.get_by_label("Class", exact=True).click()
     grid.locator("li[role=option]", has_text="3").click()
-    wait_for_grid(grid, "label=3")
+    wait_for_source(grid, GRID, "label=3")
     assert "label=3" in source_of(grid, GRID)
     assert "all from class 3" in grid.locator("#generated-panel").inner_text()
     reference = load_run("reference")

@@ -155,10 +155,19 @@ def source_of(page: Page, selector: str) -> str:
 
 
 def wait_for_new_source(page: Page, selector: str, old: str) -> None:
+    _wait_for_picture(page, selector, "picture.src !== value", old)
+
+
+def wait_for_source(page: Page, selector: str, part: str) -> None:
+    """Until a picture is there whose address has this in it."""
+    _wait_for_picture(page, selector, "picture.src.includes(value)", part)
+
+
+def _wait_for_picture(page: Page, selector: str, condition: str, value: str) -> None:
     page.wait_for_function(
-        "([selector, old]) => { const picture = document.querySelector(selector);"
-        " return picture.src !== old && picture.complete && picture.naturalWidth > 1; }",
-        arg=[selector, old],
+        "([selector, value]) => { const picture = document.querySelector(selector);"
+        f" return {condition} && picture.complete && picture.naturalWidth > 1; }}",
+        arg=[selector, value],
     )
 
 

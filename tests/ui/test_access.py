@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -234,7 +235,8 @@ def test_no_file_is_served_that_is_not_meant_to_be(studio: TestClient, route: st
 RAW_FILES = [
     "../run.json", "../../pyproject.toml", "../../../../../../../../etc/passwd", "./../run.json",
     "%2e%2e/run.json", "%2e%2e%2frun.json", "..%252frun.json", "..%5crun.json", "..;/run.json",
-    "%c0%ae%c0%ae/run.json", "..%00/run.json", "/proc/self/root/etc/passwd", "model.safetensors",
+    "%c0%ae%c0%ae/run.json", "..%00/run.json", "model.safetensors",
+    f"/proc/self/root{quote(str(REPOSITORY))}/pyproject.toml",
     "/proc/self/cwd/pyproject.toml", "metrics.jsonl", "evaluation.npz", "run.json#", "run.json?x",
 ]  # fmt: skip
 RAW_ROUTES = [

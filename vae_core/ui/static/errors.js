@@ -126,9 +126,9 @@ async function tellImages() {
   const about = facts;
   const { missing, here } = await images();
   if (about !== facts) return;
-  parts.missing.hidden = !missing && !here?.is_sample;
+  parts.missing.hidden = !missing && !here.is_sample;
   parts.missing.textContent =
-    missing ?? (here && `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`);
+    missing ?? `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`;
   parts.here.hidden = !here || (!missing && facts.view.on === "evaluated");
   if (!here) return;
   parts.hereButton.textContent =

@@ -4,10 +4,10 @@ import { explore } from "./latent.js";
 import { Latest, ask, named } from "./studio.js";
 import { images, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
 
-const HINT = "Click in the histogram, or drag over a part of it, to see the images there.";
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
 const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
 let parts = null;
+let hint = "";
 let facts = null;
 let selection = null;
 let page = 0;
@@ -15,6 +15,7 @@ let isNew = false; // the selection has just been made: its first images come in
 
 export function mount(element) {
   parts = named(element);
+  hint = parts.about.textContent;
   const show = new Latest(() => load().catch(complain));
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].addEventListener("click", () => select({ order }));
@@ -55,7 +56,7 @@ async function load() {
   if (asked !== selection) return;
   for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(missing);
   if (missing) return clear(NOT_HERE);
-  if (asked === null) return clear(HINT);
+  if (asked === null) return clear(hint);
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
   if (asked !== selection) return;
   parts.about.textContent = described(asked, answer);

@@ -7,6 +7,7 @@ const viewListeners = [];
 const selectionListeners = [];
 let view = { latents: "sampled", on: "evaluated" };
 let facts = null;
+let ofView = null; // what `images` was answered
 let lookAgain = () => {};
 
 /** The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong. */
@@ -60,11 +61,18 @@ export function showProgress(parts, share) {
 /** What stands where those images would be that are not in the app; why is said once, by the histogram. */
 export const NOT_HERE = "The images are not in this app: see the note above the histogram.";
 
-/** Whether the images of the view are in the app, and which the app has. */
-export const images = () => ask(testedAddress("images"));
+/** Whether the images of the view are in the app, and which the app has: asked once for all parts. */
+export function images() {
+  ofView ??= ask(testedAddress("images")).catch((error) => {
+    ofView = null; // whoever asks next tries again
+    throw error;
+  });
+  return ofView;
+}
 
 async function load(tell) {
   const [card, asked] = [model(), view];
+  ofView = null;
   if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell);
   const answer = await ask(testedAddress("facts"));
   if (card !== model() || asked !== view) return;
