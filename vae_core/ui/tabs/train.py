@@ -76,15 +76,17 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
 
-    def written(name: str, value: Any) -> list[Any]:
-        """The field with its mistake; without one, what a start had to say against the form is over."""
+    def written(name: str, value: Any, told: str | None) -> list[Any]:
+        """The field with its mistake; a problem that was of this field is over without one. Another's stays:
+        who presses Start leaves a field, and its answer might be the later one."""
         field = _checked(name, value)
-        return [field, "" if may_train and not field["elem_classes"] else gr.skip()]
+        is_mended = not field["elem_classes"] and f"data-field='{name}'" in (told or "")
+        return [field, "" if is_mended else gr.skip()]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     preset.change(_preset_values, preset, [about, *fields], queue=False, **quiet)
     for name, field in zip(SHOWN, fields, strict=True):
-        field.blur(partial(written, name), field, [field, problem], queue=False, **quiet)
+        field.blur(partial(written, name), [field, problem], [field, problem], queue=False, **quiet)
 
     def start_from_form(name: str | None, *values: Any) -> list[Any]:
         name = (name or "").strip()  # None where Advanced was never opened
@@ -188,8 +190,10 @@ def _preset_values(name: str | None) -> list[Any]:
 
 def _alert(problem: object) -> str:
     """A problem; one that lies in another training is over with that one's end, see static/training.js."""
-    until = " data-until='end'" if isinstance(problem, TrainingError) else ""
-    return f"<p role='alert' class='alert'{until}>{_escaped(str(problem))}</p>"
+    of = " data-until='end'" if isinstance(problem, TrainingError) else ""
+    if isinstance(problem, SettingsError):
+        of = f" data-field='{problem.field}'"
+    return f"<p role='alert' class='alert'{of}>{_escaped(str(problem))}</p>"
 
 
 def _note(text: str) -> str:
