@@ -69,7 +69,7 @@ def test_another_seed_makes_other_images_and_stands_in_its_field(grid: Page) -> 
 @pytest.mark.parametrize(
     ("label", "value", "expected"),
     [
-        ("Seed", "-5", "Seed: expected a whole number from 0 to 2,147,483,647."),
+        ("Seed", "-5", "Seed: expected a whole number from 0 to 4,294,967,295."),
         ("Seed", "1.5", "Seed: expected a whole number"),
         ("Seed", "", "Seed: expected a whole number"),
         ("number input for Count", "2.5", "Count: expected a whole number from 1 to 400."),
@@ -127,6 +127,7 @@ def test_one_class_alone(grid: Page) -> None:
     wait_for_source(grid, GRID, "label=3")
     assert "label=3" in source_of(grid, GRID)
     assert "all from class 3" in grid.locator("#generated-panel").inner_text()
+    assert grid.get_by_role("radio", name="mixture").is_disabled()  # a class is drawn without it
     reference = load_run("reference")
     evaluation = reference.evaluation
     assert evaluation is not None

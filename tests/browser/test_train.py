@@ -25,7 +25,7 @@ from support.browser import (
 )
 from vae_core.jobs import prepare
 from vae_core.recording import perform
-from vae_core.run_folder import Run
+from vae_core.run_folder import Run, RunWriter
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     page.get_by_role("button", name="Start training").click()
     problem = page.locator("#training-problem [role=alert]")
     problem.wait_for()
-    assert "must be a number above 0" in problem.inner_text()
+    assert "Learning rate must be a number above 0" in problem.inner_text()
     set_field(page, "Learning rate", "0.001")
     problem.wait_for(state="detached")
     set_field(page, "Epochs", "2.5")  # which was rounded once
     page.get_by_role("button", name="Start training").click()
-    problem.filter(has_text="epochs must be a whole number from 1 to 10,000, not 2.5").wait_for()
+    problem.filter(has_text="Epochs must be a whole number from 1 to 10,000, not 2.5").wait_for()
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
 
 
@@ -121,14 +121,15 @@ def test_the_histogram_shows_the_test_errors(page: Page) -> None:
     assert "10,000 test images" in page.locator("#test-errors").inner_text()
 
 
-def test_a_chosen_model_is_the_model_of_every_tab(
-    page: Page, app: App, browser: Browser, tiny_run: Path
-) -> None:
+def test_a_chosen_model_is_the_model_of_every_tab(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "chosen", dirs_exist_ok=True)
+    writer = RunWriter(app.runs_dir / "chosen")
+    writer.update(state="stopped", epoch=0)
+    writer.close()
     page.reload()
     wait_for_model(page)
     page.get_by_label("Model").click()
-    page.get_by_role("option", name=re.compile("chosen")).click()
+    page.get_by_role("option", name="chosen · 16 latents · under 1 epoch").click()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
     open_tab(page, "Generate")
     page.wait_for_function("document.querySelector('#generated-grid img').src.includes('/runs/chosen/')")
@@ -311,6 +312,8 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     row_of(page, "other").wait_for(state="detached")
     page.wait_for_timeout(2000)
     assert "plane" in page.locator("#training-status").inner_text()
+    page.reload()  # at this tab
+    page.locator("#training-status", has_text="plane").wait_for()
     row_of(page, "mine").get_by_role("button", name="mine").click()
     page.locator("#training-status", has_text="mine").wait_for()
     row_of(page, "mine").get_by_role("button", name="Delete").click()
@@ -390,7 +393,7 @@ def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finishe
         }
     )
     row_of(page, "mine-2").wait_for()
-    page.locator("#runs").get_by_text("Loaded as mine-2.").wait_for()
+    page.locator("#runs").get_by_text("Loaded as mine-2: from the same training as mine, ").wait_for()
     shutil.rmtree(app.runs_dir / "mine-2")
     page.locator("input[type=file]").set_input_files(
         {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"}

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.warm_start import WarmProcess
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 
@@ -46,12 +46,8 @@ class App:
         self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.log = runs_dir.parent / f"app-{self.port}.log"
-        command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(self.port)]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, "--runs-dir", str(runs_dir), *options],
-                env=environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        where = ["--port", str(self.port), "--runs-dir", str(runs_dir)]
+        self.process = WarmProcess(REPOSITORY / "app.py", [*where, *options], environment, self.log)
         try:
             wait_for_answer(self.url, self.process)
         except RuntimeError as error:
@@ -72,7 +68,7 @@ class App:
                 self.process.wait()
 
 
-def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for_answer(url: str, process: subprocess.Popen[bytes] | WarmProcess) -> None:
     """Waits until a server answers.
 
     Raises:

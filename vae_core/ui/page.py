@@ -14,6 +14,7 @@ from starlette.routing import Mount
 
 from vae_core.errors import DataError
 from vae_core.passwords import read_passwords
+from vae_core.run_record import RunInfo
 from vae_core.runs import tidy
 from vae_core.ui import api
 from vae_core.ui.gate.guard import Access, Guard
@@ -170,7 +171,7 @@ def _tab(name: str) -> gr.Tab:
 
 
 def _choices(studio: Studio) -> list[tuple[str, str]]:
-    return [(_words(info.name, info.settings.latent_dim, info.state), info.name) for info in studio.models()]
+    return [(_words(info), info.name) for info in studio.models()]
 
 
 def _refreshed(studio: Studio, chosen: str | None) -> gr.Dropdown:
@@ -180,9 +181,11 @@ def _refreshed(studio: Studio, chosen: str | None) -> gr.Dropdown:
     return gr.Dropdown(choices=choices, value=chosen if is_there else studio.first_model())
 
 
-def _words(name: str, latent_dim: int, state: str) -> str:
-    training = " · training" if state == "running" else ""
-    return f"{name} · {latent_dim} latents{training}"
+def _words(info: RunInfo) -> str:
+    """A model as the choice names it; one that was stopped at once has learnt next to nothing."""
+    unfinished = " · under 1 epoch" if info.epoch == 0 else ""
+    state = " · training" if info.state == "running" else unfinished
+    return f"{info.name} · {info.settings.latent_dim} latents{state}"
 
 
 def _get_ready(studio: Studio) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from vae_core.class_words import class_words
+from vae_core.errors import RunError
 from vae_core.run_folder import Run
 from vae_core.run_record import METRIC_NAMES, RunInfo
 from vae_core.runs import list_runs
@@ -24,13 +26,13 @@ def training_news(
         known: the run of the last answer, watched on when its training has ended; if another one is watched
             now, its whole curve is sent.
         offset: where the last answer ended; 0 for the whole curve, thinned.
-        watch: the run to be watched, "" for the one that `Studio.watched` chooses.
+        watch: the run to be watched; where there is none of that name, the one that `Studio.watched` chooses.
         generation: the last answer's; if reports were dropped since, the whole curve is sent.
 
     Returns:
         JSON values; "fresh" says that the curve begins anew, "training" that this run or another is trained.
     """
-    info = studio.watched(watch, known)
+    info = _watched(studio, watch, known)
     if info is None:
         return {"run": None}
     run = Run(info.folder)
@@ -48,6 +50,12 @@ def training_news(
             [row["iteration"], row["test_total"], row.get("test_mse")] for row in rows if "test_total" in row
         ],
     }
+
+
+def _watched(studio: Studio, watch: str, known: str) -> RunInfo | None:
+    with suppress(RunError):  # it has been deleted, renamed or damaged meanwhile
+        return studio.watched(watch, known)
+    return studio.watched("", known)
 
 
 def training_status(studio: Studio) -> dict[str, Any]:

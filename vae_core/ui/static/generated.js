@@ -4,7 +4,7 @@ import { Tiles } from "./tiles.js";
 import { afterwards, modelAddress, named, onModel, untilReady } from "./studio.js";
 import { className } from "./words.js";
 
-const MOST_SEED = 2 ** 31 - 1;
+const MOST_SEED = 2 ** 32 - 1;
 const MOST_IMAGES = 400;
 const RESTED_MILLISECONDS = 200;
 const within = (value, low, high) => Math.max(low, Math.min(high, value));
@@ -49,6 +49,9 @@ export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
 export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED ? seed + 1 : 0];
+
+/** For Gradio: the sampler rests while one class is chosen, which is drawn without it. */
+export const samplerFor = (label) => [{ interactive: !label, __type__: "update" }];
 
 /** What is wanted, as it stands in an address: one class is drawn from its own distribution, without a sampler. */
 function parameters() {

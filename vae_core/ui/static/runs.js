@@ -61,7 +61,7 @@ function makeRow(run, mayChange) {
   const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    changes || (run.shipped ? "the reference recipe" : "–"),
+    changes || "the reference recipe",
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
@@ -116,7 +116,10 @@ async function bringIn(input, about) {
   if (!file) return;
   const { run } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
   input.value = "";
-  about.textContent = `Loaded as ${run}.`;
+  const { runs } = await ask(address("runs"));
+  const { created } = runs.find(({ name }) => name === run);
+  const twin = runs.find(({ name, created: other }) => name !== run && other === created);
+  about.textContent = twin ? `Loaded as ${run}: from the same training as ${twin.name}, which is here already.` : `Loaded as ${run}.`;
   watchRun(run);
 }
 

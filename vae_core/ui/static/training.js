@@ -24,6 +24,7 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
+const CHOSEN = "studio-watched"; // in the memory of the visitor's tab, which outlives a reload
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
@@ -35,7 +36,7 @@ const STATES = {
 
 let expectedUntil = 0;
 let status = null;
-let chosen = "";
+let chosen = sessionStorage.getItem(CHOSEN) ?? ""; // the run that the visitor wants to see
 let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
@@ -76,7 +77,7 @@ export function resuming(_, epochs) {
     return [null, epochs];
   }
   expectStart();
-  chosen = run;
+  choose(run);
   return [run, epochs];
 }
 
@@ -100,9 +101,14 @@ export function forgetProblem(words = "") {
 
 /** Watches the run of this name; "" lets the server choose, the running one first. */
 export function watchRun(name) {
-  chosen = name;
+  choose(name);
   forgetProblem();
   wake();
+}
+
+function choose(name) {
+  chosen = name;
+  sessionStorage.setItem(CHOSEN, name);
 }
 
 /** Whoever watches the run of this name watches the other from now on. */
@@ -124,7 +130,7 @@ export async function overlay(names, grown = []) {
 
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
-  chosen = "";
+  choose("");
   isStopAsked = false;
   if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;

@@ -51,10 +51,10 @@ export async function showErrors(plot, news) {
 
 function traces(news) {
   const { mean_image: meanImage, pca } = news.baselines;
-  const level = (name, value, dash) => ({
-    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color: "var(--mark)", width: 1.5, dash },
+  const level = (name, value, color, dash) => ({
+    name, x: [0, news.epochs], y: [value, value], mode: "lines", line: { color, width: 1.5, dash },
   });
-  const lines = meanImage ? [level("Mean image", meanImage, "dot"), level("PCA", pca, "dash")] : [];
+  const lines = meanImage ? [level("Mean image", meanImage, "var(--mark)", "dot"), level("PCA", pca, "var(--second)", "dash")] : [];
   const model = { name: "Model", x: errors.x, y: errors.y, mode: "lines+markers", line: { color: "var(--accent)", width: 1.6 }, marker: { size: 5 } };
   return [model, ...lines];
 }

@@ -66,3 +66,6 @@ def build() -> None:
     classes.change(
         None, label, label, js=ask_first("classes", "choices"), queue=False, api_visibility="private"
     )
+    label.change(
+        None, label, sampler, js=ask_first("generated", "samplerFor"), queue=False, api_visibility="private"
+    )

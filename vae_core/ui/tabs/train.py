@@ -157,12 +157,16 @@ def _settings(values: tuple[Any, ...], device: str) -> Settings:
 
 def _field(name: str) -> gr.Number | gr.Dropdown:
     field = FIELDS[name]
-    label = LABELS.get(name, name.replace("_", " ").capitalize())
+    label = _label(name)
     default: Any = field.default or 0
     if choices := field.metadata.get("choices"):
         return gr.Dropdown(list(choices), value=default, label=label, info=_about(name))
     # Without Gradio's rounding: that a number is no whole one is told.
     return gr.Number(value=default, label=label, info=_about(name))
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _about(name: str) -> str:
@@ -178,7 +182,7 @@ def _checked(name: str, value: Any) -> dict[str, Any]:
     try:
         Settings.from_dict({name: (value or None) if name == "limit" else value})
     except SettingsError as error:
-        return gr.update(info=f"⚠ {error}", elem_classes=["wrong"])
+        return gr.update(info=f"⚠ {_in_words(error)}", elem_classes=["wrong"])
     return gr.update(info=_about(name), elem_classes=[])
 
 
@@ -193,7 +197,15 @@ def _alert(problem: object) -> str:
     of = " data-until='end'" if isinstance(problem, TrainingError) else ""
     if isinstance(problem, SettingsError):
         of = f" data-field='{problem.field}'"
-    return f"<p role='alert' class='alert'{of}>{_escaped(str(problem))}</p>"
+    return f"<p role='alert' class='alert'{of}>{_escaped(_in_words(problem))}</p>"
+
+
+def _in_words(problem: object) -> str:
+    """A problem as the form tells it: a field is called what its label says."""
+    words = str(problem)
+    if isinstance(problem, SettingsError) and problem.field in SHOWN:
+        return words.replace(problem.field, _label(problem.field), 1)
+    return words
 
 
 def _note(text: str) -> str:
