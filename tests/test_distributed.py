@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.browser import free_port
+from support.warm_start import WarmProcess
 from vae_core.data import Dataset
 from vae_core.distributed import LOST_PROCESS, Group
 from vae_core.errors import SettingsError
@@ -27,6 +29,8 @@ from vae_core.run_folder import Run
 from vae_core.settings import Settings
 
 SETTINGS = Settings(epochs=2, batch_size=50, limit=300)
+ENDLESS = ("--name", "endless", "--epochs", 10_000, "--batch-size", 50, "--limit", 300)
+LOG = "leader.log"
 SECONDS = 240
 """Until a test gives up: these machines are shared."""
 
@@ -49,6 +53,35 @@ def torchrun(small_mnist: Path, tmp_path: Path) -> Iterator[Start]:
         )  # fmt: skip
         started.append(process)
         return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def pair(small_mnist: Path, tmp_path: Path) -> Iterator[Callable[..., list[WarmProcess]]]:
+    """Starts the two processes of a training, the leader first, where it is not about what torchrun does.
+
+    What the leader says is in the file LOG beside the runs.
+    """
+    started: list[WarmProcess] = []
+
+    def start(*arguments: object) -> list[WarmProcess]:
+        common = os.environ | {
+            "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "pair",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+        }  # fmt: skip
+        places = ["--data-dir", small_mnist, "--runs-dir", tmp_path, "--parallel"]
+        both = [
+            WarmProcess(
+                "vae_core", ["train", *map(str, [*places, *arguments])],
+                common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, tmp_path / log,
+            )
+            for rank, log in enumerate((LOG, "follower.log"))
+        ]  # fmt: skip
+        started.extend(both)
+        return both
 
     yield start
     for process in started:
@@ -103,15 +136,15 @@ def test_two_processes_train_what_one_does(torchrun: Start, tmp_path: Path, data
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    torchrun: Start, tmp_path: Path, dataset: Dataset
+    pair: Callable[..., list[WarmProcess]], tmp_path: Path, dataset: Dataset
 ) -> None:
     half = Settings.from_dict(SETTINGS.to_dict() | {"epochs": 1})
-    begun_by_two = torchrun("--name", "two-one", *options_of(half))
+    begun_by_two = pair("--name", "two-one", *options_of(half))
     alone(half, tmp_path, dataset, "one-two")
-    assert begun_by_two.wait(timeout=SECONDS) == 0
+    assert [process.wait(SECONDS) for process in begun_by_two] == [0, 0]
     assert_same_course(Run(tmp_path / "two-one"), Run(tmp_path / "one-two"))
     assert_same_first_step(Run(tmp_path / "two-one"), Run(tmp_path / "one-two"))
-    assert torchrun("--resume", "one-two", "--epochs", 2).wait(timeout=SECONDS) == 0
+    assert [process.wait(SECONDS) for process in pair("--resume", "one-two", "--epochs", 2)] == [0, 0]
     for _ in perform(prepare_resume("two-one", tmp_path, epochs=2, alone=False), dataset):
         pass
     undisturbed = alone(SETTINGS, tmp_path, dataset, "undisturbed")
@@ -137,25 +170,47 @@ def follower_of(torchrun_process: subprocess.Popen, run: Run) -> int:
     return follower
 
 
+def begun(process: subprocess.Popen | WarmProcess, run: Run) -> Run:
+    """The run, once its training has begun."""
+    deadline = time.monotonic() + SECONDS
+    while not is_training(run):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return run
+
+
 @pytest.fixture
 def endless(torchrun: Start, tmp_path: Path) -> tuple[subprocess.Popen, Run]:
     """A training in two processes that has begun and goes on until something ends it."""
-    process = torchrun("--name", "endless", "--epochs", 10_000, "--batch-size", 50, "--limit", 300)
-    run = Run(tmp_path / "endless")
-    deadline = time.monotonic() + SECONDS
-    while not is_training(run):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return process, run
+    process = torchrun(*ENDLESS)
+    return process, begun(process, Run(tmp_path / "endless"))
 
 
-@pytest.mark.parametrize("asked", ["folder", "torchrun", "follower"])
-def test_a_stop_reaches_both(endless: tuple[subprocess.Popen, Run], asked: str) -> None:
+@pytest.fixture
+def endless_pair(
+    pair: Callable[..., list[WarmProcess]], tmp_path: Path
+) -> tuple[WarmProcess, WarmProcess, Run]:
+    """The same without torchrun."""
+    leader, follower = pair(*ENDLESS)
+    return leader, follower, begun(leader, Run(tmp_path / "endless"))
+
+
+def test_a_stop_by_the_folder_reaches_both(
+    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
+) -> None:
+    leader, follower, run = endless_pair
+    run.request_stop()
+    assert (leader.wait(SECONDS), follower.wait(SECONDS)) == (0, 0)
+    assert "run endless is stopped" in (tmp_path / LOG).read_text()
+    assert run.info().state == "stopped"
+    assert not run.is_alive()
+
+
+@pytest.mark.parametrize("asked", ["torchrun", "follower"])
+def test_a_stop_by_a_signal_reaches_both(endless: tuple[subprocess.Popen, Run], asked: str) -> None:
     process, run = endless
-    if asked == "folder":
-        run.request_stop()
-    elif asked == "torchrun":
+    if asked == "torchrun":
         process.send_signal(signal.SIGTERM)
     else:
         os.kill(follower_of(process, run), signal.SIGTERM)
@@ -173,21 +228,29 @@ def is_told_to_end(process: int) -> bool:
     return bool(int(waiting, 16) & 1 << signal.SIGTERM - 1)
 
 
-@pytest.mark.parametrize("first", ["the loss", "torchrun's SIGTERM"])
 def test_a_lost_process_ends_the_training_as_failed(
-    endless: tuple[subprocess.Popen, Run], first: str
+    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
+) -> None:
+    leader, follower, run = endless_pair
+    follower.kill()
+    assert leader.wait(SECONDS) == 1
+    assert f"error: {LOST_PROCESS}" in (tmp_path / LOG).read_text()
+    assert run.info().state == "failed"
+    assert run.info().error == LOST_PROCESS
+
+
+def test_a_lost_process_is_told_also_where_torchruns_sigterm_comes_first(
+    endless: tuple[subprocess.Popen, Run],
 ) -> None:
     process, run = endless
     leader, follower = leader_of(run), follower_of(process, run)
-    if first == "torchrun's SIGTERM":
-        os.kill(leader, signal.SIGSTOP)
+    os.kill(leader, signal.SIGSTOP)
     os.kill(follower, signal.SIGKILL)
-    if first == "torchrun's SIGTERM":
-        deadline = time.monotonic() + SECONDS
-        while not is_told_to_end(leader):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.kill(leader, signal.SIGCONT)
+    deadline = time.monotonic() + SECONDS
+    while not is_told_to_end(leader):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(leader, signal.SIGCONT)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert f"error: {LOST_PROCESS}" in err

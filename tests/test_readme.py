@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from support.browser import REPOSITORY, App, free_port, wait_for_answer
+from vae_core import assessment
 from vae_core.data import Dataset
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run
@@ -106,6 +107,7 @@ def test_the_commands_of_the_command_line_work(
 ) -> None:
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("MNIST_DIR", str(small_mnist))
+    monkeypatch.setattr(assessment, "BOUND_SAMPLES", 100)  # of 1000, for speed
     for command in IN_ORDER:
         if "--tensorboard" in command and find_spec("tensorboard") is None:
             continue  # it needs an extra

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from support.warm_start import WarmProcess
 from vae_core import jobs, load_run
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
@@ -234,9 +234,10 @@ def test_a_folder_that_cannot_be_written_is_said(dataset: Dataset, tmp_path: Pat
         do(SHORT, tmp_path / "file", dataset)
 
 
-def command(small_mnist: Path, runs_dir: Path, *options: str) -> list[str]:
+def training(small_mnist: Path, runs_dir: Path, *options: str) -> WarmProcess:
+    """`train` in a process of its own, which writes to the file "log" beside the runs."""
     places = ["--data-dir", str(small_mnist), "--runs-dir", str(runs_dir)]
-    return [sys.executable, "-m", "vae_core", "train", *places, *options]
+    return WarmProcess("vae_core", ["train", *places, *options], dict(os.environ), runs_dir / "log")
 
 
 def finished_epochs(run: Run) -> int:
@@ -248,10 +249,7 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
     small_mnist: Path, tmp_path: Path, undisturbed: Run, epochs: int
 ) -> None:
     options = ["--epochs", "4", "--batch-size", "50", "--limit", "300"]
-    process = subprocess.Popen(
-        command(small_mnist, tmp_path, "--name", "run", *options),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = training(small_mnist, tmp_path, "--name", "run", *options)
     run = Run(tmp_path / "run")
     while not run.metrics()[0] or finished_epochs(run) < epochs:
         assert process.poll() is None
@@ -260,7 +258,7 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
     process.kill()
     process.wait()
     assert run.info().state == "interrupted"
-    subprocess.run(command(small_mnist, tmp_path, "--resume", "run"), check=True, capture_output=True)
+    assert training(small_mnist, tmp_path, "--resume", "run").wait() == 0
     assert run.info().state == "finished"
     assert finished_epochs(run) == 4
     assert same_weights(run, undisturbed)
@@ -268,19 +266,16 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        command(small_mnist, tmp_path, "--name", "run", "--epochs", "500", "--batch-size", "20"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = training(small_mnist, tmp_path, "--name", "run", "--epochs", "500", "--batch-size", "20")
     run = Run(tmp_path / "run")
     while not run.metrics()[0]:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "run is stopped" in out
-    assert "Traceback" not in out + err
+    assert process.wait(60) == 0
+    said = (tmp_path / "log").read_text()
+    assert "run is stopped" in said
+    assert "Traceback" not in said
     assert run.info().state == "stopped"
     assert load_run(run.folder).evaluation is not None
 
