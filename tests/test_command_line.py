@@ -210,6 +210,19 @@ def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
     assert figures["iwae_unit_variance"] != figures["iwae"]
 
 
+def test_that_a_run_was_trained_on_other_images_is_told_before_how_few_they_are(
+    run_command: Any, tiny_run: Path, dataset: Dataset, tmp_path: Path, write_idx: Callable[..., None]
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "runs" / "tiny")
+    for prefix in ("train", "t10k"):
+        write_idx(tmp_path, prefix, dataset.train.images[:10], dataset.train.labels[:10])
+    code, _, err = run_command(
+        "train", "--resume", "tiny", "--epochs", 3, "--runs-dir", tmp_path / "runs", "--data-dir", tmp_path
+    )
+    assert code == 1
+    assert "run tiny was trained on" in err
+
+
 def test_resuming_goes_on_to_more_epochs(
     run_command: Any, small_mnist: Path, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -96,6 +96,24 @@ export function tellProblem(text) {
   for (const listener of problemListeners) listener(text);
 }
 
+/** Keeps a text in the browser's tab, over a reload; a browser that keeps nothing of this page throws. */
+export function keep(name, text) {
+  try {
+    sessionStorage.setItem(name, text);
+  } catch {
+    // then a reload forgets it
+  }
+}
+
+/** What was kept under this name, or "". */
+export function kept(name) {
+  try {
+    return sessionStorage.getItem(name) ?? "";
+  } catch {
+    return "";
+  }
+}
+
 /** Keeps one task going at a time; of the values that come meanwhile only the newest is done. */
 export class Latest {
   #perform;

@@ -8,7 +8,7 @@ import { onRuns } from "./models.js";
 import { draw, isTouched, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { showErrors, showLatents } from "./watchful.js";
-import { address, ask, isShown, named } from "./studio.js";
+import { address, ask, isShown, keep, kept, named } from "./studio.js";
 import { sayer } from "./words.js";
 
 const RUNNING_MILLISECONDS = 120;
@@ -24,7 +24,7 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
-const CHOSEN = "studio-watched"; // in the memory of the visitor's tab, which outlives a reload
+const CHOSEN = "studio-watched";
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
@@ -36,7 +36,7 @@ const STATES = {
 
 let expectedUntil = 0;
 let status = null;
-let chosen = sessionStorage.getItem(CHOSEN) ?? ""; // the run that the visitor wants to see
+let chosen = kept(CHOSEN); // the run that the visitor wants to see
 let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
@@ -108,7 +108,7 @@ export function watchRun(name) {
 
 function choose(name) {
   chosen = name;
-  sessionStorage.setItem(CHOSEN, name);
+  keep(CHOSEN, name);
 }
 
 /** Whoever watches the run of this name watches the other from now on. */
