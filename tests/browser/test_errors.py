@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from support.browser import App, compare_with, open_app, open_tab
+from support.browser import App, compare_with, open_app, open_tab, watched_page
 from vae_core import load_run
 from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 PLOT = "document.querySelector('#error-histogram')"
 BARS = f"{PLOT}.data.filter((trace) => trace.type === 'bar')"
@@ -30,13 +31,37 @@ def run(app: App, tiny_run: Path) -> LoadedRun:
 
 
 @pytest.fixture
-def errors(blank: Page, app: App, run: LoadedRun) -> Page:
-    """The tab, with the histogram of the run's 205 test images."""
-    open_app(blank, f"{app.url}/?model=tested&hide=map")
-    blank.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/tested/')")
-    open_tab(blank, "Test errors")
-    wait_for_bars(blank, 205)
-    return blank
+def fresh(blank: Page, app: App, run: LoadedRun) -> Page:
+    """The tab on a page of its own, with the histogram of the run's 205 test images."""
+    return opened(blank, app)
+
+
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App, run: LoadedRun) -> Iterator[Page]:
+    """The page of the tests that can begin where another has ended."""
+    with watched_page(profile, app) as page:
+        yield opened(page, app)
+
+
+@pytest.fixture
+def errors(lasting: Page) -> Page:
+    """The lasting page as a fresh one, but for a gallery that no test asks for."""
+    for tick in ("log scale", "by digit"):
+        lasting.get_by_label(tick).uncheck()
+    lasting.get_by_label("sampled latents").check()
+    lasting.get_by_role("button", name="16 typical").click()
+    gallery(lasting, "the nearest to the median first")
+    lasting.wait_for_function(f"{BARS}.length === 1 && {PLOT}.layout.yaxis.type !== 'log'")
+    wait_for_bars(lasting, 205)
+    return lasting
+
+
+def opened(page: Page, app: App) -> Page:
+    open_app(page, f"{app.url}/?model=tested&hide=map")
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/tested/')")
+    open_tab(page, "Test errors")
+    wait_for_bars(page, 205)
+    return page
 
 
 def wait_for_bars(page: Page, images: int) -> None:
@@ -131,19 +156,19 @@ def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, b
     assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
 
 
-def test_an_image_of_the_gallery_is_explored_from_its_own_latents(errors: Page) -> None:
-    errors.get_by_role("button", name="16 worst").click()
-    gallery(errors, "the worst first")
-    name = errors.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
+def test_an_image_of_the_gallery_is_explored_from_its_own_latents(fresh: Page) -> None:
+    fresh.get_by_role("button", name="16 worst").click()
+    gallery(fresh, "the worst first")
+    name = fresh.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
     number = re.search(r"test image (\d+)", name)
     assert number
-    errors.get_by_role("button", name="Explore from here").first.click()
-    errors.get_by_role("tab", name="Explore", selected=True).wait_for()
-    errors.wait_for_function(
+    fresh.get_by_role("button", name="Explore from here").first.click()
+    fresh.get_by_role("tab", name="Explore", selected=True).wait_for()
+    fresh.wait_for_function(
         "words => document.querySelector('.starts').innerText.includes(words)",
         arg=f"from test image {number[1]}, class",
     )
-    assert errors.locator(".latent .track i:visible").count() == 16
+    assert fresh.locator(".latent .track i:visible").count() == 16
 
 
 def test_errors_from_the_mean_and_by_digit_on_a_log_scale(errors: Page, run: LoadedRun) -> None:
@@ -195,10 +220,10 @@ def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -
     assert f"of class {name} " in words
 
 
-def test_a_second_models_errors_lie_over_the_first(errors: Page) -> None:
-    compare_with(errors, "reference")
-    errors.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
-    note = errors.locator(".overlaid")
+def test_a_second_models_errors_lie_over_the_first(fresh: Page) -> None:
+    compare_with(fresh, "reference")
+    fresh.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
+    note = fresh.locator(".overlaid")
     note.filter(has_text="reference was evaluated on another set: 10,000 images").wait_for()
 
 
@@ -245,13 +270,13 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     assert page.locator("#error-images li").count() == 16
 
 
-def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(errors: Page) -> None:
-    errors.route("**/errors/facts*", lambda route: route.abort())
-    errors.get_by_label("their mean").check()
-    errors.locator("#test-errors .alert").wait_for()
-    assert not errors.locator("#error-histogram").is_visible()
-    errors.unroute("**/errors/facts*")
-    errors.get_by_label("sampled latents").check()
-    errors.locator("#error-histogram").wait_for()
-    wait_for_bars(errors, 205)
-    assert errors.locator("#test-errors .alert").count() == 0
+def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: Page) -> None:
+    fresh.route("**/errors/facts*", lambda route: route.abort())
+    fresh.get_by_label("their mean").check()
+    fresh.locator("#test-errors .alert").wait_for()
+    assert not fresh.locator("#error-histogram").is_visible()
+    fresh.unroute("**/errors/facts*")
+    fresh.get_by_label("sampled latents").check()
+    fresh.locator("#error-histogram").wait_for()
+    wait_for_bars(fresh, 205)
+    assert fresh.locator("#test-errors .alert").count() == 0
