@@ -1,4 +1,4 @@
-"""Two processes under torchrun, on the CPU, beside one."""
+"""Two processes that train together, under torchrun or as it would start them, on the CPU, beside one."""
 
 from __future__ import annotations
 
@@ -174,10 +174,19 @@ def begun(process: subprocess.Popen | WarmProcess, run: Run) -> Run:
     """The run, once its training has begun."""
     deadline = time.monotonic() + SECONDS
     while not is_training(run):
-        assert process.poll() is None
+        assert process.poll() is None, said(process, run)
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return run
+
+
+def said(process: subprocess.Popen | WarmProcess, run: Run) -> str:
+    """What a training that has ended had to say."""
+    return (
+        (run.folder.parent / LOG).read_text()
+        if isinstance(process, WarmProcess)
+        else process.communicate()[1]
+    )
 
 
 @pytest.fixture
@@ -233,7 +242,11 @@ def test_a_lost_process_ends_the_training_as_failed(
 ) -> None:
     leader, follower, run = endless_pair
     follower.kill()
-    assert leader.wait(SECONDS) == 1
+    deadline = time.monotonic() + SECONDS
+    while leader.poll() is None and time.monotonic() < deadline:
+        leader.terminate()  # as torchrun does, before and after it has noticed itself
+        time.sleep(0.01)
+    assert leader.wait(1) == 1
     assert f"error: {LOST_PROCESS}" in (tmp_path / LOG).read_text()
     assert run.info().state == "failed"
     assert run.info().error == LOST_PROCESS

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -234,10 +235,14 @@ def test_a_folder_that_cannot_be_written_is_said(dataset: Dataset, tmp_path: Pat
         do(SHORT, tmp_path / "file", dataset)
 
 
+def arguments_of(small_mnist: Path, runs_dir: Path, *options: str) -> list[str]:
+    return ["train", "--data-dir", str(small_mnist), "--runs-dir", str(runs_dir), *options]
+
+
 def training(small_mnist: Path, runs_dir: Path, *options: str) -> WarmProcess:
-    """`train` in a process of its own, which writes to the file "log" beside the runs."""
-    places = ["--data-dir", str(small_mnist), "--runs-dir", str(runs_dir)]
-    return WarmProcess("vae_core", ["train", *places, *options], dict(os.environ), runs_dir / "log")
+    """In a process of its own, which writes to the file "log" beside the runs."""
+    arguments = arguments_of(small_mnist, runs_dir, *options)
+    return WarmProcess("vae_core", arguments, dict(os.environ), runs_dir / "log")
 
 
 def finished_epochs(run: Run) -> int:
@@ -266,16 +271,20 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, number: signal.Signals) -> None:
-    process = training(small_mnist, tmp_path, "--name", "run", "--epochs", "500", "--batch-size", "20")
+    options = ["--name", "run", "--epochs", "500", "--batch-size", "20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, tmp_path, *options)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     run = Run(tmp_path / "run")
     while not run.metrics()[0]:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)
-    assert process.wait(60) == 0
-    said = (tmp_path / "log").read_text()
-    assert "run is stopped" in said
-    assert "Traceback" not in said
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "run is stopped" in out
+    assert "Traceback" not in out + err
     assert run.info().state == "stopped"
     assert load_run(run.folder).evaluation is not None
 

@@ -39,6 +39,10 @@ class TrainingError(VAEStudioError):
     """A training cannot go on: the loss is not finite, or another training is in the way."""
 
 
+class BusyError(TrainingError):
+    """Another training is in the way, until it ends."""
+
+
 class PictureError(VAEStudioError):
     """A drawing or picture cannot be read, or there is nothing on it."""
 

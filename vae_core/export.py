@@ -52,7 +52,7 @@ def check_target(decoder: Path) -> None:
         raise SettingsError("out", f"--out must name a file that ends with .onnx, not {decoder.name!r}")
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ExportError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
             "install what an export needs with: pip install '.[onnx]'"
         )
 

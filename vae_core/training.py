@@ -140,8 +140,8 @@ def full_batches(settings: Settings, images: int) -> int:
     if images < settings.batch_size:
         raise SettingsError(
             "batch_size",
-            f"batch_size {settings.batch_size} is more than the {images} training images; expected at least "
-            "one full mini-batch",
+            f"a mini-batch of {settings.batch_size} is more than the {images} training images; choose a "
+            "smaller batch size, or more images",
         )
     return images // settings.batch_size
 

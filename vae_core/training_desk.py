@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from vae_core.errors import ReadOnlyError, TrainingError
+from vae_core.errors import BusyError, ReadOnlyError, TrainingError
 from vae_core.jobs import Job, prepare, prepare_resume
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
@@ -49,7 +49,8 @@ class TrainingDesk:
         """Starts a new run; returns its name once its folder is there.
 
         Raises:
-            TrainingError: another training is running, or the process ended before it began.
+            BusyError: another training is running.
+            TrainingError: the process ended before it began.
             RunError: the name cannot be used.
         """
         return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
@@ -103,7 +104,7 @@ class TrainingDesk:
             raise ReadOnlyError("trained")
         with self._lock:
             if (info := self.running()) is not None:
-                raise TrainingError(
+                raise BusyError(
                     f"{info.name} is being trained now; watch it, or stop it before you start another"
                 )
             job = make_job()

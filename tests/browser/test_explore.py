@@ -115,6 +115,14 @@ def shown_pixels(page: Page, selector: str) -> np.ndarray:
 
 
 @AT_ZERO
+def test_a_list_closes_when_the_focus_goes_on(page: Page) -> None:
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("listbox").wait_for()
+    page.keyboard.press("Tab")
+    page.get_by_role("listbox").wait_for(state="detached", timeout=5000)
+
+
+@AT_ZERO
 def test_moving_a_slider_changes_the_digit(page: Page) -> None:
     before = source_of(page, DIGIT)
     slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))

@@ -127,6 +127,7 @@ def test_one_class_alone(grid: Page) -> None:
     wait_for_source(grid, GRID, "label=3")
     assert "label=3" in source_of(grid, GRID)
     assert "all from class 3" in grid.locator("#generated-panel").inner_text()
+    grid.wait_for_function("document.querySelector('#generate-sampler input').disabled")
     assert grid.get_by_role("radio", name="mixture").is_disabled()  # a class is drawn without it
     reference = load_run("reference")
     evaluation = reference.evaluation
@@ -138,6 +139,10 @@ def test_one_class_alone(grid: Page) -> None:
     grid.get_by_role("tab", name="Explore", selected=True).wait_for()
     values = [float(grid.locator(f"#latent-{number}").input_value()) for number in range(1, 17)]
     assert values == pytest.approx(np.clip(z[9], -3, 3).tolist(), abs=0.011)
+    open_tab(grid, "Generate")
+    grid.get_by_label("Class", exact=True).click()
+    grid.locator("li[role=option]", has_text="all").click()
+    grid.wait_for_function("!document.querySelector('#generate-sampler input').disabled")
 
 
 def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, dataset: Dataset) -> None:

@@ -350,9 +350,21 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
 
     page.route("**/queue/join*", without_values, times=1)
     page.get_by_role("button", name="Start training").click()
-    page.locator("#training-problem [role=alert]", has_text="The app could not do this").wait_for()
+    problem = page.locator("#training-problem [role=alert]", has_text="The app could not do this")
+    problem.wait_for()
     state = page.locator("#training-status [data-is=state]")
     state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for 15 s
+
+    held: list[Route] = []
+    page.route("**/queue/join*", lambda route: held.append(route), times=1)
+    with page.expect_request("**/queue/join*"):
+        page.get_by_role("button", name="Start training").click()
+    state.filter(has_text="Starting").wait_for()
+    problem.wait_for(state="hidden")  # it was of the press before
+    figures = page.locator("#training-status dd").all_inner_texts()
+    assert set(figures) == {"–"}  # and these of the run before
+    without_values(held[0])
+    problem.wait_for()
 
 
 def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) -> None:

@@ -105,7 +105,7 @@ class Visitor:
 
 def endure(folder: Path, seconds: float, every: float, pause: float = 0.1) -> list[Sample]:
     """Lets a visitor stay for so long; returns what the app held, once every so many seconds."""
-    app = App(folder / "runs", dict(os.environ))
+    app = App(folder / "runs", dict(os.environ), is_warm=False)
     visitor, samples, trainings = Visitor(app.url), [], 0
     try:
         started = time.monotonic()

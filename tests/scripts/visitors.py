@@ -213,7 +213,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="visitors-") as folder:
         temporary = Path(folder) / "tmp"
         temporary.mkdir()
-        app = App(Path(folder) / "runs", os.environ | {"TMPDIR": str(temporary)})
+        app = App(Path(folder) / "runs", os.environ | {"TMPDIR": str(temporary)}, is_warm=False)
         try:
             started = time.monotonic()
             visited(app.url, 2, 30)  # everything is loaded

@@ -1,4 +1,4 @@
-"""Starts the app as a user does, and a headless Chromium to drive it."""
+"""The app in a process of its own, and a headless Chromium to drive it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -37,17 +38,31 @@ CHROMIUM_OPTIONS = [
 
 
 class App:
-    """A server of app.py in a process of its own."""
+    """A server of app.py in a process of its own.
+
+    Args:
+        is_warm: it begins as a copy of a process that has PyTorch, see WarmProcess; not where memory or the
+            start is measured, or how it ends.
+    """
 
     def __init__(
-        self, runs_dir: Path, environment: dict[str, str], *options: str, host: str = "127.0.0.1"
-    ) -> None:
+        self, runs_dir: Path, environment: dict[str, str], *options: str,
+        host: str = "127.0.0.1", is_warm: bool = True,
+    ) -> None:  # fmt: skip
         self.runs_dir = runs_dir
         self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.log = runs_dir.parent / f"app-{self.port}.log"
-        where = ["--port", str(self.port), "--runs-dir", str(runs_dir)]
-        self.process = WarmProcess(REPOSITORY / "app.py", [*where, *options], environment, self.log)
+        program = REPOSITORY / "app.py"
+        arguments = ["--port", str(self.port), "--runs-dir", str(runs_dir), *options]
+        self.process: WarmProcess | subprocess.Popen[bytes]
+        if is_warm:
+            self.process = WarmProcess(program, arguments, environment, self.log)
+        else:
+            with self.log.open("w") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, str(program), *arguments], env=environment, stdout=log, stderr=log
+                )
         try:
             wait_for_answer(self.url, self.process)
         except RuntimeError as error:

@@ -7,6 +7,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,13 @@ _NURSERY.set_forkserver_preload(IMPORTED)
 
 
 class WarmProcess:
-    """`python PROGRAM OPTIONS` with its output in a file; what it offers is subprocess.Popen's.
+    """`python PROGRAM OPTIONS` with its output in a file, and the methods of subprocess.Popen that tests use.
+
+    It ends without Python's own tidying up: a test of how a program ends starts it in the ordinary way.
 
     Args:
         program: a file, or the name of a module to run as `python -m` does.
-        environment: all of it.
+        environment: all of it, but for what PyTorch reads as it is imported.
         log: the file for standard output and standard error.
     """
 
@@ -37,11 +40,6 @@ class WarmProcess:
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """As `poll` answers."""
-        return self.poll()
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
@@ -64,10 +62,10 @@ class WarmProcess:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        self._process.terminate()
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._process.kill()
+        self.send_signal(signal.SIGKILL)
 
 
 def _run(program: Path | str, options: list[str], environment: dict[str, str], log: str) -> None:

@@ -413,14 +413,14 @@ def test_the_started_app_warns_and_tidies_up(tmp_path: Path, small_mnist: Path) 
     environment = os.environ | {"MNIST_DIR": str(small_mnist), "TMPDIR": str(tmp_path)}
     (tmp_path / "vae-studio-killed").mkdir()
     (tmp_path / "vae-studio-killed" / ".lock").touch()
-    app = App(tmp_path / "runs", environment, "--host", "127.0.0.2", host="127.0.0.2")
+    app = App(tmp_path / "runs", environment, "--host", "127.0.0.2", host="127.0.0.2", is_warm=False)
     try:
         assert "WARNING: whoever reaches 127.0.0.2 can start" in app.log.read_text()
         kept = [path.name for path in tmp_path.glob("vae-studio-*")]
         assert len(kept) == 1
         assert kept != ["vae-studio-killed"]
         app.process.send_signal(signal.SIGTERM)
-        app.process.wait(30)
+        assert app.process.wait(30) == 0
         assert list(tmp_path.glob("vae-studio-*")) == []
         assert "Traceback" not in app.log.read_text()
     finally:

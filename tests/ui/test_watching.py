@@ -55,6 +55,7 @@ def test_a_run_that_was_seen_in_training_is_watched_on_when_it_has_ended(run: Ru
     assert training_news(studio)["run"] == "newer"
     assert training_news(studio, known="copied")["run"] == "copied"
     assert training_news(studio, known="deleted")["run"] == "newer"
+    assert training_news(studio, watch="copied")["epoch"] == 2  # finished ones
     assert training_news(studio, watch="deleted", known="copied")["run"] == "copied"
     assert not training_news(studio, watch="newer")["training"]
     writer = RunWriter(run.folder)

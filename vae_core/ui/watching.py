@@ -81,6 +81,7 @@ def _standing(
         "error": info.error,
         "warning": info.warning,
         "created": info.created,
+        "epoch": info.epoch,
         "epochs": info.settings.epochs,
         "iterations": _iterations(info),
         "device": info.device,

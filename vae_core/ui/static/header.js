@@ -6,8 +6,15 @@ export function mount(element) {
   const { problem, logOut, who } = named(element);
   who.textContent = window.gradio_config?.username ?? "";
   logOut.hidden = who.textContent === "";
+  leaveListsByTab();
   onProblem((text) => {
     problem.textContent = text ?? "";
     problem.hidden = !text;
   });
+}
+
+/** Gradio 6.31 opens a drop-down's list again at each key, Tab too, and it would stay when the focus has gone. */
+function leaveListsByTab() {
+  const isLeft = ({ key, target }) => key === "Tab" && target.matches('[role="combobox"]');
+  document.addEventListener("keydown", (event) => isLeft(event) && event.stopPropagation(), { capture: true });
 }

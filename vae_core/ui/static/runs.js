@@ -61,7 +61,7 @@ function makeRow(run, mayChange) {
   const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    changes || "the reference recipe",
+    changes || "none: the reference recipe",
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
@@ -116,11 +116,12 @@ async function bringIn(input, about) {
   if (!file) return;
   const { run } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
   input.value = "";
-  const { runs } = await ask(address("runs"));
-  const { created } = runs.find(({ name }) => name === run);
-  const twin = runs.find(({ name, created: other }) => name !== run && other === created);
-  about.textContent = twin ? `Loaded as ${run}: from the same training as ${twin.name}, which is here already.` : `Loaded as ${run}.`;
+  about.textContent = `Loaded as ${run}.`;
   watchRun(run);
+  const { runs } = await ask(address("runs"));
+  const created = runs.find(({ name }) => name === run)?.created;
+  const twin = runs.find(({ name, created: other }) => name !== run && other === created);
+  if (twin) about.textContent = `Loaded as ${run}: from the same training as ${twin.name}, which is here already.`;
 }
 
 /** What a card calls the figures of run.json, in their order. */

@@ -76,7 +76,7 @@ export function resuming(_, epochs) {
   if (isMore && !window.confirm(`${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`)) {
     return [null, epochs];
   }
-  expectStart();
+  pressStart();
   choose(run);
   return [run, epochs];
 }
@@ -128,6 +128,12 @@ export async function overlay(names, grown = []) {
   wake();
 }
 
+/** Button "Start training": what stands below it is of before, and is not seen until this press is answered. */
+export function pressStart() {
+  document.getElementById("training-problem").toggleAttribute("data-of-before", true);
+  expectStart();
+}
+
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
   choose("");
@@ -137,13 +143,16 @@ export function expectStart() {
   wake();
 }
 
-/** Until the new run is there nothing is named: the last one that was watched is not starting. */
-function sayStarting({ dot, state, what, explore }) {
-  dot.dataset.state = "starting";
+/** Until the new run is there nothing is said of any: the last one that was watched is not starting. */
+function sayStarting(parts) {
+  parts.dot.dataset.state = "starting";
   document.body.dataset.training = true;
-  explore.hidden = true;
-  setText(state, isStopAsked ? "Stopping, as soon as it has started…" : "Starting…");
-  setText(what, "");
+  for (const one of [parts.explore, parts.error, parts.warning]) one.hidden = true;
+  setText(parts.state, isStopAsked ? "Stopping, as soon as it has started…" : "Starting…");
+  setText(parts.what, "");
+  setText(parts.title, "Training loss");
+  for (const one of ["epoch", "loss", "test", "elapsed", "remaining", "speed"]) setText(parts[one], "–");
+  parts.progress.value = 0;
 }
 
 function nextPause(watched) {
@@ -173,6 +182,7 @@ async function look(parts, watched) {
     forgetProblem("The other training has ended: you can start now.");
   }
   watched.training = news.training;
+  if (run === null && news.run !== chosen) choose(""); // what was kept is not there any more
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;
@@ -181,7 +191,7 @@ async function look(parts, watched) {
   watched.last = news.last ?? watched.last;
   if (news.last || news.state !== "running") watched.heard = performance.now();
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
-  standing = { run: news.run, state: news.state, epoch: watched.last?.epoch ?? 0, isShipped: news.shipped };
+  standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped };
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);
@@ -195,6 +205,7 @@ async function look(parts, watched) {
 
 /** The start has been answered: it is running, or the problem stands below the buttons. */
 export function startAnswered() {
+  document.getElementById("training-problem").toggleAttribute("data-of-before", false);
   expectedUntil = Math.min(expectedUntil, performance.now() + ANSWERED_MILLISECONDS);
 }
 
@@ -204,18 +215,19 @@ function smoothed(before, now) {
 }
 
 function showStatus(parts, news, watched) {
-  const { last, test, speed } = watched;
-  const epoch = last?.epoch ?? 0;
-  const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
-  if (performance.now() < expectedUntil && news.state !== "running") sayStarting(parts);
-  else {
-    parts.dot.dataset.state = news.state;
-    document.body.dataset.training = news.training;
-    document.body.dataset.shipped = news.shipped;
-    parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
-    setText(parts.state, stateInWords(news, silent > 0));
-    setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
+  if (performance.now() < expectedUntil && news.state !== "running") {
+    sayStarting(parts);
+    return;
   }
+  const { last, test, speed } = watched;
+  const epoch = epochOf(news, last);
+  const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
+  parts.dot.dataset.state = news.state;
+  document.body.dataset.training = news.training;
+  document.body.dataset.shipped = news.shipped;
+  parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
+  setText(parts.state, stateInWords(news, silent > 0));
+  setText(parts.what, [news.run, changesInWords(news.changes), news.device, news.data].filter(Boolean).join(" · "));
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
@@ -232,6 +244,9 @@ function showStatus(parts, news, watched) {
   setText(parts.warning, news.warning ?? "");
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
 }
+
+/** The epoch that is trained, or else how many were finished. */
+const epochOf = (news, last) => (news.state === "running" ? (last?.epoch ?? 0) : news.epoch);
 
 /**
  * Whether the images of the epoch must be through by now, at the speed of the last report: from then until the

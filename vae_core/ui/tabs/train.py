@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.errors import SettingsError, TrainingError, VAEStudioError
+from vae_core.errors import BusyError, SettingsError, VAEStudioError
 from vae_core.runs import MOST_NAME
 from vae_core.settings import PRESETS, Settings, range_in_words
 from vae_core.ui.parts import ask_first, call, part
@@ -22,7 +22,8 @@ LABELS = {"latent_dim": "Latents", "limit": "Limit of training images", "beta": 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": (
-        "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. About ten minutes on two quiet cores."
+        "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. About ten minutes for all "
+        "60,000 images on two quiet cores."
     ),
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
@@ -67,7 +68,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         run_name = gr.Textbox(
             label="Name",
             info=f"Of the new run: at most {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
-            "underscore, the first a letter or number. Empty: made of the time.",
+            "underscore, the first a letter or digit. Empty: made of the time.",
             elem_id="run-name",
         )
     watch = part("training", elem_id="training-watch", is_worded=False)
@@ -122,7 +123,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             return _alert(error)
         return ""
 
-    starting = call("training", "expectStart")
+    starting = call("training", "pressStart")
     started = start.click(
         start_from_form, [run_name, *fields], [problem, run_name, *fields],
         js=starting, concurrency_limit=4, **quiet,
@@ -194,7 +195,7 @@ def _preset_values(name: str | None) -> list[Any]:
 
 def _alert(problem: object) -> str:
     """A problem; one that lies in another training is over with that one's end, see static/training.js."""
-    of = " data-until='end'" if isinstance(problem, TrainingError) else ""
+    of = " data-until='end'" if isinstance(problem, BusyError) else ""
     if isinstance(problem, SettingsError):
         of = f" data-field='{problem.field}'"
     return f"<p role='alert' class='alert'{of}>{_escaped(_in_words(problem))}</p>"
@@ -203,8 +204,8 @@ def _alert(problem: object) -> str:
 def _in_words(problem: object) -> str:
     """A problem as the form tells it: a field is called what its label says."""
     words = str(problem)
-    if isinstance(problem, SettingsError) and problem.field in SHOWN:
-        return words.replace(problem.field, _label(problem.field), 1)
+    if isinstance(problem, SettingsError) and problem.field in SHOWN and words.startswith(problem.field):
+        return _label(problem.field) + words.removeprefix(problem.field)
     return words
 
 
