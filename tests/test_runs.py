@@ -285,7 +285,7 @@ def test_renaming_and_deleting(run: Run) -> None:
     for name, reason in (
         ("renamed", "^there is already a run named renamed; choose another name$"),
         ("reference", "shipped run"),
-        ("../outside", "letter or digit"),
+        ("../outside", "letter or number"),
     ):
         with pytest.raises(RunError, match=reason):
             rename_run(renamed, name)

@@ -249,7 +249,7 @@ def check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
             f"a run's name must be 1 to {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
-            f"underscore, the first a letter or digit, not {in_short(name)}"
+            f"underscore, the first a letter or number, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
         raise RunError(f"{name} is the name of a shipped run; choose another name")

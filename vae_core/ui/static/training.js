@@ -172,7 +172,8 @@ function pause(milliseconds) {
 
 async function look(parts, watched) {
   const { run, offset, generation } = watched;
-  const news = await ask(address("training", { known: run ?? "", offset, generation, watch: chosen }));
+  const asked = chosen;
+  const news = await ask(address("training", { known: run ?? "", offset, generation, watch: asked }));
   if (news.run === null) {
     setText(parts.state, "No training yet");
     return;
@@ -182,7 +183,7 @@ async function look(parts, watched) {
     forgetProblem("The other training has ended: you can start now.");
   }
   watched.training = news.training;
-  if (run === null && news.run !== chosen) choose(""); // what was kept is not there any more
+  if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
   watched.offset = news.offset;

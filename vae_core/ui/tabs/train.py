@@ -68,7 +68,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         run_name = gr.Textbox(
             label="Name",
             info=f"Of the new run: at most {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
-            "underscore, the first a letter or digit. Empty: made of the time.",
+            "underscore, the first a letter or number. Empty: made of the time.",
             elem_id="run-name",
         )
     watch = part("training", elem_id="training-watch", is_worded=False)
