@@ -35,6 +35,7 @@ SECONDS = 240
 """Until a test gives up: these machines are shared."""
 
 Start = Callable[..., subprocess.Popen]
+StartBoth = Callable[..., list[WarmProcess]]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def torchrun(small_mnist: Path, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def pair(small_mnist: Path, tmp_path: Path) -> Iterator[Callable[..., list[WarmProcess]]]:
+def pair(small_mnist: Path, tmp_path: Path) -> Iterator[StartBoth]:
     """Starts the two processes of a training, the leader first, where it is not about what torchrun does.
 
     What the leader says is in the file LOG beside the runs.
@@ -136,7 +137,7 @@ def test_two_processes_train_what_one_does(torchrun: Start, tmp_path: Path, data
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    pair: Callable[..., list[WarmProcess]], tmp_path: Path, dataset: Dataset
+    pair: StartBoth, tmp_path: Path, dataset: Dataset
 ) -> None:
     half = Settings.from_dict(SETTINGS.to_dict() | {"epochs": 1})
     begun_by_two = pair("--name", "two-one", *options_of(half))
@@ -197,9 +198,7 @@ def endless(torchrun: Start, tmp_path: Path) -> tuple[subprocess.Popen, Run]:
 
 
 @pytest.fixture
-def endless_pair(
-    pair: Callable[..., list[WarmProcess]], tmp_path: Path
-) -> tuple[WarmProcess, WarmProcess, Run]:
+def endless_pair(pair: StartBoth, tmp_path: Path) -> tuple[WarmProcess, WarmProcess, Run]:
     """The same without torchrun."""
     leader, follower = pair(*ENDLESS)
     return leader, follower, begun(leader, Run(tmp_path / "endless"))

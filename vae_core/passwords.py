@@ -71,7 +71,7 @@ def set_password(file: Path, name: str, password: str) -> bool:
     if not NAME_PATTERN.fullmatch(name):
         raise PasswordError(
             f"a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @ and begins with a "
-            f"letter or number, not {in_short(name)}"
+            f"letter or digit, not {in_short(name)}"
         )
     if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
         raise PasswordError(f"a password has {LEAST_CHARACTERS} to {MOST_CHARACTERS} characters")

@@ -76,7 +76,7 @@ export function resuming(_, epochs) {
   if (isMore && !window.confirm(`${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`)) {
     return [null, epochs];
   }
-  pressStart();
+  expectStart();
   choose(run);
   return [run, epochs];
 }
@@ -126,12 +126,6 @@ export async function overlay(names, grown = []) {
     if (laid.includes(name)) overlaid.set(name, points);
   }
   wake();
-}
-
-/** Button "Start training": what stands below it is of before, and is not seen until this press is answered. */
-export function pressStart() {
-  document.getElementById("training-problem").toggleAttribute("data-of-before", true);
-  expectStart();
 }
 
 /** A start is on its way: look more often until it is there. */
@@ -206,7 +200,6 @@ async function look(parts, watched) {
 
 /** The start has been answered: it is running, or the problem stands below the buttons. */
 export function startAnswered() {
-  document.getElementById("training-problem").toggleAttribute("data-of-before", false);
   expectedUntil = Math.min(expectedUntil, performance.now() + ANSWERED_MILLISECONDS);
 }
 

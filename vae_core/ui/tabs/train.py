@@ -123,7 +123,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             return _alert(error)
         return ""
 
-    starting = call("training", "pressStart")
+    starting = call("training", "expectStart")
     started = start.click(
         start_from_form, [run_name, *fields], [problem, run_name, *fields],
         js=starting, concurrency_limit=4, **quiet,
