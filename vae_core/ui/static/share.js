@@ -28,7 +28,10 @@ export function mount(element) {
   parts.copy.addEventListener("click", async () => {
     parts.about.textContent = (await copied(parts.link)) ? "Copied." : "Copy the marked text by hand.";
   });
-  parts.link.addEventListener("focus", () => parts.link.setSelectionRange(0, parts.link.value.length, "backward")); // its start stays in sight
+  parts.link.addEventListener("focus", () => {
+    parts.link.select();
+    requestAnimationFrame(() => (parts.link.scrollLeft = 0)); // its start is in sight
+  });
 }
 
 /** Ticks as the page is now: a group for each tab, and one for what all tabs have. */
