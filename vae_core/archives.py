@@ -64,6 +64,8 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
     if content.count(CENTRAL_ENTRY) > 2 * MOST_ENTRIES:  # before a list of them is made
         raise RunError(f"the zip file holds too many files; expected {MOST_ENTRIES:,} at most")
     try:
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            raise RunError("this is not a zip file; expected one with the folder of a run")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             prefix = _common_folder(entries)
@@ -79,7 +81,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
                 _check_run(Run(folder))
                 return _move_in(folder, runs_dir, wish)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
-        raise RunError(f"this is not a zip file that can be read ({error})") from error
+        raise RunError(f"the zip file cannot be read ({error})") from error
     except OSError as error:
         raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
 

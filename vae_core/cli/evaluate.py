@@ -40,7 +40,7 @@ def evaluate(
     info, model = found.info(), found.model().to(choose_device(device))
     dataset = load(data_dir, quiet=as_json)
     settings = info.settings
-    with Progress(console=err, disable=as_json, transient=True) as bar:
+    with Progress(console=err, disable=as_json and not err.is_terminal, transient=True) as bar:
         tasks = {}
 
         def tell(step: str, done: int, count: int) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from vae_core.archives import pack, unpack
 from vae_core.errors import ReadOnlyError, RequestError, RunError
-from vae_core.runs import delete_run, rename_run
+from vae_core.runs import delete_run, list_runs, rename_run
 from vae_core.ui.routes.answers import from_our_page
 from vae_core.ui.studio import Studio
 from vae_core.ui.watching import run_card, run_listing
@@ -38,6 +38,13 @@ def router(studio: Studio) -> APIRouter:
     return routes
 
 
+def _twin(studio: Studio, name: str) -> str | None:
+    """A run that was made in the same moment: a copy, or what it is a copy of."""
+    created = studio.run(name).info().created
+    others = (info.name for info in list_runs(studio.runs_dir) if info.name != name and info.created == created)
+    return next(others, None)
+
+
 def _changing(studio: Studio) -> APIRouter:
     """The routes that change something. They want a header that no form of another site can send, and a
     studio that is not for looking only."""
@@ -62,10 +69,12 @@ def _changing(studio: Studio) -> APIRouter:
         return {"run": studio.desk.start(studio.run(run).info().settings)}
 
     @routes.post("/archive")
-    async def bring_in(request: Request) -> dict[str, str]:
+    async def bring_in(request: Request) -> dict[str, str | None]:
+        """A zipped run comes in; the name it got, and of another run of the same training, if one is here."""
         content = await request.body()  # of limited size: see vae_core/ui/gate/guard.py
         try:
-            return {"run": await run_in_threadpool(unpack, content, studio.runs_dir)}
+            name = await run_in_threadpool(unpack, content, studio.runs_dir)
+            return {"run": name, "twin": await run_in_threadpool(_twin, studio, name)}
         except RunError as error:  # a wrong file, and not a run that is not there
             raise RequestError(str(error)) from error
 

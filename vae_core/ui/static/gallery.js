@@ -94,16 +94,20 @@ function nameOf(label) {
   return facts.classes.find((row) => row.label === label)?.name ?? String(label);
 }
 
-function described({ low, high, label, read_as: readAs, order }, { count, differs }) {
+function described({ low, high, label, read_as: readAs, order }, { count, page: at, size, differs }) {
   const of = Number.isInteger(label) ? `of class ${nameOf(label)} ` : "";
   const as = Number.isInteger(readAs) ? `whose reconstruction is read as ${nameOf(readAs)} ` : "";
   const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)}`;
   const sorted = { falling: "the worst first", typical: "the nearest to the median first" }[order] ?? "in the order of their error";
   const noun = count === 1 ? "test image" : "test images";
+  const shortcut = label === undefined && at === 0 && count > size && Object.keys(ORDERS).find((name) => ORDERS[name] === order);
   const note = differs
     ? " The errors beside the pictures are of a new draw: the evaluation was made on another device, or of other images."
     : "";
-  return `${count.toLocaleString("en")} ${noun} ${of}${as}${within}, `.replace(/ +, $/, ", ") + `${sorted}. Side by side: original, reconstruction, difference.${note}`;
+  const which = shortcut
+    ? `The ${size} ${shortcut} of ${count.toLocaleString("en")} test images`
+    : `${count.toLocaleString("en")} ${noun} ${of}${as}${within}`.trimEnd() + `, ${sorted}`;
+  return `${which}. Side by side: original, reconstruction, difference.${note}`;
 }
 
 function shownImage(image) {

@@ -114,14 +114,10 @@ function tick(parts, box) {
 async function bringIn(input, about) {
   const file = input.files[0];
   if (!file) return;
-  const { run } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
+  const { run, twin } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
   input.value = "";
-  about.textContent = `Loaded as ${run}.`;
+  about.textContent = twin ? `Loaded as ${run}: from the same training as ${twin}, which is here already.` : `Loaded as ${run}.`;
   watchRun(run);
-  const { runs } = await ask(address("runs"));
-  const created = runs.find(({ name }) => name === run)?.created;
-  const twin = runs.find(({ name, created: other }) => name !== run && other === created);
-  if (twin) about.textContent = `Loaded as ${run}: from the same training as ${twin.name}, which is here already.`;
 }
 
 /** What a card calls the figures of run.json, in their order. */

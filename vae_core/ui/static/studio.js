@@ -32,13 +32,16 @@ export const written = (z) => z.map((value) => +value.toFixed(3)).join();
 /** What the page needs to know of a run's model. */
 export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card`));
 
-/** Asks and reads the answer; throws an Error with the server's own words. */
+/** Asks and reads the answer; throws an Error with the server's own words, which stand here as a sentence. */
 export async function ask(url, options) {
   const response = await fetch(url, options);
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+  if (!response.ok) throw new Error(sentence(answer.error ?? `the server answered ${response.status}`));
   return answer;
 }
+
+/** With a capital, unless it begins with a name such as run.json or batch_size. */
+const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
 
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.

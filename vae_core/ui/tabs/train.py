@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import partial
 from typing import Any
 
@@ -202,11 +203,11 @@ def _alert(problem: object) -> str:
 
 
 def _in_words(problem: object) -> str:
-    """A problem as the form tells it: a field is called what its label says."""
+    """A problem as the form tells it: a sentence, in which a field is called what its label says."""
     words = str(problem)
     if isinstance(problem, SettingsError) and problem.field in SHOWN and words.startswith(problem.field):
         return _label(problem.field) + words.removeprefix(problem.field)
-    return words
+    return re.sub(r"^[a-z](?=[a-z]* )", lambda letter: letter[0].upper(), words)
 
 
 def _note(text: str) -> str:
