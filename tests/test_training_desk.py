@@ -47,6 +47,8 @@ def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: 
         while not desk._lock.locked():
             time.sleep(0.01)
         assert desk.running() is None
+        desk.warm_up()  # as whoever opens the page asks, and does not wait
+        assert desk._lock.locked()
         assert desk.stop() == "mine"
         assert started.result() == "mine"
     assert wait_until_it_ends(Run(tmp_path / "mine")) == "stopped"

@@ -77,12 +77,14 @@ class TrainingDesk:
         return None
 
     def warm_up(self) -> None:
-        """Makes sure that a process is ready for the next job."""
-        if self.read_only:
+        """Makes sure that a process gets ready for the next job; asks for none while one starts."""
+        if self.read_only or not self._lock.acquire(blocking=False):
             return
-        with self._lock:
+        try:
             if self._warm is None or self._warm.poll() is not None:
                 self._warm = self._spawn()
+        finally:
+            self._lock.release()
 
     def _spawn(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "vae_core.worker"]

@@ -50,7 +50,7 @@ def errors(lasting: Page) -> Page:
         lasting.get_by_label(tick).uncheck()
     lasting.get_by_label("sampled latents").check()
     lasting.get_by_role("button", name="16 typical").click()
-    gallery(lasting, "the nearest to the median first")
+    gallery(lasting, "The 16 typical of")
     lasting.wait_for_function(f"{BARS}.length === 1 && {PLOT}.layout.yaxis.type !== 'log'")
     wait_for_bars(lasting, 205)
     return lasting
@@ -151,14 +151,14 @@ def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun
 @pytest.mark.parametrize(("button", "at"), [("16 best", 0), ("16 worst", -1)])
 def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, button: str, at: int) -> None:
     errors.get_by_role("button", name=button).click()
-    gallery(errors, "the worst first" if at else "in the order of their error")
+    gallery(errors, f"The {button} of 205 test images")
     expected = np.sort(evaluated(run))[:: -1 if at else 1][:16]
     assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
 
 
 def test_an_image_of_the_gallery_is_explored_from_its_own_latents(fresh: Page) -> None:
     fresh.get_by_role("button", name="16 worst").click()
-    gallery(fresh, "the worst first")
+    gallery(fresh, "The 16 worst of")
     name = fresh.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
     number = re.search(r"test image (\d+)", name)
     assert number
@@ -266,7 +266,7 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     page.get_by_role("button", name="Measure it on the 205 test images here").click()
     wait_for_bars(page, 205)
     page.get_by_role("button", name="16 typical").click()
-    gallery(page, "the nearest to the median first")
+    gallery(page, "The 16 typical of")
     assert page.locator("#error-images li").count() == 16
 
 

@@ -41,8 +41,8 @@ class App:
     """A server of app.py in a process of its own.
 
     Args:
-        is_warm: it begins as a copy of a process that has PyTorch, see WarmProcess; not where memory or the
-            start is measured, or how it ends.
+        is_warm: it begins as a copy of a process that has PyTorch and Gradio, see WarmProcess; not where
+            memory or the start is measured, or how it ends.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""Python programs in processes of their own that need not import PyTorch: each begins as a copy of a process
-that has, which saves some seconds of every start."""
+"""Python programs in processes of their own that need not import PyTorch and Gradio: each begins as a copy
+of a process that has, which saves some seconds of every start."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Not Gradio: as it is imported it reads where its temporary folder is, which each app makes for itself.
-IMPORTED = ["torch", "torch._dynamo", "pandas", "fastapi"]
+IMPORTED = ["torch", "torch._dynamo", "plotly.graph_objects", "gradio"]
 
 _NURSERY = multiprocessing.get_context("forkserver")
 _NURSERY.set_forkserver_preload(IMPORTED)

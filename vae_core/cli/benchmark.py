@@ -30,7 +30,9 @@ def benchmark(
     if not as_json:
         say_to_log(f"measuring: {what}")
     is_hidden = as_json and not err.is_terminal
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=is_hidden) as bar:
+    with Progress(
+        *Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=is_hidden
+    ) as bar:
         task = bar.add_task(what, total=2 * rounds)
         measured = run_benchmark(
             dataset, device, rounds, iterations, progress=lambda done: bar.update(task, completed=done)

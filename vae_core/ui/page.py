@@ -160,9 +160,10 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             lambda chosen: _refreshed(studio, chosen),
             model, model, queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
-        train_tab.select(
-            studio.desk.warm_up, None, None, queue=False, show_progress="hidden", api_visibility="private"
-        )
+        for may_train_soon in (page.load, train_tab.select):
+            may_train_soon(
+                studio.desk.warm_up, None, None, queue=False, show_progress="hidden", api_visibility="private"
+            )
     return page
 
 
@@ -194,6 +195,5 @@ def _get_ready(studio: Studio) -> None:
         tidy(studio.runs_dir)
     if (name := studio.first_model()) is not None:
         studio.load(name)
-    studio.desk.warm_up()
     with suppress(DataError):  # said where images are needed
         studio.dataset()

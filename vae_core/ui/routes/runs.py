@@ -41,7 +41,9 @@ def router(studio: Studio) -> APIRouter:
 def _twin(studio: Studio, name: str) -> str | None:
     """A run that was made in the same moment: a copy, or what it is a copy of."""
     created = studio.run(name).info().created
-    others = (info.name for info in list_runs(studio.runs_dir) if info.name != name and info.created == created)
+    others = (
+        info.name for info in list_runs(studio.runs_dir) if info.name != name and info.created == created
+    )
     return next(others, None)
 
 
