@@ -311,7 +311,8 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     row_of(page, "other").get_by_role("button", name="Delete").click()
     row_of(page, "other").wait_for(state="detached")
     page.wait_for_timeout(2000)
-    assert "plane" in page.locator("#training-status").inner_text()
+    for told in (page.locator("#training-status"), row_of(page, "plane")):
+        assert "learning rate 0.003, latents 2, schedule one-cycle" in told.inner_text()
     page.reload()  # at this tab
     page.locator("#training-status", has_text="plane").wait_for()
     row_of(page, "mine").get_by_role("button", name="mine").click()
@@ -418,7 +419,8 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     row_of(page, "mine").get_by_role("button", name="Card").click()
     card = page.get_by_role("dialog", name="Run card")
     card.wait_for()
-    assert "Batch size" in card.inner_text()
+    for label in ("Batch size", "Latents", "Limit of training images"):  # as the form calls them
+        assert label in card.inner_text()
     assert "Test error, 95th percentile" in card.inner_text()
     before = {path.name for path in app.runs_dir.iterdir()}
     card.get_by_role("button", name="Train again").click()

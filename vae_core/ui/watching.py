@@ -10,6 +10,7 @@ from vae_core.errors import RunError
 from vae_core.run_folder import Run
 from vae_core.run_record import METRIC_NAMES, RunInfo
 from vae_core.runs import list_runs
+from vae_core.ui.setting_labels import changes
 from vae_core.ui.studio import Studio
 
 MOST_POINTS = 1500
@@ -41,6 +42,7 @@ def training_news(
     fresh = offset == 0 or next_offset < offset
     return _standing(studio, run, info, rows, fresh) | {
         "fresh": fresh,
+        "changes": changes(info.settings),  # by the page's labels; programs are told the settings' own names
         # Where nobody named a run, one that is trained is watched first: there is no other to look for.
         "training": info.state == "running" or (watch != "" and studio.desk.running() is not None),
         "offset": next_offset,
@@ -112,7 +114,7 @@ def run_listing(studio: Studio) -> list[dict[str, Any]]:
             "name": info.name,
             "state": info.state,
             "shipped": info.is_shipped,
-            "changes": info.settings.changes(),
+            "changes": changes(info.settings),
             "epoch": info.epoch,
             "epochs": info.settings.epochs,
             "test_total": info.results.get("total"),

@@ -7,6 +7,7 @@ const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
 let running = []; // names of the runs in training
+let labels = {}; // what the page calls each setting
 
 export function mount(element) {
   const parts = named(element);
@@ -20,7 +21,8 @@ export function mount(element) {
 }
 
 async function show(parts) {
-  const { runs, read_only: readOnly } = await ask(address("runs"));
+  const { runs, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
+  labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
   const state = JSON.stringify(runs);
@@ -143,7 +145,7 @@ function openCard(dialog, card) {
       Made: moment(card.created),
       Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
     },
-    Settings: Object.fromEntries(Object.entries(settings).map(([name, value]) => [inWords(name), value ?? "all"])),
+    Settings: Object.fromEntries(Object.entries(settings).map(([name, value]) => [labels[name] ?? name, value ?? "all"])),
     Results: Object.fromEntries(Object.entries(RESULTS).filter(([name]) => ![undefined, null, ""].includes(results[name])).map(([name, words]) => [words, short(results[name])])),
   };
   dialog.innerHTML = `<h2 tabindex="-1" autofocus></h2>
@@ -171,9 +173,6 @@ function groupOf(title, rows) {
   if (!list.children.length) return [];
   return title ? [heading, list] : [list];
 }
-
-/** A setting's name as one reads it. */
-const inWords = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
 
 const moment = (created) => created.slice(0, 16).replace("T", " ");
 

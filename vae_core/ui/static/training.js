@@ -343,7 +343,7 @@ async function showOverlays(plot) {
 
 /** The settings that are not the reference's. */
 export const changesInWords = (changes) =>
-  Object.entries(changes).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
+  Object.entries(changes).map(([name, value]) => `${name[0].toLowerCase()}${name.slice(1)} ${value}`).join(", ");
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -13,13 +13,13 @@ from vae_core.errors import BusyError, SettingsError, VAEStudioError
 from vae_core.runs import MOST_NAME
 from vae_core.settings import PRESETS, Settings, range_in_words
 from vae_core.ui.parts import ask_first, call, part
+from vae_core.ui.setting_labels import LABELS
 from vae_core.ui.studio import Studio
 
 SHOWN = (
     "epochs", "batch_size", "learning_rate", "latent_dim", "beta", "likelihood", "schedule", "optimizer",
     "seed", "limit",
 )  # fmt: skip
-LABELS = {"latent_dim": "Latents", "limit": "Limit of training images", "beta": "Beta (KL weight)"}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": (
@@ -159,16 +159,11 @@ def _settings(values: tuple[Any, ...], device: str) -> Settings:
 
 def _field(name: str) -> gr.Number | gr.Dropdown:
     field = FIELDS[name]
-    label = _label(name)
     default: Any = field.default or 0
     if choices := field.metadata.get("choices"):
-        return gr.Dropdown(list(choices), value=default, label=label, info=_about(name))
+        return gr.Dropdown(list(choices), value=default, label=LABELS[name], info=_about(name))
     # Without Gradio's rounding: that a number is no whole one is told.
-    return gr.Number(value=default, label=label, info=_about(name))
-
-
-def _label(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " ").capitalize())
+    return gr.Number(value=default, label=LABELS[name], info=_about(name))
 
 
 def _about(name: str) -> str:
@@ -206,7 +201,7 @@ def _in_words(problem: object) -> str:
     """A problem as the form tells it: a sentence, in which a field is called what its label says."""
     words = str(problem)
     if isinstance(problem, SettingsError) and problem.field in SHOWN and words.startswith(problem.field):
-        return _label(problem.field) + words.removeprefix(problem.field)
+        return LABELS[problem.field] + words.removeprefix(problem.field)
     return re.sub(r"^[a-z](?=[a-z]* )", lambda letter: letter[0].upper(), words)
 
 
