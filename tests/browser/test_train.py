@@ -148,9 +148,11 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
     page.get_by_label("Model").click()
     page.get_by_role("option", name=re.compile("plane-like")).click()
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    page.get_by_text("No latent tells anything").wait_for()  # after a single step
     page.get_by_role("button", name="Random digit").click()
     shutil.rmtree(app.runs_dir / "plane-like")
     page.wait_for_function("document.querySelectorAll('.latent').length === 16")
+    page.get_by_text("No latent tells anything").wait_for(state="hidden")
     assert "reference" in page.get_by_label("Model").input_value()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
 
@@ -279,6 +281,23 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     row_of(page, "renamed").wait_for(state="detached")
     wait_for_overlays(page, "reference")
     assert not (app.runs_dir / "renamed").exists()
+
+
+def test_a_resume_that_begins_again_says_so(page: Page, app: App, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "early")
+    (app.runs_dir / "early" / "training_state.safetensors").unlink()
+    writer = RunWriter(app.runs_dir / "early")
+    writer.update(state="stopped", epoch=0)
+    writer.close()
+    open_tab(page, "Train")
+    row_of(page, "early").get_by_role("button", name="early").click()
+    page.locator("#training-status [data-is=what]").filter(has_text="early").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#training-problem").get_by_text(
+        "early begins again: no epoch of it was finished."
+    ).wait_for()
+    wait_for_state(page, "Finished")
+    shutil.rmtree(app.runs_dir / "early")
 
 
 def test_a_refused_resume_leaves_the_run_that_is_watched(page: Page) -> None:

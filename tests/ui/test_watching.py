@@ -41,9 +41,9 @@ def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> Non
     news, status = training_news(studio), training_status(studio)
     assert status["run"] == "copied"
     assert status["test_total"] == pytest.approx(news["tests"][-1][1], rel=1e-5)
-    assert {name: news[name] for name in status if name != "test_total"} == {
-        name: value for name, value in status.items() if name != "test_total"
-    }
+    assert status["changes"]["limit"] == news["changes"]["Limit of training images"] == 640
+    other = set(status) - {"test_total", "changes"}
+    assert {name: news[name] for name in other} == {name: status[name] for name in other}
 
 
 def test_a_run_that_was_seen_in_training_is_watched_on_when_it_has_ended(run: Run) -> None:

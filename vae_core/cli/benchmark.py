@@ -27,8 +27,7 @@ def benchmark(
 
     dataset = load(data_dir, quiet=as_json)
     what = f"{rounds} rounds of engine and plain loop"
-    if not as_json:
-        say_to_log(f"measuring: {what}")
+    say_to_log(f"measuring: {what}")
     is_hidden = as_json and not err.is_terminal
     with Progress(
         *Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=is_hidden

@@ -46,8 +46,7 @@ def evaluate(
         def tell(step: str, done: int, count: int) -> None:
             if step not in tasks:
                 tasks[step] = bar.add_task(step)
-                if not as_json:
-                    say_to_log(f"measuring: {step}")
+                say_to_log(f"measuring: {step}")
             bar.update(tasks[step], completed=done, total=count)
 
         evaluation = measure(

@@ -1,7 +1,7 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { changesInWords, expectStart, forgetProblem, overlay, watchInstead, watchRun } from "./training.js";
+import { changesInWords, expectStart, forgetProblem, onStanding, overlay, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -13,6 +13,7 @@ export function mount(element) {
   const parts = named(element);
   const refresh = () => show(parts).catch((error) => complain(parts, error));
   setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
+  onStanding(refresh); // so that the table says what the panel above it says
   new IntersectionObserver(() => isShown(element) && refresh()).observe(element);
   parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload, parts.about)));
   parts.rows.addEventListener("click", (event) => act(parts, event));

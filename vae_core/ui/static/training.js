@@ -41,6 +41,7 @@ let standing = { run: "" }; // of the run that is seen
 const overlaid = new Map(); // the points of each
 let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
+const standingListeners = [];
 let isStopAsked = false; // while the training starts
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
@@ -79,6 +80,11 @@ export function resuming(_, epochs) {
   expectStart();
   choose(run);
   return [run, epochs];
+}
+
+/** Calls the listener when another run is watched, or this one stands otherwise: trains, has an epoch more, ended. */
+export function onStanding(listener) {
+  standingListeners.push(listener);
 }
 
 /** Button "Stop": a training that is only starting is stopped as soon as it can be. */
@@ -186,7 +192,9 @@ async function look(parts, watched) {
   watched.last = news.last ?? watched.last;
   if (news.last || news.state !== "running") watched.heard = performance.now();
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
+  const before = standing;
   standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped };
+  if (["run", "state", "epoch"].some((one) => before[one] !== standing[one])) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);

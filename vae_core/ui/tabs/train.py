@@ -122,6 +122,8 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             studio.desk.resume(info.name, more)
         except VAEStudioError as error:
             return _alert(error)
+        if info.epoch == 0:
+            return _note(f"{info.name} begins again: no epoch of it was finished.")
         return ""
 
     starting = call("training", "expectStart")
