@@ -2,7 +2,7 @@
 
 import { explore } from "./latent.js";
 import { Latest, ask, named } from "./studio.js";
-import { images, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
+import { images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
 const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
@@ -52,10 +52,10 @@ async function load() {
   const asked = selection;
   parts.problem.hidden = true;
   press();
-  const { missing } = await images();
+  const available = await images();
   if (asked !== selection) return;
-  for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(missing);
-  if (missing) return clear(NOT_HERE);
+  for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(available.missing);
+  if (available.missing) return clear(notHere(available));
   if (asked === null) return clear(hint);
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
   if (asked !== selection) return;

@@ -59,7 +59,8 @@ export function showProgress(parts, share) {
 }
 
 /** What stands where those images would be that are not in the app; why is said once, by the histogram. */
-export const NOT_HERE = "The images are not in this app: see the note above the histogram, and the button below it.";
+export const notHere = ({ here }) =>
+  `The images are not in this app: see the note above the histogram${here ? ", and the button below it" : ""}.`;
 
 /** Whether the images of the view are in the app, and which the app has: asked once for all parts. */
 export function images() {

@@ -82,7 +82,7 @@ export function resuming(_, epochs) {
   return [run, epochs];
 }
 
-/** Calls the listener when another run is watched, or this one stands otherwise: trains, has an epoch more, ended. */
+/** Calls the listener when another run is watched, or this one begins to train or ends. */
 export function onStanding(listener) {
   standingListeners.push(listener);
 }
@@ -194,7 +194,7 @@ async function look(parts, watched) {
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
   const before = standing;
   standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped };
-  if (["run", "state", "epoch"].some((one) => before[one] !== standing[one])) standingListeners.forEach((listener) => listener());
+  if (before.run !== standing.run || before.state !== standing.state) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
   await showCurve(parts.plot, news, watched);

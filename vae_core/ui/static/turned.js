@@ -1,7 +1,7 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
 import { Latest, named, untilReady, whenShown } from "./studio.js";
-import { images, NOT_HERE, onView, select, showProgress, testedAddress } from "./tested.js";
+import { images, notHere, onView, select, showProgress, testedAddress } from "./tested.js";
 
 export function mount(element) {
   const parts = named(element);
@@ -24,8 +24,8 @@ export function mount(element) {
 
 async function load(parts, current) {
   const facts = current();
-  const { missing } = await images();
-  if (missing) throw new Error(NOT_HERE);
+  const available = await images();
+  if (available.missing) throw new Error(notHere(available));
   const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share));
   showProgress(parts, null);
   if (answer === null || facts !== current()) return;
