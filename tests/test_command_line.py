@@ -127,7 +127,9 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
 
     code, out, err = run_command("evaluate", "mine", "--json", "--data-dir", few, *places)
     assert code == 0
-    assert err.startswith("measuring: test images")  # it takes a while, and the answer is all of the output
+    steps = err.splitlines()  # it takes a while, and the answer is all of the output
+    assert steps[0] == "measuring: test images"
+    assert all(step.startswith("measuring: ") for step in steps)
     assert len(out.splitlines()) == 1
     figures = json.loads(out)
     assert set(figures) == {

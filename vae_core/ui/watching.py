@@ -42,7 +42,7 @@ def training_news(
     fresh = offset == 0 or next_offset < offset
     return _standing(studio, run, info, rows, fresh) | {
         "fresh": fresh,
-        "changes": changes(info.settings),  # by the page's labels; programs are told the settings' own names
+        "changes": changes(info.settings),
         # Where nobody named a run, one that is trained is watched first: there is no other to look for.
         "training": info.state == "running" or (watch != "" and studio.desk.running() is not None),
         "offset": next_offset,
@@ -66,7 +66,8 @@ def training_status(studio: Studio) -> dict[str, Any]:
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    return _standing(studio, run, info, run.latest_metrics(), fresh=True)
+    standing = _standing(studio, run, info, run.latest_metrics(), fresh=True)
+    return standing | {"changes": info.settings.changes()}  # a program wants the settings' own names
 
 
 def _standing(
@@ -93,7 +94,6 @@ def _standing(
         "data_note": studio.data_note(),
         "batch_size": info.settings.batch_size,
         "test_total": info.results.get("total"),
-        "changes": info.settings.changes(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),
         "baselines": info.baselines,

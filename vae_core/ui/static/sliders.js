@@ -101,9 +101,10 @@ function sayUse(box, kl) {
 /** On a phone the unused ones are folded away, unless there are no others: see studio.css. */
 function offerUnused({ sliders, more, none }, boxes) {
   const unused = boxes.filter((box) => box.classList.contains("unused")).length;
-  none.hidden = unused === 0 || unused < boxes.length;
-  more.hidden = unused === 0 || unused === boxes.length;
-  sliders.classList.toggle("none-used", unused === boxes.length);
+  const isNoneUsed = unused > 0 && unused === boxes.length;
+  none.hidden = !isNoneUsed;
+  more.hidden = unused === 0 || isNoneUsed;
+  sliders.classList.toggle("none-used", isNoneUsed);
   more.textContent = `${sliders.classList.contains("all") ? "Hide" : "Show"} the ${unused} unused`;
 }
 
