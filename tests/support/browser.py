@@ -135,10 +135,10 @@ def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
 
 
 def wait_until_alive(page: Page) -> None:
-    """Until there are parts on the screen and each listens to its visitor; clicks before that are lost."""
+    """Until the open tab has parts and each on the screen listens to its visitor; clicks before that are lost."""
     page.wait_for_function(
         "() => { const shown = [...document.querySelectorAll('.part')].filter((part) => part.offsetParent);"
-        " return shown.length > 0"
+        " return shown.some((part) => part.closest('[role=tabpanel]'))"
         " && shown.every((part) => part.matches('[data-alive]') || part.querySelector('[data-alive]')); }"
     )
 
