@@ -160,10 +160,9 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             lambda chosen: _refreshed(studio, chosen),
             model, model, queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
-        for may_train_soon in (page.load, train_tab.select):
-            may_train_soon(
-                studio.desk.warm_up, None, None, queue=False, show_progress="hidden", api_visibility="private"
-            )
+        train_tab.select(
+            studio.desk.warm_up, None, None, queue=False, show_progress="hidden", api_visibility="private"
+        )
     return page
 
 
