@@ -27,6 +27,7 @@ from vae_core.model import VAE
 from vae_core.recording import perform
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
+from vae_core.stop_signals import StopSignals
 
 SETTINGS = Settings(epochs=2, batch_size=50, limit=300)
 ENDLESS = ("--name", "endless", "--epochs", 10_000, "--batch-size", 50, "--limit", 300)
@@ -268,6 +269,24 @@ def test_a_lost_process_is_told_also_where_torchruns_sigterm_comes_first(
     assert f"error: {LOST_PROCESS}" in err
     assert run.info().state == "failed"
     assert run.info().error == LOST_PROCESS
+
+
+def test_torchruns_sigterm_is_no_wish_to_stop_where_the_other_had_answered_before_it_was_lost() -> None:
+    answered = []
+
+    class Losing(Group):
+        def any(self, word: bool) -> bool:
+            if answered:
+                raise RuntimeError("gloo: connection closed by peer")
+            answered.append(word)
+            return word
+
+    signals = StopSignals(Losing(0, 2))
+    signals.received = True
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        signals.agree()
+    assert answered == [True]
+    assert not signals.heeded
 
 
 def test_a_mistake_is_said_once_and_ends_both(torchrun: Start, tmp_path: Path) -> None:

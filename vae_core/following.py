@@ -39,7 +39,7 @@ def lead(
         group.send(json.dumps(told).encode())
         group.send(safetensors.torch.save(resume_from or {}))
     for report in train(settings, dataset.train, dataset.test, resume_from, group):
-        signals.heeded = group.any(signals.received)
+        signals.agree()
         try:
             yield report
         except GeneratorExit:
@@ -67,7 +67,7 @@ def follow(group: Group, data_dir: str | None = None) -> None:
                     f"process {group.rank} has another data set than the first one: {dataset.train.source}"
                 )
             for _ in train(settings, dataset.train, resume_from=resume_from or None, group=group):
-                group.any(signals.received)
+                signals.agree()
                 if not group.broadcast(True):
                     return
         except (MemoryError, RuntimeError) as error:

@@ -21,6 +21,14 @@ class StopSignals:
         self._group = group
         self._before: dict[int, Any] = {}
 
+    def agree(self) -> None:
+        """Hears whether one of the group was asked to stop; raises a RuntimeError if one of them is lost.
+
+        It is asked twice: a lost process may have given its first answer before, and then torchrun's SIGTERM,
+        which tells of the loss, would pass for a wish.
+        """
+        self.heeded = self._group.any(self.received) and self._group.any(True)
+
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
