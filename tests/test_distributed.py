@@ -216,19 +216,24 @@ def test_a_stop_by_the_folder_reaches_both(
     assert not run.is_alive()
 
 
-@pytest.mark.parametrize("asked", ["torchrun", "follower"])
-def test_a_stop_by_a_signal_reaches_both(endless: tuple[subprocess.Popen, Run], asked: str) -> None:
+def test_a_signal_to_torchrun_stops_both(endless: tuple[subprocess.Popen, Run]) -> None:
     process, run = endless
-    if asked == "torchrun":
-        process.send_signal(signal.SIGTERM)
-    else:
-        os.kill(follower_of(process, run), signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=SECONDS)
     assert "run endless is stopped" in out, err
     assert run.info().state == "stopped"
     assert not run.is_alive()
-    if asked != "torchrun":  # which says itself that it was ended by a signal
-        assert process.returncode == 0, err
+
+
+def test_a_signal_to_one_stops_both(
+    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
+) -> None:
+    leader, follower, run = endless_pair
+    follower.terminate()
+    assert (leader.wait(SECONDS), follower.wait(SECONDS)) == (0, 0)
+    assert "run endless is stopped" in (tmp_path / LOG).read_text()
+    assert run.info().state == "stopped"
+    assert not run.is_alive()
 
 
 def is_told_to_end(process: int) -> bool:

@@ -274,13 +274,16 @@ WRONG_ARGUMENTS = [
 ]  # fmt: skip
 
 
+GROUP = typer.main.get_command(command_line.app)
+"""All commands, made once: Typer makes them anew for each call, which takes longer than the call."""
+
+
 def options() -> list[tuple[str, str]]:
     """Each command with each of its options that take a value."""
-    group = typer.main.get_command(command_line.app)
-    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    assert isinstance(GROUP, click.Group) or hasattr(GROUP, "commands")
     return [
         (name, max(parameter.opts, key=len))
-        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for name, command in GROUP.commands.items()  # type: ignore[attr-defined]
         for parameter in command.params
         if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
     ]
@@ -307,6 +310,7 @@ def test_any_value_of_an_option_is_one_line_and_an_exit_code(
     command: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "app", GROUP)
     before = set(tmp_path.iterdir())
     for text in WRONG_ARGUMENTS:
         arguments = [command, *NEEDED.get(command, []), f"{option}={text}"]
