@@ -47,7 +47,7 @@ def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: 
         while not desk._lock.locked():
             time.sleep(0.01)
         assert desk.running() is None
-        desk.warm_up()  # as whoever opens the page asks, and does not wait
+        desk.warm_up()  # as whoever opens Train asks, and does not wait
         assert desk._lock.locked()
         assert desk.stop() == "mine"
         assert started.result() == "mine"

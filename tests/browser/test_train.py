@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scripts.faults import wait_for, workers_of
 from support.browser import (
     App,
     new_page,
@@ -50,6 +52,19 @@ def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
     assert page.get_by_role("slider").count() == 16
     labels = [label.inner_text().split()[0] for label in page.locator(".latent label").all()]
     assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
+
+
+def test_a_training_process_gets_ready_when_train_opens_and_not_before(page: Page, app: App) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not tell a process's children")
+    for left_by_another_test in workers_of(app.process.pid):
+        os.kill(left_by_another_test, signal.SIGKILL)
+    page.reload()
+    wait_for_model(page)
+    page.wait_for_timeout(500)
+    assert workers_of(app.process.pid) == []
+    open_tab(page, "Train")
+    wait_for(lambda: len(workers_of(app.process.pid)) == 1)
 
 
 def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:

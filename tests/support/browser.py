@@ -135,7 +135,7 @@ def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
 
 
 def wait_until_alive(page: Page) -> None:
-    """Until the open tab has parts and each on the screen listens to its visitor; clicks before that are lost."""
+    """Until the open tab has parts and each part on the screen listens: clicks before that are lost."""
     page.wait_for_function(
         "() => { const shown = [...document.querySelectorAll('.part')].filter((part) => part.offsetParent);"
         " return shown.some((part) => part.closest('[role=tabpanel]'))"
