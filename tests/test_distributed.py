@@ -205,11 +205,15 @@ def endless_pair(pair: StartBoth, tmp_path: Path) -> tuple[WarmProcess, WarmProc
     return leader, follower, begun(leader, Run(tmp_path / "endless"))
 
 
-def test_a_stop_by_the_folder_reaches_both(
-    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
+@pytest.mark.parametrize("asked", ["folder", "follower"])
+def test_a_stop_reaches_both(
+    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path, asked: str
 ) -> None:
     leader, follower, run = endless_pair
-    run.request_stop()
+    if asked == "folder":
+        run.request_stop()
+    else:
+        follower.terminate()
     assert (leader.wait(SECONDS), follower.wait(SECONDS)) == (0, 0)
     assert "run endless is stopped" in (tmp_path / LOG).read_text()
     assert run.info().state == "stopped"
@@ -221,17 +225,6 @@ def test_a_signal_to_torchrun_stops_both(endless: tuple[subprocess.Popen, Run]) 
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=SECONDS)
     assert "run endless is stopped" in out, err
-    assert run.info().state == "stopped"
-    assert not run.is_alive()
-
-
-def test_a_signal_to_one_stops_both(
-    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
-) -> None:
-    leader, follower, run = endless_pair
-    follower.terminate()
-    assert (leader.wait(SECONDS), follower.wait(SECONDS)) == (0, 0)
-    assert "run endless is stopped" in (tmp_path / LOG).read_text()
     assert run.info().state == "stopped"
     assert not run.is_alive()
 

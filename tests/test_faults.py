@@ -306,7 +306,7 @@ def test_a_clock_that_runs_backwards_changes_no_duration(
 def test_killed_trainings_lose_only_the_epoch_in_progress() -> None:
     """A short part of what scripts/faults.py does a hundred times."""
     ended = subprocess.run(
-        [sys.executable, REPOSITORY / "tests/scripts/faults.py", "--trainings", "4", "--apps", "0"],
+        [sys.executable, REPOSITORY / "tests/scripts/faults.py", "--trainings", "6", "--apps", "0"],
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
