@@ -16,6 +16,7 @@ from PIL import Image
 from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
 from vae_core.data import Dataset
+from vae_core.run_folder import Run
 
 
 @pytest.fixture
@@ -188,6 +189,18 @@ def test_the_mean_reconstructs_better_than_a_sample(
     assert "measuring: test images" in err  # where no bar is seen
     assert "posterior mean" in out
     assert f"{figures['--mean']['mse_mean']:.4f}" in out
+
+
+def test_figures_that_do_not_belong_to_the_run_are_told_and_not_stored(
+    run_command: Any, few: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment, "importance_weighted_bound", lambda *arguments, **options: 20.0)
+    before = run.info().results
+    code, out, err = run_command("evaluate", run.folder, "--json", "--data-dir", few)
+    assert code == 0
+    assert json.loads(out)["images"] == 30
+    assert "note: these figures are not stored: run copied has another test set" in " ".join(err.split())
+    assert run.info().results == before
 
 
 def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run: Path) -> None:

@@ -167,6 +167,10 @@ def test_what_the_doorman_remembers_and_lets_wait_is_bounded() -> None:
     for number in range(MOST_NAMES + 500):
         door.try_in(f"user{number}", "wrong")
     assert len(door.doorman._failures) <= MOST_NAMES
+    remembered = set(door.doorman._failures)
+    for name in ("x" * 65, "x" * 4_000_000, "", "two words"):  # no user's
+        assert door.try_in(name, "right") == (False, 0)
+    assert set(door.doorman._failures) == remembered
 
     async def crowd() -> list[Any]:
         async def forever(seconds: float) -> None:

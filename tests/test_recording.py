@@ -313,7 +313,19 @@ def test_without_tensorboard_a_run_that_wants_it_is_refused_before_it_begins(
 
 def test_tensorboard_files_lie_beside_the_metrics(dataset: Dataset, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the optional extra tensorboard is not installed")
-    job = prepare(replace(SHORT, epochs=1), tmp_path, "run", tensorboard=True)
-    for _ in perform(job, dataset):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reports = perform(prepare(replace(SHORT, epochs=2), tmp_path, "run", tensorboard=True), dataset)
+    for report in reports:
+        if report.iteration > 8:  # in the second epoch, which will be trained again
+            break
+    reports.close()
+    for _ in perform(prepare_resume(tmp_path / "run", tmp_path, tensorboard=True), dataset):
         pass
-    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    written = events.Scalars("training/total")
+    told = Run(tmp_path / "run").all_metrics()
+    assert [scalar.step for scalar in written] == [row["iteration"] for row in told]
+    assert [scalar.value for scalar in written] == pytest.approx([row["total"] for row in told], rel=1e-4)
+    assert len(events.Scalars("test/total")) == 2

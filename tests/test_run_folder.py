@@ -174,7 +174,7 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) 
 
 
 def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
-    assert store_mixture(run.info(), one_component(16))
+    store_mixture(run.info(), run.weights_version(), one_component(16))
     assert np.array_equal(run.required_mixture().means, one_component(16).means)
     other = VAE(16)
     writer = RunWriter(run.folder)
@@ -510,6 +510,15 @@ def test_a_run_is_running_while_a_process_holds_its_lock(run: Run) -> None:
         holder.kill()
         holder.wait()
     assert run.info().state == "interrupted"
+
+
+def test_a_record_that_cannot_be_read_is_not_written_over(run: Run) -> None:
+    (run.folder / "run.json").write_text("{")
+    writer = RunWriter(run.folder)
+    with pytest.raises(RunError, match=r"^run copied: run.json is damaged"):
+        writer.update(state="failed")
+    writer.close()
+    assert (run.folder / "run.json").read_text() == "{"
 
 
 def test_a_failed_write_leaves_the_old_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

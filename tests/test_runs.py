@@ -18,6 +18,7 @@ import torch
 from support.runs import one_component
 from vae_core import load_run, runs
 from vae_core.errors import RunError
+from vae_core.model import VAE
 from vae_core.run_folder import Run, RunWriter
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import (
@@ -301,8 +302,12 @@ def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:
             RunError, match=f"^run copied is being trained and cannot be {what}; stop it first$"
         ):
             act()
+    writer.update(state="stopped")  # and its last results are still to be written
+    for act, what in ((lambda: rename_run(run, "other"), "renamed"), (lambda: delete_run(run), "deleted")):
+        with pytest.raises(RunError, match=f"^run copied is being written and cannot be {what} yet; try"):
+            act()
     writer.close()
-    assert run.info().state == "finished"
+    assert run.info().state == "stopped"
 
 
 def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
@@ -322,8 +327,18 @@ def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
 def test_a_link_to_a_run_is_not_deleted_for_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(run.folder)
     with pytest.raises(RunError, match=r"^run link cannot be deleted: .* symbolic link$"):
-        delete_run(Run(tmp_path / "link"))
+        delete_run(run_named("link", tmp_path))
     assert run.info().state == "finished"
+
+
+def test_a_link_to_a_run_goes_by_its_own_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "link").symlink_to(run.folder)
+    listed = [info.name for info in list_runs(tmp_path / "runs") if not info.is_shipped]
+    assert listed == ["link"]
+    assert run_named("link", tmp_path / "runs").info().name == "link"
+    assert rename_run(run_named("link", tmp_path / "runs"), "renamed").info().name == "renamed"
+    assert run.info().name == "copied"
 
 
 def test_the_shipped_runs_stay() -> None:
@@ -338,8 +353,11 @@ def test_what_came_with_the_package_is_measured_and_left_as_it_is() -> None:
     evaluation = Run(info.folder).evaluation()
     assert evaluation is not None
     before = {path.name: path.read_bytes() for path in info.folder.glob("*.*")}
-    assert not store_evaluation(info, replace(evaluation, total=1.0))
-    assert not store_mixture(info, one_component(2))
+    weights = Run(info.folder).weights_version()
+    with pytest.raises(RunError, match=r"^plane is a shipped run and stays as it is$"):
+        store_evaluation(info, weights, replace(evaluation, total=1.0))
+    with pytest.raises(RunError, match="shipped run"):
+        store_mixture(info, weights, one_component(2))
     assert {path.name: path.read_bytes() for path in info.folder.glob("*.*")} == before
 
 
@@ -348,8 +366,10 @@ def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.Mo
     assert evaluation is not None
     before = (run.folder / "evaluation.npz").read_bytes()
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
-    assert not store_evaluation(info, replace(evaluation, total=1.0))
-    assert not store_mixture(info, one_component(16))
+    with pytest.raises(RunError, match=r"^cannot write to .*copied: No space left; free some space"):
+        store_evaluation(info, run.weights_version(), replace(evaluation, total=1.0))
+    with pytest.raises(RunError, match="No space left"):
+        store_mixture(info, run.weights_version(), one_component(16))
     assert (run.folder / "evaluation.npz").read_bytes() == before
     assert run.mixture() is None
     RunWriter(run.folder).close()  # which nobody holds any more
@@ -375,21 +395,44 @@ def test_a_new_run_that_cannot_be_locked_leaves_no_folder(run: Run, monkeypatch:
 def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
     evaluation = run.evaluation()
     assert evaluation is not None
-    info = run.info()
-    assert store_evaluation(info, evaluation)
-    assert not store_evaluation(info, replace(evaluation, name="another set"))
+    info, weights = run.info(), run.weights_version()
+    store_evaluation(info, weights, replace(evaluation, total=1.0))
+    with pytest.raises(RunError, match=r"^run copied has another test set: .*, 205 images$"):
+        store_evaluation(info, weights, replace(evaluation, name="another set", total=2.0))
+    assert run.info().results["total"] == 1.0
+
+
+def test_what_was_measured_of_other_weights_is_not_stored(run: Run) -> None:
+    info, weights, evaluation = run.info(), run.weights_version(), run.evaluation()
+    assert evaluation is not None
+    made_anew = create_run(run.folder.parent, "anew", info.settings, info.data, info.device)
+    made_anew.save_model(VAE(16), info.settings)
+    made_anew.save_evaluation(evaluation)
+    made_anew.update(state="finished")
+    made_anew.close()
+    delete_run(run)
+    rename_run(Run(made_anew.folder), "copied")
+    with pytest.raises(RunError, match=r"^run copied has been trained on, or made anew, since"):
+        store_evaluation(info, weights, replace(evaluation, total=1.0), one_component(16))
+    with pytest.raises(RunError, match="made anew"):
+        store_mixture(info, weights, one_component(16))
+    assert run.info().results["total"] == pytest.approx(evaluation.total)
+    assert run.mixture() is None
+    assert not run.is_alive()
 
 
 def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
-    info, evaluation = run.info(), run.evaluation()
+    info, weights, evaluation = run.info(), run.weights_version(), run.evaluation()
     assert evaluation is not None
     better = replace(evaluation, total=1.0)
     writer = RunWriter(run.folder)
-    assert not store_evaluation(info, better, one_component(16))
-    assert not store_mixture(info, one_component(16))
+    with pytest.raises(RunError, match=r"^run copied is being trained"):
+        store_evaluation(info, weights, better, one_component(16))
+    with pytest.raises(RunError, match=r"^run copied is being trained"):
+        store_mixture(info, weights, one_component(16))
     writer.close()
     assert not (run.folder / "mixture.npz").exists()
-    assert store_evaluation(info, better, one_component(16))
+    store_evaluation(info, weights, better, one_component(16))
     assert run.info().results["total"] == 1.0
     assert run.info().results["mse_mean_decoded"] == pytest.approx(evaluation.errors_mean.mean())
     assert run.required_mixture().latent_dim == 16

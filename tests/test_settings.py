@@ -125,7 +125,9 @@ def test_a_device_is_taken_as_it_is_named(device: str) -> None:
     assert Settings(device=device).device == device
 
 
-@pytest.mark.parametrize("device", ["", "cpu:0", "cuda:", "cuda:²", "cuda:٣", "cuda:-1", "0"])
+@pytest.mark.parametrize(
+    "device", ["", "cpu:0", "cuda:", "cuda:²", "cuda:٣", "cuda:-1", "cuda:9999", "cuda:1\n", "0"]
+)
 def test_a_device_of_another_name_is_refused(device: str) -> None:
     with pytest.raises(SettingsError, match="device"):
         Settings(device=device)

@@ -263,6 +263,9 @@ def test_a_soap_state_that_is_not_whole_is_refused(dataset: Dataset) -> None:
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="is not there"):
         choose_device(f"cuda:{torch.cuda.device_count()}")
+    for name in ("gpu", "cuda:x", "cuda:99999999999999999999"):
+        with pytest.raises(SettingsError, match=f"^device must be auto, cpu, cuda or cuda:N, not '{name}'$"):
+            choose_device(name)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from vae_core import worker
+from vae_core.data import read_idx_folder
 from vae_core.errors import RunError, SettingsError, TrainingError
 from vae_core.run_folder import Run
 from vae_core.settings import Settings
@@ -60,6 +64,18 @@ def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_
     assert list(tmp_path.iterdir()) == []  # and no failed run is left
     with pytest.raises(TrainingError, match=r"^the folder that --data-dir names is not there"):
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
+
+
+def test_a_process_gets_ready_with_fewer_images_than_the_recipes_batch(
+    small_mnist: Path, tmp_path: Path, write_idx: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = read_idx_folder(small_mnist).train
+    for prefix in ("train", "t10k"):
+        write_idx(tmp_path, prefix, few.images[:100], few.labels[:100])
+    monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(tmp_path)])
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # no job comes
+    monkeypatch.setattr("os.nice", lambda by: None)
+    assert worker.main() == 0
 
 
 def test_the_desk_refuses_names_and_runs_before_it_starts_anything(

@@ -5,22 +5,24 @@ from __future__ import annotations
 import torch
 
 from vae_core.errors import SettingsError
+from vae_core.settings import Settings
 
 
 def choose_device(name: str) -> torch.device:
     """The torch device for auto, cpu, cuda or cuda:N; auto takes the GPU when there is one.
 
     Raises:
-        SettingsError: a CUDA device was asked for that is not there.
+        SettingsError: it is another name, or a CUDA device that is not there.
     """
+    name = Settings(device=name).device
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise SettingsError(
             "device", f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices"
         )
-    return device
+    return torch.device(name)
 
 
 def device_in_words(device: torch.device) -> str:

@@ -218,7 +218,9 @@ def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Repor
     """Passes the reports on, and writes them as TensorBoard's event files too."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(run.folder / "tensorboard")) as events:
+    kept = run.latest_metrics()
+    begin = kept[-1]["iteration"] + 1 if kept else 1  # what was written of later steps is trained again
+    with SummaryWriter(str(run.folder / "tensorboard"), purge_step=begin) as events:
         for report in reports:
             for name in ("total", "reconstruction", "kl", "images_per_second"):
                 events.add_scalar(f"training/{name}", getattr(report, name), report.iteration)
@@ -245,5 +247,7 @@ def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:
-    with suppress(OSError):  # no space even for that: without its lock the run is shown as interrupted
+    with suppress(
+        OSError, RunError
+    ):  # no space even for that: without its lock the run is shown as interrupted
         run.update(state="failed", error=message)

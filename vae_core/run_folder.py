@@ -80,6 +80,24 @@ class Run:
         except OSError:  # there is none, or it may not even be read
             return False
 
+    def weights_version(self) -> int:
+        """Changes whenever the weights do, also where another run takes this one's name.
+
+        Raises:
+            RunError: it has none yet.
+        """
+        try:
+            return (self.folder / "model.safetensors").stat().st_mtime_ns
+        except OSError as error:
+            raise RunError(f"run {self.name} has no model yet: its first epoch is not finished") from error
+
+    def evaluation_version(self) -> int:
+        """Changes whenever the evaluation does; 0 without one."""
+        try:
+            return (self.folder / "evaluation.npz").stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
 
@@ -272,14 +290,21 @@ class RunWriter(Run):
         for written in (folder, folder / "previews"):  # by one who was killed
             remove_temporary_files(written)
 
+    def begin(self, **record: Any) -> None:
+        """Writes the first run.json."""
+        self._write_record(record)
+
     def update(self, **changes: Any) -> None:
-        """Writes run.json anew with these fields changed."""
-        try:
-            record = self._record()
-        except RunError:
-            record = {}
-        record |= changes | {"updated": _now()}
-        write_whole(self.folder / "run.json", json.dumps(record, indent=1).encode())
+        """Writes run.json anew with these fields changed.
+
+        Raises:
+            RunError: it is damaged or cannot be read, and stays as it is.
+        """
+        self._write_record(self._record() | changes)
+
+    def _write_record(self, record: dict[str, Any]) -> None:
+        content = json.dumps(record | {"updated": _now()}, indent=1)
+        write_whole(self.folder / "run.json", content.encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """One line at the end of metrics.jsonl: to six significant digits, lists to four decimals."""

@@ -10,7 +10,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -39,7 +39,7 @@ STARTING_SECONDS = 60.0
 
 def shipped_folder() -> Path:
     """Where the shipped runs lie: `checkpoints` of a source checkout, or inside the installed package."""
-    package = Path(__file__).parent
+    package = Path(__file__).resolve().parent
     checkout = package.parent / "checkpoints"
     return checkout if checkout.is_dir() and (package.parent / "app.py").is_file() else package / "shipped"
 
@@ -87,11 +87,11 @@ def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Ru
     Raises:
         RunError: there is none; says which there are.
     """
-    places = [Path(runs_dir), *([shipped_folder()] if name in SHIPPED_RUNS else [])]
+    places = [Path(runs_dir).resolve(), *([shipped_folder()] if name in SHIPPED_RUNS else [])]
     if NAME_PATTERN.fullmatch(name):
         for parent in places:
             if (parent / name / "run.json").is_file():
-                return Run((parent / name).resolve())
+                return Run(parent / name)  # a link to a run goes by its own name
     known = ", ".join(found.name for found in list_runs(runs_dir)) or "none"
     raise RunError(f"no run named {name!r}; there are: {known}")
 
@@ -104,9 +104,9 @@ def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]
     found: dict[str, RunInfo] = {}
     # A source checkout's own runs lie beside the shipped ones; they are those of no other `runs_dir`.
     beside = (folder for folder in _run_folders(shipped_folder()) if folder.name in SHIPPED_RUNS)
-    for folder in (*_run_folders(Path(runs_dir)), *beside):
+    for folder in (*_run_folders(Path(runs_dir).resolve()), *beside):
         with suppress(RunError):
-            found.setdefault(folder.name, Run(folder.resolve()).info())
+            found.setdefault(folder.name, Run(folder).info())
     shipped = [found[name] for name in SHIPPED_RUNS if name in found]
     others = [info for info in found.values() if not info.is_shipped]
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
@@ -140,7 +140,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     try:
         (folder / "previews").mkdir()
         writer = RunWriter(folder)
-        writer.update(
+        writer.begin(
             format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
             versions=_versions(), created=created, epoch=0, elapsed_seconds=0.0, results={}, error=None,
             process=os.getpid(),
@@ -154,41 +154,34 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     return writer
 
 
-def store_evaluation(info: RunInfo, evaluation: Evaluation, mixture: LatentMixture | None = None) -> bool:
-    """Keeps an evaluation, and the mixture it was made with, if it is of the run's own test set; returns
-    whether it is.
+def store_evaluation(
+    info: RunInfo, weights: int, evaluation: Evaluation, mixture: LatentMixture | None = None
+) -> None:
+    """Keeps an evaluation with its run, and the mixture it was made with.
 
-    What came with the package, a folder that cannot be written, or that a training is writing, keeps what it
-    has; so does a full disk.
+    Args:
+        info: of the run.
+        weights: the `Run.weights_version` that was measured.
+        evaluation: on the run's own test set.
+        mixture: of the same weights.
+
+    Raises:
+        RunError: nothing was kept, and why: the run came with the package, was measured on other images,
+            has other weights by now, is being trained, or cannot be written.
     """
-    test_set = evaluation.name, len(evaluation.errors)
-    is_own = test_set == (info.data.get("name"), info.data.get("test_images"))
-    run = _writer_of(info) if is_own else None
-    if run is None:
-        return False
-    try:
+    own = info.data.get("name"), info.data.get("test_images")
+    if (evaluation.name, len(evaluation.errors)) != own:
+        raise RunError(f"run {info.name} has another test set: {own[0]}, {own[1]} images")
+    with _finished_run(info, weights) as run:
         if mixture is not None:
             run.save_mixture(mixture)
         run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
-    except OSError:
-        return False
-    finally:
-        run.close()
-    return True
 
 
-def store_mixture(info: RunInfo, mixture: LatentMixture) -> bool:
-    """Keeps a mixture with its run; returns whether that could be done. As `store_evaluation`."""
-    run = _writer_of(info)
-    if run is None:
-        return False
-    try:
+def store_mixture(info: RunInfo, weights: int, mixture: LatentMixture) -> None:
+    """Keeps a mixture with its run. Takes and raises what `store_evaluation` does."""
+    with _finished_run(info, weights) as run:
         run.save_mixture(mixture)
-    except OSError:
-        return False
-    finally:
-        run.close()
-    return True
 
 
 def tidy(runs_dir: Path) -> None:
@@ -223,14 +216,24 @@ def _was_never_begun(folder: Path) -> bool:
     )
 
 
-def _writer_of(info: RunInfo) -> RunWriter | None:
-    """For a run that is there; None if it came with the package, is being trained, or cannot be written."""
-    if info.is_shipped or not os.access(info.folder, os.W_OK):
-        return None
-    try:
-        return RunWriter(info.folder)
-    except RunError:
-        return None
+@contextmanager
+def _finished_run(info: RunInfo, weights: int) -> Iterator[RunWriter]:
+    """A run to keep something of its weights with, if it still has those that were measured.
+
+    Raises:
+        RunError: as `store_evaluation`.
+    """
+    if info.is_shipped:
+        raise RunError(f"{info.name} is a shipped run and stays as it is")
+    if not os.access(info.folder, os.W_OK):
+        raise RunError(f"{info.folder} cannot be written")
+    with closing(RunWriter(info.folder)) as run:
+        if run.weights_version() != weights:
+            raise RunError(f"run {info.name} has been trained on, or made anew, since its weights were read")
+        try:
+            yield run
+        except OSError as error:
+            raise RunError(cannot_write(info.folder, error)) from error
 
 
 def check_runs_dir(folder: Path) -> None:
@@ -303,6 +306,8 @@ def _check_ours(run: Run, what: str) -> None:
         raise RunError(f"{info.name} is a shipped run and cannot be {what}")
     if info.state == "running":
         raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
+    if run.is_alive():
+        raise RunError(f"run {info.name} is being written and cannot be {what} yet; try again in a moment")
 
 
 def _run_folders(parent: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,8 +138,7 @@ def _checked_text(name: str, value: Any, choices: tuple[str, ...] | None) -> str
 def _is_device(value: Any) -> bool:
     if not isinstance(value, str):
         return False
-    kind, _, number = value.partition(":")
-    return value in ("auto", "cpu", "cuda") or (kind == "cuda" and number.isascii() and number.isdigit())
+    return re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value) is not None
 
 
 def range_in_words(field: dataclasses.Field) -> str:

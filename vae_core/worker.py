@@ -37,7 +37,7 @@ def main() -> int:
     with suppress(OSError):  # the app, and whoever drags its sliders, comes first
         os.nice(NICENESS)
     if dataset is not None:
-        with suppress(RuntimeError):  # what is broken is said when there is a job to do
+        with suppress(RuntimeError, VAEStudioError):  # what is wrong is said when there is a job to do
             _first_step(dataset)
     line = sys.stdin.readline()
     if not line:

@@ -8,6 +8,8 @@ import pytest
 
 from vae_core import data
 from vae_core.errors import DataError
+from vae_core.run_folder import Run
+from vae_core.ui.page import _get_ready
 from vae_core.ui.studio import Studio
 
 
@@ -50,6 +52,17 @@ def test_that_the_data_is_a_sample_is_told_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"Using {studio.dataset().train.source}. {data.HOW_TO_GET_ALL}"
     ]
+
+
+def test_a_damaged_first_model_does_not_keep_the_images_from_being_read(
+    run: Run, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_core.runs.SHIPPED_RUNS", ())
+    (run.folder / "model.safetensors").write_bytes(b"damaged")
+    studio = Studio(run.folder.parent, str(small_mnist), "cpu")
+    assert studio.first_model() == "copied"
+    _get_ready(studio)
+    assert studio._dataset is not None
 
 
 def test_a_note_that_nothing_can_be_trained_goes_when_the_folder_is_mended(

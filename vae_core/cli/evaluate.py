@@ -33,11 +33,13 @@ def evaluate(
     """
     from vae_core.assessment import assess
     from vae_core.devices import choose_device
+    from vae_core.errors import RunError
     from vae_core.evaluation import evaluate as measure
     from vae_core.runs import find_run, store_evaluation
 
     found = find_run(run, runs_dir)
-    info, model = found.info(), found.model().to(choose_device(device))
+    info, weights = found.info(), found.weights_version()
+    model = found.model().to(choose_device(device))
     dataset = load(data_dir, quiet=as_json)
     settings = info.settings
     with Progress(console=err, disable=as_json and not err.is_terminal, transient=True) as bar:
@@ -54,7 +56,11 @@ def evaluate(
             progress=lambda done: tell("test images", done, len(dataset.test)),
         )  # fmt: skip
         evaluation, mixture = assess(found, model.cpu(), evaluation, dataset, tell)
-    store_evaluation(info, evaluation, mixture)
+    try:
+        store_evaluation(info, weights, evaluation, mixture)
+    except RunError as error:
+        if not info.is_shipped:
+            err.print(f"note: these figures are not stored: {escape(str(error))}")
     summary = evaluation.summary(sampled)
     if as_json:
         print(json.dumps(summary))

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from gradio.utils import LRUCache
 from starlette.routing import Mount
 
-from vae_core.errors import DataError
+from vae_core.errors import DataError, RunError
 from vae_core.passwords import read_passwords
 from vae_core.run_record import RunInfo
 from vae_core.runs import tidy
@@ -192,7 +192,8 @@ def _get_ready(studio: Studio) -> None:
     """While the browser still opens the page."""
     if not studio.read_only:
         tidy(studio.runs_dir)
-    if (name := studio.first_model()) is not None:
-        studio.load(name)
+    with suppress(RunError):  # damaged: said to whoever opens it
+        if (name := studio.first_model()) is not None:
+            studio.load(name)
     with suppress(DataError):  # said where images are needed
         studio.dataset()

@@ -126,7 +126,7 @@ class Studio:
             RunError: there is none of this name, or it has no weights yet.
         """
         run = self.run(name)
-        versions = weights_version(run.folder), evaluation_version(run.folder)
+        versions = run.weights_version(), run.evaluation_version()
         with self._lock:
             kept = self._loaded.get(run.name)
             if kept is not None and (kept.version, kept.evaluation_version) == versions:
@@ -183,7 +183,8 @@ class Studio:
                 return stored
             mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
             if mixture is not None and not loaded.info.is_shipped and not self.read_only:
-                store_mixture(loaded.info, mixture)
+                with suppress(RunError):  # it is fitted again when it is wanted again
+                    store_mixture(loaded.info, loaded.version, mixture)
             return mixture
 
         return self.background.task(("mixture", loaded.info.name, loaded.version), find)
@@ -207,23 +208,3 @@ class Studio:
         ]
         own = [info for info in runs if not info.is_shipped]  # the newest first
         return next(iter(running or own or runs), None)
-
-
-def weights_version(folder: Path) -> int:
-    """Changes whenever a run's weights do.
-
-    Raises:
-        RunError: it has none yet.
-    """
-    try:
-        return (folder / "model.safetensors").stat().st_mtime_ns
-    except OSError as error:
-        raise RunError(f"run {folder.name} has no model yet: its first epoch is not finished") from error
-
-
-def evaluation_version(folder: Path) -> int:
-    """Changes whenever a run's evaluation does; 0 without one."""
-    try:
-        return (folder / "evaluation.npz").stat().st_mtime_ns
-    except OSError:
-        return 0

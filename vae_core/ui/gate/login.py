@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from vae_core.passwords import Passwords
+from vae_core.passwords import NAME_PATTERN, Passwords
 
 FREE_FAILURES = 3
 """So many wrong passwords for a name cost nothing; each further one doubles the wait."""
@@ -53,6 +53,8 @@ class Doorman:
         Raises:
             HTTPException: 429, too many others are waiting to be checked.
         """
+        if not NAME_PATTERN.fullmatch(name):  # nobody's, and perhaps too long to be kept
+            return False
         if self._waiting >= MOST_WAITING:
             raise HTTPException(429, "too many log-ins at once; try again in a minute", {"Retry-After": "60"})
         self._waiting += 1

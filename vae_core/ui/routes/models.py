@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
+from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
-from vae_core.ui.studio import Loaded, Studio, weights_version
+from vae_core.ui.studio import Loaded, Studio
 
 
 def router(studio: Studio) -> APIRouter:
@@ -31,7 +32,7 @@ def _listed(info: RunInfo) -> dict[str, Any]:
         "run": info.name,
         "state": info.state,
         "latent_dim": info.settings.latent_dim,
-        "version": str(weights_version(info.folder)),
+        "version": str(Run(info.folder).weights_version()),
     }
 
 
