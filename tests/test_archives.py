@@ -226,6 +226,16 @@ def test_a_changed_byte_comes_in_sound_or_not_at_all(packed: bytes, tmp_path: Pa
             shutil.rmtree(tmp_path / name)
 
 
+def test_a_nearly_full_disk_keeps_its_space(
+    packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=archives.LEAST_FREE_BYTES))
+    with pytest.raises(RunError, match=r"too little space on the disk .*: 512 MiB must stay free"):
+        unpack(packed, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:
     for length in range(0, len(packed), len(packed) // 40):
         with pytest.raises(RunError):

@@ -32,6 +32,7 @@ from vae_core.runs import (
     new_name,
     rename_run,
     run_named,
+    running_runs,
     shipped_folder,
     store_evaluation,
     store_mixture,
@@ -147,6 +148,20 @@ def test_runs_are_listed_shipped_first_then_newest_first(run: Run) -> None:
     assert names == [*shipped, "a", "c", "b", *"defgh"]
     for nowhere in ("nowhere", "x" * 5000):
         assert [info.name for info in list_runs(run.folder.parent / nowhere)] == shipped
+
+
+def test_those_in_training_are_found_newest_first(run: Run) -> None:
+    parent = run.folder.parent
+    copies = [Run(shutil.copytree(run.folder, parent / name)) for name in ("a", "b", "c", "d")]
+    writers = [RunWriter(copy.folder) for copy in copies[:3]]
+    for writer, state, year in zip(
+        writers, ("running", "stopped", "running"), (2024, 2026, 2025), strict=True
+    ):
+        writer.update(state=state, created=f"{year}-05-01")
+    assert [info.name for info in running_runs(parent)] == ["c", "a"]
+    for writer in writers:
+        writer.close()
+    assert running_runs(parent) == running_runs(parent / "nowhere") == []
 
 
 def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import re
+import shutil
 import struct
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ PREVIEW = re.compile(r"previews/[0-9]{6,9}-(reconstructions|samples)\.png")
 MOST_ENTRIES = 20_100
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_ZIP_BYTES = 128 * 2**20
+LEAST_FREE_BYTES = 512 * 2**20
 CHUNK = 2**20
 
 
@@ -55,7 +57,8 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
         name: what to call it; else the zip's folder, or "imported".
 
     Raises:
-        RunError: not a zip file, too large, with other files in it than a run's, or a run that is damaged.
+        RunError: not a zip file, too large, with other files in it than a run's, or a run that is damaged;
+            or the disk is nearly full.
     """
     if len(content) > MOST_ZIP_BYTES:
         raise RunError(
@@ -72,6 +75,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
             _check_entries(entries, prefix)
             wish = _usable(name or prefix.rstrip("/"))
             runs_dir.mkdir(parents=True, exist_ok=True)
+            _check_space(runs_dir, sum(entry.file_size for entry in entries))
             with scratch_folder(runs_dir, INCOMING) as scratch:
                 folder = scratch / wish
                 (folder / "previews").mkdir(parents=True)
@@ -99,6 +103,15 @@ def _move_in(folder: Path, runs_dir: Path, wish: str) -> str:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
+
+
+def _check_space(runs_dir: Path, needed: int) -> None:
+    """What visitors bring in leaves room for the trainings and for whatever else writes to the disk."""
+    if shutil.disk_usage(runs_dir).free - needed < LEAST_FREE_BYTES:
+        raise RunError(
+            "there is too little space on the disk of this app to load a run: "
+            f"{LEAST_FREE_BYTES // 2**20} MiB must stay free"
+        )
 
 
 def _common_folder(entries: list[zipfile.ZipInfo]) -> str:

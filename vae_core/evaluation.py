@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_core.data import ImageSet
 from vae_core.evaluated import Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
-from vae_core.model import VAE, as_batch
+from vae_core.model import VAE, as_batch, reparameterize
 
 BATCH = 500
 
@@ -128,7 +128,7 @@ def importance_weighted_bound(
         image = as_batch(torch.from_numpy(np.array(images.images[index : index + 1])).to(device))
         mean, log_variance = model.encode(image)  # (1, K) each
         eps = torch.empty(samples, mean.shape[1], device=device).normal_(generator=noise)
-        z = mean + torch.exp(0.5 * log_variance) * eps  # (S, K)
+        z = reparameterize(mean, log_variance, eps)  # (S, K)
         log_prior_ratio = 0.5 * (eps.square() - z.square() + log_variance).sum(dim=1)  # log p(z)/q(z|x)
         log_likelihood = torch.cat(
             [_log_likelihood(model.decode(part), image, likelihood, variance) for part in z.split(BATCH)]

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
-from vae_core.model import IMAGE_SIZE, VAE, as_batch
+from vae_core.model import IMAGE_SIZE, VAE, as_batch, reparameterize
 from vae_core.settings import Settings
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
@@ -72,7 +72,7 @@ class TrainingLoss(nn.Module):
             return StepLoss(*_WrittenOut.apply(self._compute, images, eps, *weights))
         batch = as_batch(images)  # (N, 1, 28, 28) in [0, 1]
         mean, log_variance = self.model.encode(batch)
-        reconstruction = self.model.decode(mean + torch.exp(0.5 * log_variance) * eps)
+        reconstruction = self.model.decode(reparameterize(mean, log_variance, eps))
         loss = elbo_loss(reconstruction, batch, mean, log_variance, self.beta, self.likelihood, self._average)
         return StepLoss(*loss, mean.detach(), log_variance.detach())
 
@@ -198,7 +198,7 @@ def _forward(weights: _Weights, images: Tensor, eps: Tensor, likelihood: str) ->
     features2 = F.conv2d(features1, weights.conv2, weights.conv2_bias, stride=2, padding=1).relu_()
     posterior = F.linear(features2.flatten(1), weights.posterior, weights.posterior_bias)  # (N, 2K)
     mean, log_variance = posterior.chunk(2, dim=1)
-    z = mean + torch.exp(0.5 * log_variance) * eps
+    z = reparameterize(mean, log_variance, eps)
     hidden0 = _channels_last(F.linear(z, weights.project, weights.project_bias))
     hidden1 = F.conv_transpose2d(hidden0, weights.tconv1, weights.tconv1_bias, 2, 1, 1).relu_()
     hidden2 = F.conv_transpose2d(hidden1, weights.tconv2, weights.tconv2_bias, 2, 1, 1).relu_()

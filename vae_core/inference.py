@@ -12,13 +12,11 @@ import numpy as np
 import torch
 
 from vae_core.errors import LatentError
-from vae_core.latent_space import ClassGaussians
+from vae_core.latent_space import LARGEST_LATENT, ClassGaussians
 from vae_core.loss import kl_terms
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 
-LARGEST_LATENT = 100.0
-"""Beyond this no model has learned anything; refused so that sums stay finite."""
 CHUNK = 5000
 """Images compared at a time, to keep the memory small."""
 

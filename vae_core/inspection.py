@@ -12,7 +12,7 @@ import torch
 from vae_core import evaluation
 from vae_core.data import ImageSet
 from vae_core.evaluation import per_image_error
-from vae_core.model import VAE, as_batch
+from vae_core.model import VAE, as_batch, reparameterize
 
 Order = Literal["rising", "falling", "typical"]
 
@@ -90,7 +90,7 @@ def inspect(model: VAE, images: np.ndarray, noise: np.ndarray | None = None) -> 
     batch = as_batch(torch.from_numpy(np.array(images)))  # (M, 1, 28, 28)
     mean, log_variance = model.encode(batch)  # (M, K) each
     deviation = torch.exp(0.5 * log_variance)
-    z = mean if noise is None else mean + deviation * torch.from_numpy(noise)
+    z = mean if noise is None else reparameterize(mean, log_variance, torch.from_numpy(noise))
     reconstruction = model.decode(z)
     return Inspected(
         batch.squeeze(1).numpy(),

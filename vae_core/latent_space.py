@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LARGEST_LATENT = 100.0
+"""Beyond this no model has learned anything; refused so that sums stay finite."""
 ADDED_VARIANCE = 1e-3
 """Added to each class's variances: unused latents have next to none, and a class may have few images."""
 

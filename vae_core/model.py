@@ -72,10 +72,9 @@ class VAE(nn.Module):
         return mean, log_variance
 
     def sample(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draws from the posterior: z = mean + exp(log_variance / 2) * eps, eps ~ N(0, I).
+        """Draws from the posterior, see `reparameterize`.
 
-        Kingma and Welling (2013), section 2.4. Samples in training and in prediction alike, as the
-        reference's sampling layer does.
+        In training and in prediction alike, as the reference's sampling layer does.
 
         Args:
             mean, log_variance: float (N, K).
@@ -84,8 +83,7 @@ class VAE(nn.Module):
         Returns:
             z, float (N, K).
         """
-        eps = torch.empty_like(mean).normal_(generator=generator)
-        return mean + torch.exp(0.5 * log_variance) * eps
+        return reparameterize(mean, log_variance, torch.empty_like(mean).normal_(generator=generator))
 
     def decode(self, z: Tensor) -> Tensor:
         """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1].
@@ -112,6 +110,21 @@ class VAE(nn.Module):
         mean, log_variance = self.encode(images)
         z = self.sample(mean, log_variance, generator)
         return self.decode(z), mean, log_variance
+
+
+def reparameterize(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:
+    """z = mean + exp(log_variance / 2) * eps, which is a sample of the posterior where eps ~ N(0, I).
+
+    Kingma and Welling (2013), section 2.4.
+
+    Args:
+        mean, log_variance: float (N, K), or of one image (1, K).
+        eps: float (N, K).
+
+    Returns:
+        z, float (N, K).
+    """
+    return mean + torch.exp(0.5 * log_variance) * eps
 
 
 def as_batch(images: Tensor) -> Tensor:

@@ -112,6 +112,17 @@ def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
 
 
+def running_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
+    """Those of `list_runs` that are being trained now; far cheaper, as only their records are read."""
+    running = []
+    for folder in _run_folders(Path(runs_dir).resolve()):
+        run = Run(folder)
+        with suppress(RunError):
+            if run.is_alive() and (info := run.info()).state == "running":
+                running.append(info)
+    return sorted(running, key=lambda info: info.created, reverse=True)
+
+
 def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "checkpoints") -> LoadedRun:
     """A run with its model, settings, metrics and evaluation; `run` is a name or a folder's path.
 

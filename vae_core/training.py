@@ -110,7 +110,6 @@ def train(
         make_step = CapturedStep(make_step, state.noise)
 
     while state.epoch < settings.epochs:
-        model.train()
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
             state.set_learning_rate(learning_rate_at(settings, state.iteration, iterations_per_epoch))
             meter.add(make_step(indices))

@@ -20,7 +20,7 @@ from vae_core.errors import BusyError, ReadOnlyError, TrainingError
 from vae_core.jobs import Job, prepare, prepare_resume
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
-from vae_core.runs import list_runs, run_named
+from vae_core.runs import run_named, running_runs
 from vae_core.settings import Settings
 
 
@@ -43,7 +43,7 @@ class TrainingDesk:
 
     def running(self) -> RunInfo | None:
         """The run that is being trained now, by whomever, or None."""
-        return next((info for info in list_runs(self.runs_dir) if info.state == "running"), None)
+        return next(iter(running_runs(self.runs_dir)), None)
 
     def start(self, settings: Settings, name: str | None = None) -> str:
         """Starts a new run; returns its name once its folder is there.
@@ -113,7 +113,7 @@ class TrainingDesk:
             process, self._warm = self._warm, None
             if process is None or process.poll() is not None:
                 process = self._spawn()
-            self._last = process
+            self._last = process  # a handle that is dropped while its process runs makes Python complain
             assert process.stdin is not None
             assert process.stdout is not None
             try:

@@ -359,6 +359,9 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
 def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     page: Page, app: App, finished: str
 ) -> None:
+    record = json.loads((app.runs_dir / "mine" / "run.json").read_text())
+    record["settings"]["schedule"] = "one-cycle"
+    (app.runs_dir / "mine" / "run.json").write_text(json.dumps(record))
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     open_tab(page, "Train")
@@ -366,7 +369,9 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     with page.expect_event("dialog"), page.expect_response("**/queue/join*"):
         page.get_by_role("button", name="Resume").click()
     page.wait_for_timeout(1000)
-    assert asked == ["mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"]
+    question, warning = asked[0].split("\n\n")
+    assert question == "mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"
+    assert "In one cycle over 30 epochs it stands higher again" in warning
     assert Run(app.runs_dir / "mine").info().state == "finished"
     assert page.locator("#training-problem p").count() == 0  # nothing is to be said to a no
     set_field(page, "Epochs", "2")
@@ -446,16 +451,19 @@ def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finishe
         {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"}
     )
     page.locator("#runs [role=alert]", has_text=re.compile("^This is not a zip file; expected")).wait_for()
+    assert page.locator("input[type=file]").input_value() == ""  # the same file can be tried again
 
 
 def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
+    page.context.new_cdp_session(page).send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kolkata"})
     row_of(page, "mine").get_by_role("button", name="Card").click()
     card = page.get_by_role("dialog", name="Run card")
     card.wait_for()
     for label in ("Batch size", "Latents", "Limit of training images"):  # as the form calls them
         assert label in card.inner_text()
     assert "Test error, 95th percentile" in card.inner_text()
+    assert "2999-01-01 05:30" in card.inner_text()  # as the visitor's clock had it
     before = {path.name for path in app.runs_dir.iterdir()}
     card.get_by_role("button", name="Train again").click()
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")

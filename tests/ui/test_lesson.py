@@ -51,6 +51,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("z=1,2", "expected 16 numbers"),
         ("model=plane&z=1,two", "expected 2 numbers"),
         ("model=plane&z=1,nan", "expected 2 numbers"),
+        ("model=plane&z=1,-100.1", "expected 2 numbers from -100 to 100"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from vae_core.errors import LessonError, in_short
+from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_record import RunInfo
 from vae_core.settings import PRESETS
 
@@ -146,5 +146,8 @@ def _check_vector(text: str, count: int) -> None:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise LessonError(f"--lesson: z={text} is no vector of the model; expected {count} numbers")
+    if len(numbers) != count or not all(abs(number) <= LARGEST_LATENT for number in numbers):  # nor is NaN
+        raise LessonError(
+            f"--lesson: z={text} is no vector of the model; expected {count} numbers from "
+            f"{-LARGEST_LATENT:g} to {LARGEST_LATENT:g}"
+        )

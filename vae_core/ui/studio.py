@@ -202,9 +202,13 @@ class Studio:
         visitors' newest, else the reference."""
         if name:
             return self.run(name).info()
+        last = None
+        with suppress(RunError):  # none was, or it is gone
+            last = self.run(seen).info()
+        if last is not None and last.state == "running":  # as for most who ask: no other need be looked for
+            return last
+        if (other := self.desk.running() or last) is not None:
+            return other
         runs = list_runs(self.runs_dir)
-        running = [info for info in runs if info.state == "running"] or [
-            info for info in runs if info.name == seen
-        ]
         own = [info for info in runs if not info.is_shipped]  # the newest first
-        return next(iter(running or own or runs), None)
+        return next(iter(own or runs), None)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from vae_core.class_words import class_words
 from vae_core.errors import LatentError, RequestError
-from vae_core.latent_space import slerp, traversals
+from vae_core.latent_space import LARGEST_LATENT, slerp, traversals
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, tile, to_grey
 from vae_core.ui.routes.answers import Scale, Seed, Vector, evaluation_of, latents, picture
 from vae_core.ui.routes.reading import reading
@@ -18,7 +18,7 @@ from vae_core.ui.studio import Studio
 
 TRAVERSAL = np.linspace(-3, 3, 11)
 MORPH_FRAMES = 24
-Coordinate = Annotated[float, Query(ge=-100, le=100)]
+Coordinate = Annotated[float, Query(ge=-LARGEST_LATENT, le=LARGEST_LATENT)]
 
 
 def router(studio: Studio) -> APIRouter:
@@ -92,9 +92,8 @@ def router(studio: Studio) -> APIRouter:
         return picture(png_bytes(tile(to_grey(decode_latents(loaded.model, z)), columns, gap=0)))
 
     @routes.get("/test-images")
-    def test_images() -> dict[str, Any]:
-        test = studio.dataset().test
-        return {"count": len(test), "name": test.name, "source": test.source, "is_sample": test.is_sample}
+    def test_images() -> dict[str, int]:
+        return {"count": len(studio.dataset().test)}
 
     @routes.get("/runs/{run}/test-images/{index}")
     def test_image(run: str, index: int, seed: Seed = 0, sampled: bool = False) -> dict[str, Any]:

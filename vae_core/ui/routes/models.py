@@ -31,23 +31,17 @@ def _listed(info: RunInfo) -> dict[str, Any]:
     return {
         "run": info.name,
         "state": info.state,
-        "latent_dim": info.settings.latent_dim,
         "version": str(Run(info.folder).weights_version()),
     }
 
 
 def model_card(loaded: Loaded) -> dict[str, Any]:
     """What the page needs to know of a model before it can show it."""
-    info, evaluation = loaded.info, loaded.evaluation
-    words = loaded.words
+    evaluation, words = loaded.evaluation, loaded.words
     card = {
-        "run": info.name,
+        "run": loaded.info.name,
         "version": str(loaded.version),
         "latent_dim": loaded.model.latent_dim,
-        "state": info.state,
-        "epoch": info.epoch,
-        "data": info.data.get("source", ""),
-        "is_sample": bool(info.data.get("is_sample")),
         "noun": words.noun,
         "plural": words.plural,
         "class_names": [],

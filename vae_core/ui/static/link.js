@@ -6,6 +6,7 @@ import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.
 import { misnamed, problemOfLesson, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
+const LARGEST = 100; // of what the server decodes
 const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
 let tab = "explore";
@@ -128,10 +129,10 @@ async function followToModel(parameters, state, isNewest) {
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
-  const isVector = z.length === model().latent_dim && z.every(Number.isFinite);
+  const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST);
   if (isVector) setVector(z, state?.source ?? null);
   await compareWith(parameters.get("with") ?? "");
-  return isVector ? "" : `The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers after z=.`;
+  return isVector ? "" : `The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`;
 }
 
 /** Chooses a model through the drop-down, as a person would. */

@@ -10,6 +10,7 @@ import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
 const ZOOM = 1.6;
+const [NEAREST, FARTHEST] = [0.02, 20]; // what half of the plane's width may be, well within what is decoded
 const TILES = 18;
 const RESTED_MILLISECONDS = 150;
 const LABEL_APART = 24;
@@ -82,11 +83,14 @@ function whole() {
 function zoom(factor) {
   if (!map) return;
   const around = (at, [low, high]) => {
-    const half = ((high - low) / 2) * factor;
-    return [at - half, at + half];
+    const half = clamped(((high - low) / 2) * factor, NEAREST, FARTHEST);
+    const middle = clamped(at, -FARTHEST, FARTHEST);
+    return [middle - half, middle + half];
   };
   look({ x: around(place[0], range.x), y: around(place[1], range.y) });
 }
+
+const clamped = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** Draws the points in a range of the plane, and the rest above them. */
 async function look(wanted) {

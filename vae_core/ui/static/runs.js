@@ -117,8 +117,8 @@ function tick(parts, box) {
 async function bringIn(input, about) {
   const file = input.files[0];
   if (!file) return;
+  input.value = ""; // so that the same file can be tried again
   const { run, twin } = await ask(address("archive"), { method: "POST", headers: OURS, body: file });
-  input.value = "";
   about.textContent = twin ? `Loaded as ${run}: from the same training as ${twin}, which is here already.` : `Loaded as ${run}.`;
   watchRun(run);
 }
@@ -175,7 +175,12 @@ function groupOf(title, rows) {
   return title ? [heading, list] : [list];
 }
 
-const moment = (created) => created.slice(0, 16).replace("T", " ");
+/** In the visitor's own time, in the form 2026-11-27 08:15. */
+function moment(created) {
+  const at = new Date(created);
+  if (Number.isNaN(at.getTime())) return created; // of another make
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16).replace("T", " ");
+}
 
 function actOnCard(parts, event) {
   const { card } = parts;

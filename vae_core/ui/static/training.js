@@ -72,11 +72,11 @@ export function mount(element, trigger) {
  * if a finished one is to stay as it is.
  */
 export function resuming(_, epochs) {
-  const { run, state, epoch, isShipped } = standing;
+  const { run, state, epoch, isShipped, isCycle } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
-  if (isMore && !window.confirm(`${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`)) {
-    return [null, epochs];
-  }
+  const question = `${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`;
+  const warning = isCycle ? `\n\nIts learning rate has come down to zero. In one cycle over ${epochs} epochs it stands higher again, and the loss will rise before it falls.` : "";
+  if (isMore && !window.confirm(question + warning)) return [null, epochs];
   expectStart();
   choose(run);
   return [run, epochs];
@@ -193,7 +193,7 @@ async function look(parts, watched) {
   if (news.last || news.state !== "running") watched.heard = performance.now();
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
   const before = standing;
-  standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped };
+  standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped, isCycle: news.changes.Schedule === "one-cycle" };
   if (before.run !== standing.run || before.state !== standing.state) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
