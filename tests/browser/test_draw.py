@@ -177,7 +177,13 @@ def test_eraser_undo_and_clear(pad: Page) -> None:
 
 def test_the_keyboard_draws(pad: Page) -> None:
     canvas = pad.locator("#sketch canvas")
+    how = pad.get_by_text("Space lowers and lifts it")
+    assert not how.is_visible()
     canvas.focus()
+    for key in ("Shift+Tab", "Tab"):
+        pad.keyboard.press(key)
+    assert how.is_visible()
+    assert pad.locator("#sketch .nib").is_visible()
     for key in ["ArrowUp"] * 12 + ["Space"] + ["ArrowDown"] * 24 + ["Space"]:
         canvas.press(key)
     wait_for_answer(pad)
@@ -287,7 +293,16 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
 
 
-def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
+def swipe(page: Page, path: list[tuple[float, float]]) -> None:
+    """A finger's way over the screen."""
+    session = page.context.new_cdp_session(page)
+    for kind, points in [("touchStart", path[:1]), *[("touchMove", [p]) for p in path[1:]], ("touchEnd", [])]:
+        session.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
+
+
+def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, pad: Page) -> None:
     assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
     touch = new_page(pad.context.browser, has_touch=True, viewport={"width": 390, "height": 844})
     touch.goto(f"{app.url}/?tab=draw&hide=map")
@@ -296,15 +311,25 @@ def test_a_finger_draws_and_does_not_scroll(app: App, pad: Page) -> None:
     box = touch.locator("#sketch canvas").bounding_box()
     assert box
     touch.evaluate("window.scrollTo(0, 0)")
-    session = touch.context.new_cdp_session(touch)
-    path = [(box["x"] + 100, box["y"] + 60 + step * 12) for step in range(14)]
-    for kind, points in [("touchStart", path[:1]), *[("touchMove", [p]) for p in path[1:]], ("touchEnd", [])]:
-        session.send(
-            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
-        )
+    swipe(touch, [(box["x"] + 100, box["y"] + 60 + step * 12) for step in range(14)])
     wait_for_answer(touch)
     assert touch.evaluate("window.scrollY") == 0
     assert "among the 1s" in verdict(touch)
+
+    open_tab(touch, "Explore")
+    slider = touch.locator(".latent input").first
+    before = slider.input_value()
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box
+    swipe(touch, [(box["x"] + 40, box["y"] + 10 - step * 12) for step in range(14)])
+    touch.wait_for_function("window.scrollY > 0")
+    assert slider.input_value() == before  # who scrolls the page moves no slider
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box
+    swipe(touch, [(box["x"] + 40 + step * 5, box["y"] + 10) for step in range(14)])
+    touch.wait_for_function(f"document.querySelector('.latent input').value !== '{before}'")
     touch.close()
 
 

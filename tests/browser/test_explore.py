@@ -239,7 +239,16 @@ def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: A
     wait_for_vector(page, slerp(ends[0], ends[1], np.array([0.3]))[0])
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelector('#morph-at').value > 0.6")
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Mean of class 7").click()  # whoever goes elsewhere means it
+    page.get_by_role("button", name="Play").wait_for()
+    assert vector(page) == pytest.approx(reference.evaluation.class_means[7].astype(float), abs=0.006)
+    at = float(page.get_by_role("slider", name="From A to B").input_value())
+    between = page.get_by_role("img", name="The digit between A and B")
+    z = [
+        float(value)
+        for value in parse_qs(urlsplit(between.get_attribute("src") or "").query)["z"][0].split(",")
+    ]
+    assert z == pytest.approx(slerp(ends[0], ends[1], np.array([at]))[0], abs=0.02)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download GIF").click()
     with Image.open(download.value.path()) as animation:
@@ -341,7 +350,10 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
     )
-    assert page.locator(".digits figcaption").all_inner_texts() == ["reference", "twin, same vector"]
+    assert page.locator(".digits figcaption").all_inner_texts() == [
+        "reference",
+        "twin, same vector, which means something else to it",
+    ]
     with page.expect_response("**/runs/plane/card"):  # too late: another one is wanted by now
         held[0].continue_()
     page.unroute("**/runs/plane/card")

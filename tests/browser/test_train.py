@@ -522,7 +522,15 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
             page.goto(f"{second.url}/?tab=train&hide=map")
             wait_for_state(page, "Training")
         wait_until_alive(pages[0])
-        pages[0].get_by_role("button", name="Stop").click()
+        (run,) = (tmp_path / "runs").iterdir()
+        for answer in ("dismiss", "accept"):  # to the question whether to stop what another window started
+            pages[0].once("dialog", lambda dialog, answer=answer: getattr(dialog, answer)())
+            with pages[0].expect_event("dialog") as asked, pages[0].expect_response("**/run/predict*"):
+                pages[0].get_by_role("button", name="Stop").click()
+            assert asked.value.message.startswith(f"{run.name} was not started in this window.")
+            if answer == "dismiss":
+                assert Run(run).info().state == "running"
+                assert not Run(run).stop_requested()
         for page in pages:
             wait_for_state(page, "Stopped")
             page.close()

@@ -31,7 +31,8 @@ def training_news(
         generation: the last answer's; if reports were dropped since, the whole curve is sent.
 
     Returns:
-        JSON values; "fresh" says that the curve begins anew, "training" that this run or another is trained.
+        JSON values; "fresh" says that the curve begins anew; "training" is the name of the run that is
+        trained, this or another, or None.
     """
     info = _watched(studio, watch, known)
     if info is None:
@@ -44,7 +45,7 @@ def training_news(
         "fresh": fresh,
         "changes": changes(info.settings),
         # Where nobody named a run, one that is trained is watched first: there is no other to look for.
-        "training": info.state == "running" or (watch != "" and studio.desk.running() is not None),
+        "training": info.name if info.state == "running" else _other_training(studio, watch),
         "offset": next_offset,
         "generation": info.generation,
         "points": [[row[key] for key in POINT_NAMES] for row in thinned(rows)],
@@ -52,6 +53,11 @@ def training_news(
             [row["iteration"], row["test_total"], row.get("test_mse")] for row in rows if "test_total" in row
         ],
     }
+
+
+def _other_training(studio: Studio, watch: str) -> str | None:
+    other = studio.desk.running() if watch != "" else None
+    return None if other is None else other.name
 
 
 def _watched(studio: Studio, watch: str, known: str) -> RunInfo | None:

@@ -66,9 +66,10 @@ async function compare({ words, second, otherPicture, otherWords }) {
   const from = source();
   const canShare = card.latent_dim === vector().length;
   if (from && (!canShare || isMeanOf(from))) {
-    say(await reconstructed(from.picture, card), `${card.run}, same picture`);
+    const stays = canShare ? "" : `; it has ${card.latent_dim} latents and cannot follow the sliders`;
+    say(await reconstructed(from.picture, card), `${card.run}, same picture${stays}`);
   } else if (canShare) {
-    say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector`);
+    say(modelAddress("decode.png", { z: written(vector()) }, card), `${card.run}, same vector, which means something else to it`);
     await otherPicture.decode().catch(() => {});
   } else {
     say(EMPTY, `${card.run} has ${card.latent_dim} latents, so it cannot share a vector: explore from a picture.`);

@@ -1,8 +1,8 @@
 // From one pinned digit to another along the arc between them.
 
 import { foldOnPhones } from "./fold.js";
-import { setVector, slerp, vector } from "./latent.js";
-import { EMPTY, isShown, modelAddress, named, onModel, written } from "./studio.js";
+import { onVector, setVector, slerp, vector } from "./latent.js";
+import { EMPTY, isShown, Latest, modelAddress, named, onModel, withoutScrolling, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const PERIOD_MILLISECONDS = 4000;
@@ -12,10 +12,19 @@ export function mount(element) {
   foldOnPhones(parts.fold);
   const pins = { A: null, B: null };
   let isPlaying = false;
+  let isGoing = false;
 
+  const between = () => slerp(pins.A, pins.B, Number(parts.at.value));
+  const showBetween = new Latest(async (z) => {
+    parts.picture.src = modelAddress("decode.png", { z: written(z) });
+    await parts.picture.decode().catch(() => {}); // the large picture above says it
+  });
   const go = (at) => {
     parts.at.value = at;
-    setVector(slerp(pins.A, pins.B, at), null);
+    isGoing = true;
+    setVector(between(), null);
+    isGoing = false;
+    showBetween.submit(vector());
   };
   const stop = () => {
     isPlaying = false;
@@ -37,12 +46,14 @@ export function mount(element) {
       const picture = parts[`picture${name}`];
       picture.src = pins[name] ? modelAddress("decode.png", { z: written(pins[name]) }) : EMPTY;
       parts[`pin${name}`].classList.toggle("pinned", Boolean(pins[name]));
+      parts[`pin${name}`].querySelector("span").textContent = pins[name] ? `Pin ${name} anew` : `Pin ${name}`;
       picture.alt = pins[name] ? worded(`Digit ${name}`) : "";
     }
     const isReady = Boolean(pins.A && pins.B);
-    parts.way.hidden = !isReady;
+    parts.way.hidden = parts.between.hidden = !isReady;
     parts.about.hidden = isReady;
     if (!isReady) return;
+    showBetween.submit(between());
     parts.download.href = modelAddress("morph.gif", { a: written(pins.A), b: written(pins.B) });
     parts.download.download = "morph.gif";
   };
@@ -54,10 +65,12 @@ export function mount(element) {
       show();
     });
   }
+  withoutScrolling(parts.at);
   parts.at.addEventListener("input", () => {
     stop();
     go(Number(parts.at.value));
   });
+  onVector(() => isGoing || stop()); // whoever goes elsewhere means it
   parts.play.addEventListener("click", () => (isPlaying ? stop() : play()));
   onModel((card) => {
     for (const name of ["A", "B"]) if (pins[name]?.length !== card.latent_dim) pins[name] = null;

@@ -177,6 +177,7 @@ function listenToKeys() {
     }
     showNib();
   });
+  canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && showNib());
   canvas.addEventListener("blur", () => {
     isDown = false;
     marks.nib.hidden = true;

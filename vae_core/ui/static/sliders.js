@@ -1,7 +1,7 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
 import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
-import { named, onModel } from "./studio.js";
+import { named, onModel, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
 const FINEST = 0.01;
@@ -80,6 +80,7 @@ function makeSlider(index) {
     <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
+  withoutScrolling(input);
   input.addEventListener("input", () => change(index, Number(input.value)));
   input.addEventListener("dblclick", () => change(index, 0));
   input.addEventListener("focus", () => choose(index));

@@ -191,4 +191,17 @@ export function whenShown(element, perform) {
 }
 
 /** Whether a part is on the screen, not in a hidden tab. */
+/**
+ * A finger that scrolls the page touches what it happens to lie on: a slider that has moved for it goes back, as soon
+ * as the browser sees that it scrolls. For a slider that acts on "input".
+ */
+export function withoutScrolling(slider) {
+  let before = slider.value;
+  slider.addEventListener("pointerdown", () => (before = slider.value));
+  slider.addEventListener("pointercancel", () => {
+    slider.value = before;
+    slider.dispatchEvent(new Event("input"));
+  });
+}
+
 export const isShown = (element) => element.offsetParent !== null && !document.hidden;

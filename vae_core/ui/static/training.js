@@ -25,6 +25,7 @@ const CURVES = [
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
 const CHOSEN = "studio-watched";
+const STARTED = "studio-started";
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
@@ -43,6 +44,8 @@ let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
 let isStopAsked = false; // while the training starts
+let training = null; // the run that is trained, by whomever
+let isStarting = false; // one that was asked for in this window
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
 let wake = () => {};
@@ -87,10 +90,18 @@ export function onStanding(listener) {
   standingListeners.push(listener);
 }
 
-/** Button "Stop": a training that is only starting is stopped as soon as it can be. */
-export function expectStop() {
+/**
+ * Button "Stop": a training that is only starting is stopped as soon as it can be. Tells the server whether one is to
+ * be stopped: who stops another's is asked first.
+ */
+export function stopping() {
+  const isAnothers = training && training !== kept(STARTED) && status?.dot.dataset.state !== "starting";
+  if (isAnothers && !window.confirm(`${training} was not started in this window. It ends for everyone who uses this app. Stop it?`)) {
+    return [false];
+  }
   isStopAsked = true;
   if (status?.dot.dataset.state === "starting") sayStarting(status);
+  return [true];
 }
 
 /** For Gradio: what stands below the buttons when a problem there is over. */
@@ -138,6 +149,7 @@ export async function overlay(names, grown = []) {
 export function expectStart() {
   choose("");
   isStopAsked = false;
+  isStarting = training === null;
   if (status && status.dot.dataset.state !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
@@ -179,10 +191,12 @@ async function look(parts, watched) {
     return;
   }
   if (news.state === "running") expectedUntil = 0;
-  if (watched.training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
+  if (isStarting && news.training) keep(STARTED, news.training);
+  isStarting &&= !news.training;
+  if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
     forgetProblem("The other training has ended: you can start now.");
   }
-  watched.training = news.training;
+  training = news.training;
   if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
@@ -225,7 +239,7 @@ function showStatus(parts, news, watched) {
   const epoch = epochOf(news, last);
   const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
   parts.dot.dataset.state = news.state;
-  document.body.dataset.training = news.training;
+  document.body.dataset.training = news.training !== null;
   document.body.dataset.shipped = news.shipped;
   parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
   setText(parts.state, stateInWords(news, silent > 0));

@@ -77,6 +77,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     part("runs", elem_id="runs")
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
+    wanted = gr.Checkbox(visible=False)  # and whether its training, or another's, is to be stopped
 
     def written(name: str, value: Any, told: str | None) -> list[Any]:
         """The field with its mistake; a problem that was of this field is over without one. Another's stays:
@@ -98,7 +99,9 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             return [_alert(error), name, *map(_checked, SHOWN, values)]
         return ["", "", *map(_checked, SHOWN, values)]
 
-    def stop_from_button() -> str:
+    def stop_from_button(is_wanted: bool | None) -> str:
+        if is_wanted is False:  # asked whether to stop another's training, the visitor said no
+            return ""
         try:
             return "" if studio.desk.stop() else _note("Nothing is being trained.")
         except VAEStudioError as error:
@@ -131,7 +134,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         start_from_form, [run_name, *fields], [problem, run_name, *fields],
         js=starting, concurrency_limit=4, **quiet,
     )  # fmt: skip
-    stop.click(stop_from_button, None, problem, js=call("training", "expectStop"), queue=False, **quiet)
+    stop.click(stop_from_button, wanted, problem, js=ask_first("training", "stopping"), queue=False, **quiet)
     resumed = resume.click(
         resume_from_button, [watched, fields[SHOWN.index("epochs")]], problem,
         js=ask_first("training", "resuming"), concurrency_limit=4, **quiet,
