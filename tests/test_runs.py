@@ -169,7 +169,7 @@ def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
     before = (run.folder / "run.json").read_bytes()
     for name, reason in (
         ("copied", "^there is already a run named copied; choose another name$"),
-        ("quick", r"^quick is the name of a shipped run; choose another name$"),
+        ("quick", r"^the name quick is a shipped run's; choose another name$"),
     ):
         with pytest.raises(RunError, match=reason):
             create_run(tmp_path, name, info.settings, info.data, info.device)
@@ -359,7 +359,7 @@ def test_a_link_to_a_run_goes_by_its_own_name(run: Run, tmp_path: Path) -> None:
 def test_the_shipped_runs_stay() -> None:
     shipped = find_run("reference")
     for what, change in (("deleted", delete_run), ("renamed", lambda run: rename_run(run, "mine"))):
-        with pytest.raises(RunError, match=f"^reference is a shipped run and cannot be {what}$"):
+        with pytest.raises(RunError, match=f"^run reference came with the package and cannot be {what}$"):
             change(shipped)
 
 
@@ -369,9 +369,9 @@ def test_what_came_with_the_package_is_measured_and_left_as_it_is() -> None:
     assert evaluation is not None
     before = {path.name: path.read_bytes() for path in info.folder.glob("*.*")}
     weights = Run(info.folder).weights_version()
-    with pytest.raises(RunError, match=r"^plane is a shipped run and stays as it is$"):
+    with pytest.raises(RunError, match=r"^run plane came with the package and stays as it is$"):
         store_evaluation(info, weights, replace(evaluation, total=1.0))
-    with pytest.raises(RunError, match="shipped run"):
+    with pytest.raises(RunError, match="stays as it is"):
         store_mixture(info, weights, one_component(2))
     assert {path.name: path.read_bytes() for path in info.folder.glob("*.*")} == before
 

@@ -45,7 +45,7 @@ def machine_slot(job: Job) -> Iterator[None]:
 def _who_trains(who: Path) -> str:
     try:
         record = json.loads(who.read_text())
-        run = f"{record['run']} in {record['runs_dir']}"
+        run = f"run {record['run']} in {record['runs_dir']}"
         if Run(Path(record["runs_dir"]) / record["run"]).info().state != "running":
             return f"{run} is still writing its last results; try again in a few seconds"
     except (OSError, ValueError, KeyError, TypeError, RunError):

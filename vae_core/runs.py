@@ -235,7 +235,7 @@ def _finished_run(info: RunInfo, weights: int) -> Iterator[RunWriter]:
         RunError: as `store_evaluation`.
     """
     if info.is_shipped:
-        raise RunError(f"{info.name} is a shipped run and stays as it is")
+        raise RunError(f"run {info.name} came with the package and stays as it is")
     if not os.access(info.folder, os.W_OK):
         raise RunError(f"{info.folder} cannot be written")
     with closing(RunWriter(info.folder)) as run:
@@ -266,7 +266,7 @@ def check_name(name: str) -> None:
             f"underscore, the first a letter or number, not {in_short(name)}"
         )
     if name in SHIPPED_RUNS:
-        raise RunError(f"{name} is the name of a shipped run; choose another name")
+        raise RunError(f"the name {name} is a shipped run's; choose another name")
 
 
 def new_name(runs_dir: Path, stem: str = "run") -> str:
@@ -314,7 +314,7 @@ def delete_run(run: Run) -> None:
 def _check_ours(run: Run, what: str) -> None:
     info = run.info()
     if info.is_shipped:
-        raise RunError(f"{info.name} is a shipped run and cannot be {what}")
+        raise RunError(f"run {info.name} came with the package and cannot be {what}")
     if info.state == "running":
         raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
     if run.is_alive():

@@ -107,7 +107,7 @@ class TrainingDesk:
         with self._lock:
             if (info := self.running()) is not None:
                 raise BusyError(
-                    f"{info.name} is being trained now; watch it, or stop it before you start another"
+                    f"run {info.name} is being trained now; watch it, or stop it before you start another"
                 )
             job = make_job()
             process, self._warm = self._warm, None

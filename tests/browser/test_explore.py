@@ -527,6 +527,8 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         alert = page.locator("#studio-title [role=alert]")
         alert.wait_for()
         assert all(word in alert.inner_text() for word in words)
+    page.get_by_role("button", name="Close this message").click()
+    assert not alert.is_visible()
 
 
 @AT_ZERO

@@ -258,6 +258,8 @@ def wait_for_overlays(page: Page, *runs: str) -> None:
 
 def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     open_tab(page, "Train")
+    page.locator("table.runs tr[aria-current]:not([data-run=reference])").wait_for()
+    assert page.locator("table.runs tr[aria-current]").get_attribute("data-run") == "mine"
     wait_for_state(page, "Finished")
     page.wait_for_selector("#timeline", state="visible")
     last = source_of(page, ".previews img >> nth=1")
@@ -370,7 +372,7 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
         page.get_by_role("button", name="Resume").click()
     page.wait_for_timeout(1000)
     question, warning = asked[0].split("\n\n")
-    assert question == "mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"
+    assert question == "Run mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"
     assert "In one cycle over 30 epochs it stands higher again" in warning
     assert Run(app.runs_dir / "mine").info().state == "finished"
     assert page.locator("#training-problem p").count() == 0  # nothing is to be said to a no
@@ -527,7 +529,7 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
             pages[0].once("dialog", lambda dialog, answer=answer: getattr(dialog, answer)())
             with pages[0].expect_event("dialog") as asked, pages[0].expect_response("**/run/predict*"):
                 pages[0].get_by_role("button", name="Stop").click()
-            assert asked.value.message.startswith(f"{run.name} was not started in this window.")
+            assert asked.value.message.startswith(f"Run {run.name} was not started in this window.")
             if answer == "dismiss":
                 assert Run(run).info().state == "running"
                 assert not Run(run).stop_requested()

@@ -1,16 +1,17 @@
 // The header: the name, the place for problems that concern every tab, and the way out for who had to log in.
 
-import { named, onProblem } from "./studio.js";
+import { named, onProblem, tellProblem } from "./studio.js";
 
 export function mount(element) {
-  const { problem, logOut, who } = named(element);
+  const { alert, problem, close, logOut, who } = named(element);
   who.textContent = window.gradio_config?.username ?? "";
   logOut.hidden = who.textContent === "";
   leaveListsByTab();
   onProblem((text) => {
     problem.textContent = text ?? "";
-    problem.hidden = !text;
+    alert.hidden = !text;
   });
+  close.addEventListener("click", () => tellProblem(null));
 }
 
 /** Gradio 6.31 opens a drop-down's list again at each key, Tab too, and it would stay when the focus has gone. */

@@ -4,12 +4,13 @@
 
 import { colourOf } from "./colours.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { draw } from "./plots.js";
+import { draw, isTouched } from "./plots.js";
 import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
 const ZOOM = 1.6;
+const HOW = isTouched ? "Drag over it to decode its places." : "Move over it to decode a place, press to go there.";
 const [NEAREST, FARTHEST] = [0.02, 20]; // what half of the plane's width may be, well within what is decoded
 const TILES = 18;
 const RESTED_MILLISECONDS = 150;
@@ -60,9 +61,8 @@ async function load() {
   const [first, second] = map.shares;
   say(
     map.axes[0].length <= 2
-      ? "The latent plane itself: each dot is a test image. Move over it to decode a place, press to go there."
-      : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ` +
-          "Move over it to decode a place of this plane, press to go there.",
+      ? `The latent plane itself: each dot is a test image. ${HOW}`
+      : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ${HOW}`,
   );
   await look(whole());
 }

@@ -1,7 +1,7 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { changesInWords, expectStart, forgetProblem, onStanding, overlay, watchInstead, watchRun } from "./training.js";
+import { changesInWords, expectStart, forgetProblem, onStanding, overlay, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -29,6 +29,7 @@ async function show(parts) {
   const state = JSON.stringify(runs);
   if (parts.rows.dataset.state !== state) parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
+  for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
   await follow(runs);
 }
 

@@ -77,7 +77,7 @@ export function mount(element, trigger) {
 export function resuming(_, epochs) {
   const { run, state, epoch, isShipped, isCycle } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
-  const question = `${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`;
+  const question = `Run ${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`;
   const warning = isCycle ? `\n\nIts learning rate has come down to zero. In one cycle over ${epochs} epochs it stands higher again, and the loss will rise before it falls.` : "";
   if (isMore && !window.confirm(question + warning)) return [null, epochs];
   expectStart();
@@ -96,7 +96,7 @@ export function onStanding(listener) {
  */
 export function stopping() {
   const isAnothers = training && training !== kept(STARTED) && status?.dot.dataset.state !== "starting";
-  if (isAnothers && !window.confirm(`${training} was not started in this window. It ends for everyone who uses this app. Stop it?`)) {
+  if (isAnothers && !window.confirm(`Run ${training} was not started in this window. It ends for everyone who uses this app. Stop it?`)) {
     return [false];
   }
   isStopAsked = true;
@@ -115,6 +115,9 @@ export function forgetProblem(words = "") {
   notice = words && `<p role="status" class="muted">${words}</p>`;
   showNotice();
 }
+
+/** The name of the run that is seen, or "". */
+export const watchedRun = () => standing.run;
 
 /** Watches the run of this name; "" lets the server choose, the running one first. */
 export function watchRun(name) {

@@ -23,8 +23,8 @@ SHOWN = (
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 ABOUT = {
     "reference": (
-        "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. About ten minutes for all "
-        "60,000 images on two quiet cores."
+        "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Ten minutes for all 60,000 images "
+        "on two quiet cores, half an hour on busy ones."
     ),
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
@@ -115,18 +115,18 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             if info is None:
                 return _note("There is no run to resume yet.")
             if info.is_shipped:
-                return _note(f"{info.name} came with the app and cannot be trained on. Start a new run.")
+                return _note(f"Run {info.name} came with the app and cannot be trained on. Start a new run.")
             more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
-                    f"{info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume "
+                    f"Run {info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume "
                     "trains it on to the Epochs under Advanced, where those are more."
                 )
             studio.desk.resume(info.name, more)
         except VAEStudioError as error:
             return _alert(error)
         if info.epoch == 0:
-            return _note(f"{info.name} begins again: no epoch of it was finished.")
+            return _note(f"Run {info.name} begins again: no epoch of it was finished.")
         return ""
 
     starting = call("training", "expectStart")
