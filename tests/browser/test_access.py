@@ -44,7 +44,7 @@ def page(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
     """Alice's page, after her log-in; what the policy forbids fails the test."""
     page = new_page(browser, viewport={"width": 1280, "height": 860})
     page.on("console", lambda said: forbidden.append(said.text) if FORBIDDEN in said.text else None)
-    page.goto(app.url)
+    page.goto(f"{app.url}/?hide=map")
     for password in ("wrong horse", "correct horse"):
         page.get_by_label("username").fill("alice")
         page.get_by_label("password").fill(password)

@@ -485,7 +485,7 @@ def test_a_tab_opened_while_the_page_comes_to_life_stays_open(browser: Browser, 
     held = []
     page.route("**/card?*", lambda route: held.append(route))
     page.route("**/card", lambda route: held.append(route))
-    page.goto(app.url)
+    page.goto(f"{app.url}/?hide=map")
     with page.expect_request("**/card*"):  # the page does not know its model yet
         open_tab(page, "Train")
     page.wait_for_selector("#training-status", state="visible")
