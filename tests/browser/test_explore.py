@@ -424,7 +424,7 @@ def test_another_model_reads_the_same_picture_again(
 def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, dataset: Dataset) -> None:
     page.get_by_role("button", name="Take a test digit").click()
     panel = page.locator("#loss-panel")
-    page.wait_for_function("document.querySelector('#loss-panel').innerText.includes('ELBO')")
+    page.wait_for_function("document.querySelector('#loss-panel').innerText.includes(' nats\\n')")
     page.wait_for_timeout(500)
 
     def numbers() -> tuple[float, ...]:

@@ -290,6 +290,14 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     row_of(page, "renamed").wait_for()
     assert row_of(page, "renamed").get_by_role("checkbox").is_checked()
     wait_for_overlays(page, "reference", "renamed")
+    plot = "document.querySelector('#loss-curve .js-plotly-plot')"
+    drawn = f"{plot}.data.find(({{ name }}) => name === 'renamed').line.color"
+    colour_of_renamed = page.evaluate(drawn)
+    row_of(page, "reference").get_by_role("checkbox").uncheck()
+    wait_for_overlays(page, "renamed")
+    assert page.evaluate(drawn) == colour_of_renamed
+    row_of(page, "reference").get_by_role("checkbox").check()
+    wait_for_overlays(page, "renamed", "reference")
     page.once("dialog", lambda dialog: dialog.dismiss())
     row_of(page, "renamed").get_by_role("button", name="Delete").click()
     assert (app.runs_dir / "renamed").is_dir()

@@ -49,6 +49,8 @@ function update(parts, { z, origin, decoded }) {
   parts.shown.classList.toggle("empty", !isReady);
   parts.bars.classList.toggle("empty", !isReady);
   if (!isReady) {
+    for (const figure of [parts.squared, parts.kl, parts.sum]) figure.textContent = "–";
+    for (const bar of [parts.squaredBar, parts.klBar]) bar.style.removeProperty("--share");
     parts.words.textContent = worded("Take a digit, then move the sliders: see what each move costs, in nats.");
     return;
   }

@@ -39,7 +39,7 @@ let expectedUntil = 0;
 let status = null;
 let chosen = kept(CHOSEN); // the run that the visitor wants to see
 let standing = { run: "" }; // of the run that is seen
-const overlaid = new Map(); // the points of each
+const overlaid = new Map(); // points and colour of each
 let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
@@ -143,9 +143,17 @@ export async function overlay(names, grown = []) {
   for (const name of names) {
     if (overlaid.has(name) && !grown.includes(name)) continue;
     const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
-    if (laid.includes(name)) overlaid.set(name, points);
+    if (laid.includes(name)) overlaid.set(name, { points, colour: overlaid.get(name)?.colour ?? freeColour() });
   }
   wake();
+}
+
+/** A curve keeps its colour while others come and go. */
+function freeColour() {
+  const taken = [...overlaid.values()].map(({ colour }) => colour);
+  let free = 0;
+  while (taken.includes(free)) free += 1;
+  return free;
 }
 
 /** A start is on its way: look more often until it is there. */
@@ -350,17 +358,17 @@ async function followSpan(Plotly, plot, watched) {
 }
 
 function overlays() {
-  return [...overlaid].map(([name, points], index) => ({
+  return [...overlaid].map(([name, { points, colour }]) => ({
     name,
     x: points.map((point) => point[0]),
     y: points.map((point) => point[1]),
     mode: "lines",
-    line: { color: colourOf(index), width: 1.2, dash: "dot" },
+    line: { color: colourOf(colour), width: 1.2, dash: "dot" },
   }));
 }
 
 async function showOverlays(plot) {
-  const wanted = [...overlaid].map(([name, points]) => `${name} ${points.at(-1)?.[0]}`).join();
+  const wanted = [...overlaid].map(([name, { points }]) => `${name} ${points.at(-1)?.[0]}`).join();
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
