@@ -247,7 +247,6 @@ def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:
 
 
 def _mark_failed(run: RunWriter, message: str) -> None:
-    with suppress(
-        OSError, RunError
-    ):  # no space even for that: without its lock the run is shown as interrupted
+    # There may be no space even for that: without its lock the run is shown as interrupted.
+    with suppress(OSError, RunError):
         run.update(state="failed", error=message)

@@ -190,7 +190,6 @@ export function whenShown(element, perform) {
   };
 }
 
-/** Whether a part is on the screen, not in a hidden tab. */
 /**
  * A finger that scrolls the page touches what it happens to lie on: a slider that has moved for it goes back, as soon
  * as the browser sees that it scrolls. For a slider that acts on "input".
@@ -204,4 +203,5 @@ export function withoutScrolling(slider) {
   });
 }
 
+/** Whether a part is on the screen, not in a hidden tab. */
 export const isShown = (element) => element.offsetParent !== null && !document.hidden;

@@ -234,6 +234,7 @@ async function look(parts, watched) {
 /** The start has been answered: it is running, or the problem stands below the buttons. */
 export function startAnswered() {
   expectedUntil = Math.min(expectedUntil, performance.now() + ANSWERED_MILLISECONDS);
+  setTimeout(() => (isStarting &&= !document.querySelector("#training-problem [role=alert]")), ANSWERED_MILLISECONDS);
 }
 
 function smoothed(before, now) {
