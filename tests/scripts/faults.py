@@ -168,6 +168,9 @@ class Attack:
         """Ends everything; says what lies about that should not."""
         if self.app is not None:
             self.app.end()
+        for folder in self.runs_dir.iterdir():
+            if not (folder / "run.json").is_file():  # killed before its run was there: kept a minute
+                os.utime(folder, (0, 0))
         tidy(self.runs_dir)
         left = temporary_files(self.runs_dir)
         left += [path.name for path in self.runs_dir.parent.glob("vae-studio-*")]
