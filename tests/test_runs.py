@@ -311,16 +311,18 @@ def test_renaming_and_deleting(run: Run) -> None:
 
 def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:
     writer = RunWriter(run.folder)
-    writer.update(state="running")
-    for act, what in ((lambda: rename_run(run, "other"), "renamed"), (lambda: delete_run(run), "deleted")):
-        with pytest.raises(
-            RunError, match=f"^run copied is being trained and cannot be {what}; stop it first$"
+    reasons = {
+        "running": "is being trained and cannot be {}; stop it first$",
+        "stopped": "is being written and cannot be {} yet; try again",  # its last results
+    }
+    for state, why in reasons.items():
+        writer.update(state=state)
+        for act, what in (
+            (lambda: rename_run(run, "other"), "renamed"),
+            (lambda: delete_run(run), "deleted"),
         ):
-            act()
-    writer.update(state="stopped")  # and its last results are still to be written
-    for act, what in ((lambda: rename_run(run, "other"), "renamed"), (lambda: delete_run(run), "deleted")):
-        with pytest.raises(RunError, match=f"^run copied is being written and cannot be {what} yet; try"):
-            act()
+            with pytest.raises(RunError, match=f"^run copied {why.format(what)}"):
+                act()
     writer.close()
     assert run.info().state == "stopped"
 

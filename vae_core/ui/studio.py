@@ -182,7 +182,7 @@ class Studio:
             if stored is not None:
                 return stored
             mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
-            if mixture is not None and not loaded.info.is_shipped and not self.read_only:
+            if mixture is not None and not self.read_only:
                 with suppress(RunError):  # it is fitted again when it is wanted again
                     store_mixture(loaded.info, loaded.version, mixture)
             return mixture

@@ -1,13 +1,12 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { afterwards, modelAddress, named, onModel, untilReady } from "./studio.js";
+import { afterwards, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 32 - 1;
 const MOST_IMAGES = 400;
 const RESTED_MILLISECONDS = 200;
-const within = (value, low, high) => Math.max(low, Math.min(high, value));
 const listeners = [];
 let parts = null;
 let tiles = null;

@@ -5,7 +5,7 @@
 import { colourOf } from "./colours.js";
 import { onVector, setVector, vector } from "./latent.js";
 import { draw, isTouched } from "./plots.js";
-import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
@@ -83,14 +83,12 @@ function whole() {
 function zoom(factor) {
   if (!map) return;
   const around = (at, [low, high]) => {
-    const half = clamped(((high - low) / 2) * factor, NEAREST, FARTHEST);
-    const middle = clamped(at, -FARTHEST, FARTHEST);
+    const half = within(((high - low) / 2) * factor, NEAREST, FARTHEST);
+    const middle = within(at, -FARTHEST, FARTHEST);
     return [middle - half, middle + half];
   };
   look({ x: around(place[0], range.x), y: around(place[1], range.y) });
 }
-
-const clamped = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** Draws the points in a range of the plane, and the rest above them. */
 async function look(wanted) {

@@ -2,7 +2,7 @@
 // The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
 import { onOther, other } from "./compare.js";
-import { Latest, address, ask, isShown, model, modelAddress, named, onModel } from "./studio.js";
+import { Latest, address, ask, isShown, model, modelAddress, named, onModel, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -167,10 +167,9 @@ function listenToKeys() {
         stroke(at, at);
       }
     } else {
-      const within = (value, most) => Math.max(0, Math.min(most, value));
       const next = {
-        x: within(at.x + step[0] * KEY_STEP, canvas.width),
-        y: within(at.y + step[1] * KEY_STEP, canvas.height),
+        x: within(at.x + step[0] * KEY_STEP, 0, canvas.width),
+        y: within(at.y + step[1] * KEY_STEP, 0, canvas.height),
       };
       if (isDown) stroke(at, next);
       at = next;

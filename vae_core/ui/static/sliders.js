@@ -1,7 +1,7 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
 import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
-import { named, onModel, withoutScrolling } from "./studio.js";
+import { named, onModel, within, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
 const FINEST = 0.01;
@@ -63,7 +63,7 @@ export function change(index, value) {
   choose(index);
 }
 
-const clamped = (value) => Math.max(-LIMIT, Math.min(LIMIT, value));
+const clamped = (value) => within(value, -LIMIT, LIMIT);
 
 function choose(index) {
   if (chosen === index) return;

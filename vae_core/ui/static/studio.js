@@ -190,6 +190,8 @@ export function whenShown(element, perform) {
   };
 }
 
+export const within = (value, low, high) => Math.max(low, Math.min(high, value));
+
 /**
  * A finger that scrolls the page touches what it happens to lie on: a slider that has moved for it goes back, as soon
  * as the browser sees that it scrolls. For a slider that acts on "input".
