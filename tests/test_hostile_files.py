@@ -122,9 +122,9 @@ print(time.process_time() - started, len(bombs), kept)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_thousands_of_altered_files_are_read_or_refused(name: str, tiny_run: Path) -> None:
+def test_thousands_of_altered_files_are_read_or_refused(name: str, tiny_run: Path, tmp_path: Path) -> None:
     """A blind part of what scripts/fuzz.py does with its eyes open: one clear error or a sound result."""
-    read, seeds = TARGETS[name](tiny_run)
+    read, seeds = TARGETS[name](tiny_run, tmp_path)
     random = np.random.default_rng(0)
     refusals = []
     started = time.process_time()

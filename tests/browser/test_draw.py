@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from support.browser import App, compare_with, new_page, open_tab, wait_until_alive
+from support.browser import App, compare_with, new_page, open_tab, swipe, wait_until_alive
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
@@ -291,15 +291,6 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     assert max(widths) - min(widths) <= 1
     assert pad.evaluate(height) == alone  # no hole beside the second picture, and nothing moves
     assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
-
-
-def swipe(page: Page, path: list[tuple[float, float]]) -> None:
-    """A finger's way over the screen."""
-    session = page.context.new_cdp_session(page)
-    for kind, points in [("touchStart", path[:1]), *[("touchMove", [p]) for p in path[1:]], ("touchEnd", [])]:
-        session.send(
-            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
-        )
 
 
 def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, pad: Page) -> None:

@@ -21,6 +21,7 @@ from support.browser import (
     open_app,
     open_tab,
     source_of,
+    swipe,
     wait_for_model,
     wait_for_new_source,
     watched_page,
@@ -340,6 +341,34 @@ def test_a_model_of_two_latents_shows_its_plane(blank: Page, app: App) -> None:
     assert vector(page).tolist() == [0.5, -1]
     page.get_by_role("button", name="A test digit", exact=True).click()
     page.wait_for_selector(".map-spread", state="attached")
+
+
+def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(browser: Browser, app: App) -> None:
+    page = new_page(browser, has_touch=True, viewport={"width": 390, "height": 844})
+    open_app(page, f"{app.url}/?model=plane&z=60,0")
+    page.locator(".map-here.beyond").wait_for()  # it lies outside, and is seen at the edge
+    page.locator(".map-surface").scroll_into_view_if_needed()
+    box = page.locator(".map-surface").bounding_box()
+    marker = page.locator(".map-here").bounding_box()
+    assert box
+    assert marker
+    assert marker["x"] + marker["width"] <= box["x"] + box["width"] + 2  # its outline's width
+    scrolled = page.evaluate("window.scrollY")
+    swipe(page, [(box["x"] + 60, box["y"] + 120 - step * 8) for step in range(14)])
+    page.wait_for_function(f"window.scrollY > {scrolled} + 20")
+    assert vector(page).tolist() == [3, 0]  # as far as a slider goes
+
+    page.locator(".map-surface").tap()  # in its middle, once the page stands still
+    wait_for_vector(page, np.zeros(2), tolerance=0.05)
+    box = page.locator(".map-surface").bounding_box()
+    assert box
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.locator(".map-here.beyond").count() == 0
+    scrolled = page.evaluate("window.scrollY")
+    swipe(page, [(middle[0] + 10, middle[1] + 10 - step * 8) for step in range(14)])
+    page.wait_for_function("+document.querySelectorAll('.latent input')[1].value > 0.2")
+    assert page.evaluate("window.scrollY") == scrolled
+    page.close()
 
 
 def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from scripts.faults import wait_for, workers_of
 from support.browser import (
     App,
+    answer,
     new_page,
     open_tab,
     set_field,
@@ -45,6 +46,15 @@ def page(page_without_map: Page) -> Page:
 def test_the_tabs_are_in_their_order(page: Page) -> None:
     names = [tab.inner_text() for tab in page.get_by_role("tab").all() if tab.is_visible()]
     assert names == TABS
+
+
+def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
+    page.get_by_role("tab", name="Explore", exact=True).focus()
+    for key, name in (("ArrowRight", "Draw"), ("End", "Generate"), ("ArrowRight", "Explore")):
+        page.keyboard.press(key)
+        tab = page.get_by_role("tab", name=name, exact=True, selected=True)
+        tab.wait_for()
+        assert tab.evaluate("tab => tab === document.activeElement")
 
 
 def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
@@ -285,9 +295,14 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     for run in ("reference", "mine"):
         row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, "reference", "mine")
-    page.once("dialog", lambda dialog: dialog.accept("renamed"))
     row_of(page, "mine").get_by_role("button", name="Rename").click()
+    answer(page, "Rename mine", "Rename", "plane")
+    question = page.get_by_role("dialog", name="Rename mine")
+    question.get_by_role("alert").filter(has_text="plane").wait_for()  # there is one of that name
+    assert question.get_by_role("textbox").input_value() == "plane"
+    answer(page, "Rename mine", "Rename", " renamed ")
     row_of(page, "renamed").wait_for()
+    assert question.count() == 0
     assert row_of(page, "renamed").get_by_role("checkbox").is_checked()
     wait_for_overlays(page, "reference", "renamed")
     plot = "document.querySelector('#loss-curve .js-plotly-plot')"
@@ -298,11 +313,12 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     assert page.evaluate(drawn) == colour_of_renamed
     row_of(page, "reference").get_by_role("checkbox").check()
     wait_for_overlays(page, "renamed", "reference")
-    page.once("dialog", lambda dialog: dialog.dismiss())
     row_of(page, "renamed").get_by_role("button", name="Delete").click()
+    page.keyboard.press("Enter")  # who goes on by the keyboard keeps it
+    assert page.get_by_role("dialog").count() == 0
     assert (app.runs_dir / "renamed").is_dir()
-    page.once("dialog", lambda dialog: dialog.accept())
     row_of(page, "renamed").get_by_role("button", name="Delete").click()
+    assert "cannot be undone" in answer(page, "Delete renamed?", "Delete")
     row_of(page, "renamed").wait_for(state="detached")
     wait_for_overlays(page, "reference")
     assert not (app.runs_dir / "renamed").exists()
@@ -351,8 +367,8 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     page.locator("#training-status", has_text="mine").wait_for()  # the newest
     row_of(page, "plane").get_by_role("button", name="plane").click()
     page.locator("#training-status", has_text="plane").wait_for()
-    page.on("dialog", lambda dialog: dialog.accept())
     row_of(page, "other").get_by_role("button", name="Delete").click()
+    answer(page, "Delete other?", "Delete")
     row_of(page, "other").wait_for(state="detached")
     page.wait_for_timeout(2000)
     for told in (page.locator("#training-status"), row_of(page, "plane")):
@@ -362,6 +378,7 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     row_of(page, "mine").get_by_role("button", name="mine").click()
     page.locator("#training-status", has_text="mine").wait_for()
     row_of(page, "mine").get_by_role("button", name="Delete").click()
+    answer(page, "Delete mine?", "Delete")
     row_of(page, "mine").wait_for(state="detached")
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
 
@@ -372,22 +389,20 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     record = json.loads((app.runs_dir / "mine" / "run.json").read_text())
     record["settings"]["schedule"] = "one-cycle"
     (app.runs_dir / "mine" / "run.json").write_text(json.dumps(record))
-    asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     open_tab(page, "Train")
     page.locator("#training-status", has_text="mine").wait_for()
-    with page.expect_event("dialog"), page.expect_response("**/queue/join*"):
-        page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Resume").click()
+    with page.expect_response("**/queue/join*"):
+        words = answer(page, "Train mine on to 30 epochs?", "Cancel")
     page.wait_for_timeout(1000)
-    question, warning = asked[0].split("\n\n")
-    assert question == "Run mine is finished, with 2 epochs. Train it on to 30, the Epochs under Advanced?"
-    assert "In one cycle over 30 epochs it stands higher again" in warning
+    assert words.startswith("It is finished, with 2 epochs; 30 are the Epochs under Advanced.")
+    assert "In one cycle over 30 epochs it stands higher again" in words
     assert Run(app.runs_dir / "mine").info().state == "finished"
     assert page.locator("#training-problem p").count() == 0  # nothing is to be said to a no
     set_field(page, "Epochs", "2")
     page.get_by_role("button", name="Resume").click()
     page.locator("#training-problem", has_text="mine is finished, with 2 epochs").wait_for()
-    assert len(asked) == 1
+    assert page.get_by_role("dialog").count() == 0
 
 
 def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
@@ -533,12 +548,12 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
             wait_for_state(page, "Training")
         wait_until_alive(pages[0])
         (run,) = (tmp_path / "runs").iterdir()
-        for answer in ("dismiss", "accept"):  # to the question whether to stop what another window started
-            pages[0].once("dialog", lambda dialog, answer=answer: getattr(dialog, answer)())
-            with pages[0].expect_event("dialog") as asked, pages[0].expect_response("**/run/predict*"):
-                pages[0].get_by_role("button", name="Stop").click()
-            assert asked.value.message.startswith(f"Run {run.name} was not started in this window.")
-            if answer == "dismiss":
+        for button in ("Cancel", "Stop it"):
+            pages[0].get_by_role("button", name="Stop", exact=True).click()
+            with pages[0].expect_response("**/run/predict*"):
+                words = answer(pages[0], f"Stop {run.name}?", button)
+            assert words.startswith("It was not started in this window")
+            if button == "Cancel":
                 assert Run(run).info().state == "running"
                 assert not Run(run).stop_requested()
         for page in pages:

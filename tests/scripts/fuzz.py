@@ -31,16 +31,15 @@ Target = tuple[Callable[[bytes], Any], list[bytes]]
 """A reader of a file's content, and sound contents to start from."""
 
 
-def _idx(_: Path) -> Target:
+def _idx(_: Path, scratch: Path) -> Target:
     from vae_core.data import _parse_idx, _read_idx_file
 
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-idx-"))
     images = struct.pack(">IIII", 2051, 3, 28, 28) + bytes(range(256)) * 9 + bytes(48)
     labels = struct.pack(">II", 2049, 3) + b"\1\2\3"
 
     def read(content: bytes) -> None:
         name = "train-images-idx3-ubyte" if content[:1] < b"\x80" else "train-labels-idx1-ubyte"
-        path = folder / (f"{name}.gz" if content[1:2] > b"\x1e" else name)
+        path = scratch / (f"{name}.gz" if content[1:2] > b"\x1e" else name)
         path.write_bytes(content)
         try:
             _parse_idx(_read_idx_file(path), name)
@@ -50,27 +49,29 @@ def _idx(_: Path) -> Target:
     return read, [images, labels, gzip.compress(images, 1), gzip.compress(labels, 1)]
 
 
-def _file_of_run(name: str, read: Callable[[Any], Any], run_folder: Path) -> Target:
-    from vae_core.run_folder import Run
+def _file_of_run(name: str, read: Callable[[Any], Any]) -> Callable[[Path, Path], Target]:
+    def target(run_folder: Path, scratch: Path) -> Target:
+        from vae_core.run_folder import Run
 
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-run-")) / "mine"
-    shutil.copytree(run_folder, folder)
+        folder = shutil.copytree(run_folder, scratch / "mine")
 
-    def read_changed(content: bytes) -> None:
-        (folder / name).write_bytes(content)
-        read(Run(folder))
+        def read_changed(content: bytes) -> None:
+            (folder / name).write_bytes(content)
+            read(Run(folder))
 
-    return read_changed, [(run_folder / name).read_bytes()]
+        return read_changed, [(run_folder / name).read_bytes()]
+
+    return target
 
 
-def _mixture(_: Path) -> Target:
+def _mixture(_: Path, __: Path) -> Target:
     from vae_core.mixture import LatentMixture
 
     fitted = LatentMixture.fit(np.random.default_rng(0).normal(size=(60, 2)))
     return LatentMixture.from_bytes, [fitted.to_bytes()]
 
 
-def _picture(_: Path) -> Target:
+def _picture(_: Path, __: Path) -> Target:
     from vae_core.sketch import read_picture, to_mnist_form
 
     seeds = []
@@ -92,18 +93,18 @@ def _picture(_: Path) -> Target:
     return lambda content: to_mnist_form(read_picture(content)), seeds
 
 
-def _zip(run_folder: Path) -> Target:
+def _zip(run_folder: Path, scratch: Path) -> Target:
     from vae_core.archives import pack, unpack
     from vae_core.run_folder import Run
 
-    small = Path(tempfile.mkdtemp(prefix="fuzz-zip-")) / "mine"
+    small = scratch / "mine"
     small.mkdir()
     for name in ("run.json", "evaluation.npz"):
         shutil.copy(run_folder / name, small)
     (small / "metrics.jsonl").write_bytes((run_folder / "metrics.jsonl").read_bytes()[:2000])
 
     def read(content: bytes) -> None:
-        with tempfile.TemporaryDirectory(prefix="fuzz-into-") as into:
+        with tempfile.TemporaryDirectory(dir=scratch) as into:
             try:
                 unpack(content, Path(into) / "runs")
             finally:
@@ -112,16 +113,17 @@ def _zip(run_folder: Path) -> Target:
     return read, [pack(Run(small))]
 
 
-TARGETS: dict[str, Callable[[Path], Target]] = {
+TARGETS: dict[str, Callable[[Path, Path], Target]] = {
     "idx": _idx,
-    "run.json": lambda run: _file_of_run("run.json", lambda found: found.info(), run),
-    "metrics": lambda run: _file_of_run("metrics.jsonl", lambda found: found.metrics(), run),
-    "evaluation": lambda run: _file_of_run("evaluation.npz", lambda found: found.evaluation(), run),
-    "weights": lambda run: _file_of_run("model.safetensors", lambda found: found.model(), run),
+    "run.json": _file_of_run("run.json", lambda found: found.info()),
+    "metrics": _file_of_run("metrics.jsonl", lambda found: found.metrics()),
+    "evaluation": _file_of_run("evaluation.npz", lambda found: found.evaluation()),
+    "weights": _file_of_run("model.safetensors", lambda found: found.model()),
     "mixture": _mixture,
     "picture": _picture,
     "zip": _zip,
 }
+"""Each is given the folder of a small run and an empty one for its own files."""
 
 
 def changed(content: bytes, random: np.random.Generator) -> bytes:
@@ -152,16 +154,24 @@ def main() -> int:
     parser.add_argument("--target", choices=list(TARGETS), help="one reader; all without it")
     parser.add_argument("--seconds", type=int, default=60, help="for each reader (default: %(default)s)")
     parser.add_argument("--run", type=Path, help="a small run's folder; else one is trained")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--here", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
-        _fuzz(options.target, options.run, options.seconds)
+        _fuzz(options.target, options.run, options.seconds, options.here)
         return 0
-    run = options.run or _small_run()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        run = options.run or _small_run(Path(scratch))
+        targets = [options.target] if options.target else [*TARGETS]
+        return int(_has_findings(targets, run, options.seconds, Path(scratch)))
+
+
+def _has_findings(targets: list[str], run: Path, seconds: int, scratch: Path) -> bool:
     found = False
-    for target in [options.target] if options.target else TARGETS:
-        command = [sys.executable, __file__, "--here", "--target", target, "--seconds", str(options.seconds)]
-        ended = subprocess.run([*command, "--run", str(run)], capture_output=True, text=True)
+    for target in targets:
+        here = scratch / f"here-{target}"
+        here.mkdir()
+        command = [sys.executable, __file__, "--here", str(here), "--target", target, "--run", str(run)]
+        ended = subprocess.run([*command, "--seconds", str(seconds)], capture_output=True, text=True)
         last = [line for line in ended.stderr.splitlines() if line.startswith(("Done", "#", "==", " ==="))]
         print(
             f"{target}: {'a finding' if ended.returncode else 'sound'}: {last[-1] if last else ''}",
@@ -170,18 +180,20 @@ def main() -> int:
         if ended.returncode:
             found = True
             print(ended.stdout[-2000:], ended.stderr[-3000:], flush=True)
-    return int(found)
+    return found
 
 
-def _fuzz(name: str, run: Path, seconds: int) -> None:
+def _fuzz(name: str, run: Path, seconds: int, scratch: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["vae_core", "zipfile", "json", "gzip", "numpy.lib"]):
         pass
     from vae_core.errors import VAEStudioError
 
-    read, seeds = TARGETS[name](run)
-    corpus = Path(tempfile.mkdtemp(prefix="fuzz-corpus-"))
+    files, corpus = scratch / "files", scratch / "corpus"
+    files.mkdir()
+    corpus.mkdir()
+    read, seeds = TARGETS[name](run, files)
     for number, seed in enumerate(seeds):
         (corpus / str(number)).write_bytes(seed)
 
@@ -199,13 +211,12 @@ def _fuzz(name: str, run: Path, seconds: int) -> None:
     atheris.Fuzz()
 
 
-def _small_run() -> Path:
+def _small_run(runs_dir: Path) -> Path:
     from vae_core.data import load_dataset
     from vae_core.jobs import prepare
     from vae_core.recording import perform
     from vae_core.settings import Settings
 
-    runs_dir = Path(tempfile.mkdtemp(prefix="fuzz-runs-"))
     settings = Settings(epochs=1, limit=128, batch_size=64, latent_dim=2)
     for _ in perform(prepare(settings, runs_dir, "small", alone=False), load_dataset()):
         pass

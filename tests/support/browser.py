@@ -203,6 +203,25 @@ def wait_for_state(page: Page, *words: str) -> None:
     )
 
 
+def swipe(page: Page, path: list[tuple[float, float]]) -> None:
+    """A finger's way over the screen."""
+    session = page.context.new_cdp_session(page)
+    for kind, points in [("touchStart", path[:1]), *[("touchMove", [p]) for p in path[1:]], ("touchEnd", [])]:
+        session.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
+
+
+def answer(page: Page, title: str, button: str, name: str | None = None) -> str:
+    """Answers the question that is asked, with a name if one is wanted; tells what stood below its title."""
+    question = page.get_by_role("dialog", name=title, exact=True)
+    if name is not None:
+        question.get_by_role("textbox").fill(name)
+    words = question.locator("[data-is=words]").inner_text()
+    question.get_by_role("button", name=button).click()
+    return words
+
+
 def compare_with(page: Page, run: str) -> None:
     """Chooses the second model in the tab that is open, as soon as it is offered there."""
     choice = page.locator(".compare-choice:visible")

@@ -26,18 +26,23 @@ def test_an_assistant_finds_the_tools_and_decodes_a_vector(small_mnist: Path, tm
     # Not warm: as it is imported, Gradio's MCP server reads where its temporary folder is, each app's own.
     server = App(tmp_path / "runs", environment, is_warm=False)
     try:
-        names, content = asyncio.run(ask(f"{server.url}/gradio_api/mcp/"))
+        tools, content = asyncio.run(ask(f"{server.url}/gradio_api/mcp/"))
     finally:
         server.end()
-    assert {"decode", "reconstruct", "generate", "test_errors", "start_training"} <= set(names)
+    described = {tool.name: tool.inputSchema["properties"] for tool in tools}
+    assert {"decode", "reconstruct", "generate", "test_errors", "start_training"} <= set(described)
+    for tool in tools:
+        assert tool.description.strip(), tool.name
+        for name, schema in described[tool.name].items():
+            assert schema.get("description"), f"{tool.name} does not say what {name} is"
     picture = next(part for part in content if part.type == "image")
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data))).convert("L"))
     expected = to_grey(decode_latents(load_run("reference").model, np.full((1, 16), 0.5, np.float32)))[0]
     assert np.abs(shown.astype(int) - expected).max() <= 3
 
 
-async def ask(url: str) -> tuple[list[str], list[Any]]:
-    """The names of the tools, and what "decode" gives for a vector of halves."""
+async def ask(url: str) -> tuple[list[Any], list[Any]]:
+    """The tools, and what "decode" gives for a vector of halves."""
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -50,4 +55,4 @@ async def ask(url: str) -> tuple[list[str], list[Any]]:
         tools = (await session.list_tools()).tools
         result = await session.call_tool("decode", {"latents": [0.5] * 16})
         assert not result.isError, result.content
-        return [tool.name for tool in tools], result.content
+        return tools, result.content

@@ -33,7 +33,12 @@ def build(studio: Studio) -> None:
         return studio.load(name)
 
     def decode(latents: list[float], model: str = "reference") -> Image.Image:
-        """Decodes one latent vector, a list of K numbers, to a 28x28 picture."""
+        """Decodes one latent vector to a 28x28 picture.
+
+        Args:
+            latents: as many numbers as the model has latents, 16 for the reference; the prior is N(0, I).
+            model: the run whose model it is.
+        """
         from vae_core.inference import check_latents, decode_latents
 
         loaded = model_of(model)
@@ -41,7 +46,12 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(decode_latents(loaded.model, z[None]))[0])
 
     def reconstruct(picture: bytes | None, model: str = "reference") -> Image.Image:
-        """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean."""
+        """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean.
+
+        Args:
+            picture: of one object, in any size; light on dark or dark on light.
+            model: the run whose model it is.
+        """
         from vae_core.inference import reconstruct_image
 
         loaded = model_of(model)
@@ -53,7 +63,14 @@ def build(studio: Studio) -> None:
     def generate(
         count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior"
     ) -> Image.Image:
-        """Decodes latent vectors drawn from N(0, I), or from the model's mixture, into one tiled picture."""
+        """Draws latent vectors and decodes them into one tiled picture.
+
+        Args:
+            count: how many, 1 to 400.
+            seed: a whole number; the same seed gives the same picture.
+            model: the run whose model it is.
+            sampler: prior for N(0, I), or mixture for the Gaussian mixture fitted to the model's latents.
+        """
         from vae_core.inference import decode_latents
 
         count = _whole("count", count, 1, MOST_GENERATED)
@@ -65,14 +82,24 @@ def build(studio: Studio) -> None:
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
     def test_errors(model: str = "reference") -> dict[str, Any]:
-        """The per-image test errors of a model and the figures of its evaluation."""
+        """The per-image test errors of a model and the figures of its evaluation.
+
+        Args:
+            model: the run whose model it is.
+        """
         evaluation = model_of(model).evaluation
         if evaluation is None:
             raise RunError(f"{model} has not been evaluated yet")
         return {"errors": evaluation.errors.astype(float).round(6).tolist(), **evaluation.summary()}
 
     def start_training(settings: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
-        """Starts a training: the reference recipe, or with the settings named. Returns the run's name."""
+        """Starts a training, and answers with the run's name at once; only one is trained at a time.
+
+        Args:
+            settings: what differs from the reference recipe, such as {"epochs": 3, "latent_dim": 2}; a name
+                that is none is answered with all that there are.
+            name: of the run; without one it gets the time for a name.
+        """
         settings = {} if settings is None else settings
         values = {"device": studio.device} | settings if isinstance(settings, dict) else settings
         return {"run": studio.desk.start(Settings.from_dict(values), name or None), "state": "running"}
@@ -107,8 +134,7 @@ def build(studio: Studio) -> None:
         )
         for function, inputs, output in endpoints:
             gr.Button().click(
-                _explained(function), inputs, output, api_name=function.__name__, concurrency_limit=4,
-                api_description=function.__doc__,
+                _explained(function), inputs, output, api_name=function.__name__, concurrency_limit=4
             )  # fmt: skip
 
 

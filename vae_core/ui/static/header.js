@@ -7,11 +7,27 @@ export function mount(element) {
   who.textContent = window.gradio_config?.username ?? "";
   logOut.hidden = who.textContent === "";
   leaveListsByTab();
+  walkTabsByArrows();
   onProblem((text) => {
     problem.textContent = text ?? "";
     alert.hidden = !text;
   });
   close.addEventListener("click", () => tellProblem(null));
+}
+
+/** As in every list of tabs; Gradio 6.31 knows the Tab key only. */
+function walkTabsByArrows() {
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches('[role="tab"]') || event.altKey || event.ctrlKey || event.metaKey) return;
+    const tabs = [...event.target.parentElement.children].filter((tab) => tab.offsetParent !== null);
+    const at = tabs.indexOf(event.target);
+    const places = { ArrowRight: (at + 1) % tabs.length, ArrowLeft: at - 1, Home: 0, End: -1 };
+    if (!(event.key in places)) return;
+    event.preventDefault();
+    const tab = tabs.at(places[event.key]);
+    tab.click();
+    tab.focus();
+  });
 }
 
 /** Gradio 6.31 opens a drop-down's list again at each key, Tab too, and it would stay when the focus has gone. */

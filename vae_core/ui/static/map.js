@@ -10,10 +10,12 @@ import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
 const ZOOM = 1.6;
-const HOW = isTouched ? "Drag over it to decode its places." : "Move over it to decode a place, press to go there.";
+const HOW = isTouched ? "Tap a place to go there, or drag the marker." : "Move over it to decode a place, press to go there.";
 const [NEAREST, FARTHEST] = [0.02, 20]; // what half of the plane's width may be, well within what is decoded
 const TILES = 18;
 const RESTED_MILLISECONDS = 150;
+const MARKER_RADIUS = 8;
+const MISSED_BY = 28; // how far beside the marker a finger still takes hold of it
 const LABEL_APART = 24;
 const LABEL_PUSHES = 30;
 const SVG = "http://www.w3.org/2000/svg";
@@ -23,6 +25,7 @@ const POINTS = hasWebGL() ? "scattergl" : "scatter";
 let parts = null;
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
 let place = [0, 0]; // of the current vector
+let marker = [0, 0]; // where it is drawn: at the edge if the place lies beyond
 let origin = null;
 let range = null; // {x: [left, right], y: [bottom, top]} as wanted; Plotly may widen it to keep the proportions
 let drawnWidth = 0;
@@ -184,8 +187,12 @@ function mark(z) {
   place = onPlane(z);
   const marks = [];
   if (origin?.mean?.length === z.length) marks.push(spread(origin));
-  const [x, y] = toScreen(place);
-  marks.push(shape("circle", { cx: x, cy: y, r: 8, class: "map-here" }));
+  const exact = toScreen(place);
+  const sides = [parts.plot.clientWidth, parts.plot.clientHeight];
+  marker = exact.map((at, axis) => within(at, MARKER_RADIUS, sides[axis] - MARKER_RADIUS));
+  const isBeyond = exact.some((at, axis) => Math.abs(at - marker[axis]) > MARKER_RADIUS);
+  const [x, y] = marker;
+  marks.push(shape("circle", { cx: x, cy: y, r: MARKER_RADIUS, class: isBeyond ? "map-here beyond" : "map-here" }));
   for (const old of parts.overlay.querySelectorAll(".map-here, .map-spread")) old.remove();
   parts.overlay.append(...marks);
 }
@@ -269,6 +276,10 @@ function classButton(label) {
   return button;
 }
 
+/**
+ * A mouse goes where it is pressed and drawn. A finger drags the marker only, or goes where it taps: elsewhere it
+ * scrolls the page, of which the map fills a phone's whole width.
+ */
 function listenToPointer(surface) {
   let isDown = false;
   const preview = new Latest(async ([event, at]) => {
@@ -280,11 +291,14 @@ function listenToPointer(surface) {
   const go = (event) => setVector(toVector(fromScreen(event)), null);
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || !map) return;
-    surface.setPointerCapture(event.pointerId);
-    isDown = true;
     parts.preview.hidden = true;
-    go(event);
+    isDown = event.pointerType !== "touch" || isAtMarker(event, surface);
+    if (!isDown) return;
+    surface.setPointerCapture(event.pointerId);
+    if (event.pointerType !== "touch") go(event);
   });
+  surface.addEventListener("touchstart", (event) => isDown && event.preventDefault(), { passive: false });
+  surface.addEventListener("click", (event) => map && go(event));
   surface.addEventListener("pointermove", (event) => {
     if (!map) return;
     if (isDown) return go(event);
@@ -301,6 +315,11 @@ function listenToPointer(surface) {
   surface.addEventListener("pointerleave", () => {
     parts.preview.hidden = true;
   });
+}
+
+function isAtMarker(event, surface) {
+  const box = surface.getBoundingClientRect();
+  return Math.hypot(event.clientX - box.left - marker[0], event.clientY - box.top - marker[1]) <= MISSED_BY;
 }
 
 /** Beside the pointer, on the side where there is room. */

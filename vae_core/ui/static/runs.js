@@ -1,5 +1,6 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
+import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
 import { changesInWords, expectStart, forgetProblem, onStanding, overlay, watchedRun, watchInstead, watchRun } from "./training.js";
 
@@ -90,14 +91,19 @@ function act(parts, event) {
   }
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
-    const to = window.prompt(`New name of ${run}`, run);
-    const name = to?.trim();
-    if (name && name !== run) attempt(parts, () => rename(run, `${path}/name`, name));
+    const perform = (name) => name !== run && rename(run, `${path}/name`, name);
+    attempt(parts, () => agreed({ title: `Rename ${run}`, yes: "Rename", name: { label: "New name", value: run }, perform }));
   }
-  if (action === "delete" && window.confirm(`Delete ${run} and all its files? This cannot be undone.`)) {
-    watchInstead(run, "");
-    attempt(parts, () => ask(address(path), { method: "DELETE", headers: OURS }));
+  if (action === "delete") {
+    const perform = () => remove(run, path);
+    const words = "All its files are deleted. This cannot be undone.";
+    attempt(parts, () => agreed({ title: `Delete ${run}?`, words, yes: "Delete", isLoss: true, perform }));
   }
+}
+
+async function remove(run, path) {
+  watchInstead(run, "");
+  await ask(address(path), { method: "DELETE", headers: OURS });
 }
 
 async function rename(run, path, to) {

@@ -7,6 +7,7 @@ import { exploreModel } from "./link.js";
 import { onRuns } from "./models.js";
 import { draw, isTouched, plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
+import { agreed } from "./question.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, keep, kept, named } from "./studio.js";
 import { sayer } from "./words.js";
@@ -74,12 +75,15 @@ export function mount(element, trigger) {
  * Button "Resume": names the run that this visitor watches, for the server, and the epochs to end with; no run
  * if a finished one is to stay as it is.
  */
-export function resuming(_, epochs) {
+export async function resuming(_, epochs) {
   const { run, state, epoch, isShipped, isCycle } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
-  const question = `Run ${run} is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Train it on to ${epochs}, the Epochs under Advanced?`;
-  const warning = isCycle ? `\n\nIts learning rate has come down to zero. In one cycle over ${epochs} epochs it stands higher again, and the loss will rise before it falls.` : "";
-  if (isMore && !window.confirm(question + warning)) return [null, epochs];
+  if (isMore) {
+    const done = `It is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}; ${epochs} are the Epochs under Advanced.`;
+    const warning = isCycle ? ` Its learning rate has come down to zero. In one cycle over ${epochs} epochs it stands higher again, and the loss will rise before it falls.` : "";
+    const isAgreed = await agreed({ title: `Train ${run} on to ${epochs} epochs?`, words: done + warning, yes: "Train on" });
+    if (!isAgreed) return [null, epochs];
+  }
   expectStart();
   choose(run);
   return [run, epochs];
@@ -94,10 +98,13 @@ export function onStanding(listener) {
  * Button "Stop": a training that is only starting is stopped as soon as it can be. Tells the server whether one is to
  * be stopped: who stops another's is asked first.
  */
-export function stopping() {
-  const isAnothers = training && training !== kept(STARTED) && status?.dot.dataset.state !== "starting";
-  if (isAnothers && !window.confirm(`Run ${training} was not started in this window. It ends for everyone who uses this app. Stop it?`)) {
-    return [false];
+export async function stopping() {
+  const run = training;
+  const isAnothers = run && run !== kept(STARTED) && status?.dot.dataset.state !== "starting";
+  if (isAnothers) {
+    const words = "It was not started in this window, and ends for everyone who uses this app.";
+    const isAgreed = await agreed({ title: `Stop ${run}?`, words, yes: "Stop it", isLoss: true });
+    if (!isAgreed || training !== run) return [false]; // nor is the next one meant, if this has ended meanwhile
   }
   isStopAsked = true;
   if (status?.dot.dataset.state === "starting") sayStarting(status);

@@ -1,0 +1,61 @@
+// A question before what cannot be undone, and one for a name: a dialog that also tells what was wrong with an
+// answer, so that it can be mended.
+
+const CONTENT = `
+  <form>
+    <h2 id="question-title"></h2>
+    <p class="muted" data-is="words"></p>
+    <label data-is="field"><span></span><input type="text" class="native" autocomplete="off" spellcheck="false"></label>
+    <p class="alert" role="alert" data-is="problem" hidden></p>
+    <p class="row-end"><button type="button" class="chip">Cancel</button><button type="submit" class="chip"></button></p>
+  </form>`;
+
+/**
+ * Asks, and performs what is agreed to; where that fails, says why and asks on. Answers whether it was agreed to.
+ *
+ * title: the question; words: what follows from a yes; yes: the button that says it, of a loss if isLoss.
+ * name: {label, value} of a text that is asked for; perform is given it.
+ */
+export function agreed({ title, words = "", yes, isLoss = false, name = null, perform = () => {} }) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "card question";
+  dialog.setAttribute("aria-labelledby", "question-title");
+  dialog.innerHTML = CONTENT;
+  const [form, problem, field, input] = ["form", "[data-is=problem]", "[data-is=field]", "input"].map((part) => dialog.querySelector(part));
+  const [no, go] = dialog.querySelectorAll("button");
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("[data-is=words]").textContent = words;
+  go.textContent = yes;
+  go.classList.toggle("danger", isLoss);
+  field.hidden = !name;
+  if (name) {
+    field.firstChild.textContent = name.label;
+    input.value = name.value;
+  }
+  (name ? input : isLoss ? no : go).autofocus = true;
+  document.querySelector(".gradio-container .contain").append(dialog); // only in there does studio.css hold
+  dialog.showModal();
+  if (name) input.select();
+  let isAgreed = false;
+  no.addEventListener("click", () => dialog.close());
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    problem.hidden = true;
+    go.disabled = true;
+    try {
+      await perform(input.value.trim());
+      isAgreed = true;
+      dialog.close();
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+    }
+    go.disabled = false;
+  });
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      done(isAgreed);
+    });
+  });
+}
