@@ -16,6 +16,7 @@ from vae_core.data import ImageSet
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
+from vae_core.settings import SAMPLERS
 
 GENERATED = 10_000
 CONFIDENT = 0.9
@@ -100,7 +101,7 @@ def measure_samples(
     if mixture is not None:
         samplers["mixture"] = mixture
     done = 0
-    for name in ("prior", "mixture"):
+    for name in SAMPLERS:
         measured = None
         if test_set.name in KNOWN_SETS and name in samplers:
             z = sample_latents(model.latent_dim, GENERATED, seed, mixture=samplers[name])

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vae_core.errors import SettingsError, in_short
 
@@ -156,6 +156,10 @@ def range_in_words(field: dataclasses.Field) -> str:
 
 GENERATED_IMAGES = 64
 """How many images the reference generates."""
+MOST_GENERATED_IMAGES = 400
+Sampler = Literal["prior", "mixture"]
+"""Where the latent vectors of generated images come from: N(0, I), or what `vae_core.mixture` has fitted."""
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),

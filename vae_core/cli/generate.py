@@ -10,15 +10,18 @@ import typer
 from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
 from vae_core.errors import SettingsError
-from vae_core.settings import GENERATED_IMAGES
-
-SAMPLERS = ("prior", "mixture")
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, SAMPLERS
 
 
 def generate(
     run: RunArgument,
     out_file: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("generated.png"),
-    count: Annotated[int, typer.Option(help="How many images, 1 to 400.", min=1, max=400)] = GENERATED_IMAGES,
+    count: Annotated[
+        int,
+        typer.Option(
+            help=f"How many images, 1 to {MOST_GENERATED_IMAGES}.", min=1, max=MOST_GENERATED_IMAGES
+        ),
+    ] = GENERATED_IMAGES,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
     scale: Annotated[
         int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)

@@ -14,13 +14,11 @@ from PIL import Image
 
 from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
 from vae_core.pictures import square_tiles, to_grey
-from vae_core.settings import GENERATED_IMAGES, Settings
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, SAMPLERS, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
-
-MOST_GENERATED = 400
 
 
 def build(studio: Studio) -> None:
@@ -73,10 +71,10 @@ def build(studio: Studio) -> None:
         """
         from vae_core.inference import decode_latents
 
-        count = _whole("count", count, 1, MOST_GENERATED)
+        count = _whole("count", count, 1, MOST_GENERATED_IMAGES)
         seed = _whole("seed", seed, 0, 2**63 - 1)
-        if sampler not in ("prior", "mixture"):
-            raise SettingsError("sampler", f"expected prior or mixture, not {in_short(sampler)}")
+        if sampler not in SAMPLERS:
+            raise SettingsError("sampler", f"expected {' or '.join(SAMPLERS)}, not {in_short(sampler)}")
         loaded = model_of(model)
         z = sampled(studio, loaded, count, seed, sampler=sampler)
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))

@@ -13,12 +13,11 @@ from vae_core.errors import RequestError, RunError
 from vae_core.latent_space import closed_walk
 from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
-from vae_core.settings import GENERATED_IMAGES
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, evaluation_of, picture
 from vae_core.ui.studio import Loaded, Studio
 
-Count = Annotated[int, Query(ge=1, le=400)]
-Sampler = Literal["prior", "mixture"]
+Count = Annotated[int, Query(ge=1, le=MOST_GENERATED_IMAGES)]
 PATIENCE_SECONDS = 2.0
 """A stored mixture is there by then; one that is being fitted is asked for again by the page."""
 WALK_STOPS = 6

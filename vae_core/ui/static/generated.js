@@ -5,7 +5,7 @@ import { afterwards, modelAddress, named, onModel, untilReady, within } from "./
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 32 - 1;
-const MOST_IMAGES = 400;
+const MOST_IMAGES = 400; // as settings.py has it
 const RESTED_MILLISECONDS = 200;
 const listeners = [];
 let parts = null;

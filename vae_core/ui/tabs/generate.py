@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.settings import GENERATED_IMAGES
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES
 from vae_core.ui.parts import ask_first, call, part
 
 
@@ -23,7 +23,9 @@ def build() -> None:
                 button = gr.Button("Generate", variant="primary", size="md", min_width=90)
                 another = gr.Button("Another seed", size="md", min_width=120)
             seed = gr.Number(label="Seed", value=0)
-            count = gr.Slider(label="Count", minimum=1, maximum=400, step=1, value=GENERATED_IMAGES)
+            count = gr.Slider(
+                label="Count", minimum=1, maximum=MOST_GENERATED_IMAGES, step=1, value=GENERATED_IMAGES
+            )
             temperature = gr.Slider(
                 label="Temperature",
                 info="1 draws from the sampler itself; less stays near the middle.",
