@@ -288,7 +288,7 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     assert baselines == ["Model", "Mean image", "PCA"]
 
 
-def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: str) -> None:
+def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: str, tiny_run: Path) -> None:
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
     assert row_of(page, "reference").get_by_role("button", name="Delete").count() == 0
@@ -303,6 +303,12 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     answer(page, "Rename mine", "Rename", " renamed ")
     row_of(page, "renamed").wait_for()
     assert question.count() == 0
+    rename = row_of(page, "renamed").get_by_role("button", name="Rename", exact=True)
+    assert rename.evaluate("it => it === document.activeElement")
+    shutil.copytree(tiny_run, app.runs_dir / "other")  # the table is drawn anew
+    row_of(page, "other").wait_for()
+    assert rename.evaluate("it => it === document.activeElement")
+    shutil.rmtree(app.runs_dir / "other")
     assert row_of(page, "renamed").get_by_role("checkbox").is_checked()
     wait_for_overlays(page, "reference", "renamed")
     plot = "document.querySelector('#loss-curve .js-plotly-plot')"

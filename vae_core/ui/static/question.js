@@ -38,10 +38,11 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
   if (name) input.select();
   let isAgreed = false;
   no.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("cancel", (event) => go.disabled && event.preventDefault()); // Escape: an answer is on its way
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     problem.hidden = true;
-    go.disabled = true;
+    no.disabled = go.disabled = true;
     try {
       await perform(input.value.trim());
       isAgreed = true;
@@ -50,7 +51,7 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
       problem.textContent = error.message;
       problem.hidden = false;
     }
-    go.disabled = false;
+    no.disabled = go.disabled = false;
   });
   return new Promise((done) => {
     dialog.addEventListener("close", () => {

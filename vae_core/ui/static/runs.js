@@ -28,11 +28,21 @@ async function show(parts) {
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
   const state = JSON.stringify(runs);
-  if (parts.rows.dataset.state !== state) parts.rows.replaceChildren(...runs.map((run) => makeRow(run, !readOnly)));
+  if (parts.rows.dataset.state !== state) drawAnew(parts.rows, runs.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
   await follow(runs);
 }
+
+/** What has the focus keeps it: with each epoch of a training the table changes. */
+function drawAnew(rows, made) {
+  const focused = rows.contains(document.activeElement) ? document.activeElement : null;
+  const run = focused?.closest("tr").dataset.run;
+  rows.replaceChildren(...made);
+  if (focused) controlOf(rows, run, focused.dataset.act)?.focus();
+}
+
+const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escape(run)}"] [data-act="${act}"]`);
 
 /** The overlays of runs that are gone go too; those of runs in training grow, once more when they have ended. */
 async function follow(runs) {
@@ -48,12 +58,12 @@ function makeRow(run, mayChange) {
   const row = document.createElement("tr");
   row.dataset.run = run.name;
   row.innerHTML = `
-    <td><input type="checkbox" aria-label="Overlay"></td>
+    <td><input type="checkbox" aria-label="Overlay" data-act="overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
     <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="number"></td><td></td><td class="made"></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
-      <a class="link" download>Zip</a>
+      <a class="link" data-act="zip" download>Zip</a>
       <button class="text-button" data-act="rename">Rename</button>
       <button class="text-button danger" data-act="delete">Delete</button>
     </td>`;
@@ -81,7 +91,7 @@ function makeRow(run, mayChange) {
   return row;
 }
 
-function act(parts, event) {
+async function act(parts, event) {
   const action = event.target.dataset.act;
   const run = event.target.closest("tr")?.dataset.run;
   const path = `runs/${encodeURIComponent(run)}`;
@@ -91,13 +101,16 @@ function act(parts, event) {
   }
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
-    const perform = (name) => name !== run && rename(run, `${path}/name`, name);
-    attempt(parts, () => agreed({ title: `Rename ${run}`, yes: "Rename", name: { label: "New name", value: run }, perform }));
+    let name = run;
+    const perform = async (wanted) => wanted !== run && (name = await rename(run, `${path}/name`, wanted));
+    await attempt(parts, () => agreed({ title: `Rename ${run}`, yes: "Rename", name: { label: "New name", value: run }, perform }));
+    controlOf(parts.rows, name, action)?.focus(); // the row may be another one than when it was pressed
   }
   if (action === "delete") {
     const perform = () => remove(run, path);
     const words = "All its files are deleted. This cannot be undone.";
-    attempt(parts, () => agreed({ title: `Delete ${run}?`, words, yes: "Delete", isLoss: true, perform }));
+    await attempt(parts, () => agreed({ title: `Delete ${run}?`, words, yes: "Delete", isLoss: true, perform }));
+    (controlOf(parts.rows, run, action) ?? parts.rows.querySelector("[data-act=watch]"))?.focus();
   }
 }
 
@@ -112,6 +125,7 @@ async function rename(run, path, to) {
   ticked.delete(run);
   watchInstead(run, renamed.run);
   if (isTicked) await overlay([...ticked.add(renamed.run)]);
+  return renamed.run;
 }
 
 function tick(parts, box) {
