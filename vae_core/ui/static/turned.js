@@ -10,6 +10,7 @@ export function mount(element) {
     load(parts, () => facts).catch((error) => {
       showProgress(parts, null);
       parts.about.textContent = error.message;
+      parts.panel.classList.add("message"); // it is no longer than that
     }),
   );
   const due = whenShown(element, () => show.submit());
@@ -17,6 +18,7 @@ export function mount(element) {
     facts = news;
     parts.table.replaceChildren();
     parts.about.textContent = "";
+    parts.panel.classList.remove("message");
     due();
   });
   parts.table.addEventListener("keydown", (event) => move(parts.table, event));
