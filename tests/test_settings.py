@@ -30,6 +30,7 @@ def test_the_defaults_are_the_reference_recipe() -> None:
         ("epochs", None),
         ("batch_size", -1),
         ("learning_rate", 0.0),
+        ("learning_rate", -0.001),
         ("learning_rate", 10**400),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
@@ -67,6 +68,11 @@ def test_any_values_give_settings_or_one_clear_error(values: dict[str, Any]) -> 
     except SettingsError:
         return
     assert Settings.from_dict(settings.to_dict()) == settings
+
+
+def test_settings_once_checked_stay_as_they_are() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().epochs = 0  # type: ignore[misc]
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:
