@@ -169,7 +169,8 @@ def test_ink_along_a_whole_long_side_is_not_taken_for_paper(turns: int) -> None:
 def test_a_glare_on_the_edge_of_slanting_light_does_not_tilt_the_paper(turns: int) -> None:
     ink = np.zeros((60, 80), np.float32)
     ink[20:40, 30:50] = 1
-    grey = 0.4 * ink + np.linspace(0.3, 0.6, 80, dtype=np.float32)
+    light = np.linspace(0.7, 0.4, 80, dtype=np.float32)
+    grey = 1 - light * (1 - 0.8 * ink)
     grey[:10, :20] = 0
     assert without_paper(np.rot90(grey, turns)) == pytest.approx(np.rot90(ink, turns), abs=1e-4)
 
@@ -470,7 +471,7 @@ def photo(picture: np.ndarray, dark_on_light: bool) -> np.ndarray:
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[0:1:400j, 0:1:520j]
     light = 0.95 - 0.25 * columns - 0.12 * rows
-    values = light - 0.45 * picture if dark_on_light else 0.1 + 0.2 * columns + 0.5 * picture
+    values = light * (1 - 0.5 * picture) if dark_on_light else 0.1 + 0.2 * columns + 0.5 * picture
     values = values + random.normal(0, 0.012, values.shape)
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
@@ -484,6 +485,17 @@ def test_a_photo_in_uneven_light_is_read_as_its_digit(dataset: Dataset, dark_on_
         Image.fromarray(photo(ink, dark_on_light)).save(buffer, "PNG")
         seen, clean = to_mnist_form(read_picture(buffer.getvalue())), to_mnist_form(ink)
         assert np.square(seen.image - clean.image).mean() < 0.01
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_strokes_in_the_shadow_are_as_strong_as_those_in_the_light(dataset: Dataset, turns: int) -> None:
+    light = np.rot90(np.broadcast_to(np.linspace(0.95, 0.25, 300), (300, 300)), turns)
+    for digit in dataset.test.images[:8]:
+        ink = np.zeros((300, 300))
+        ink[50:250, 50:250] = np.asarray(Image.fromarray(digit).resize((200, 200))) / 255
+        shaded = Image.fromarray(np.rint(light * (1 - 0.8 * ink) * 255).astype(np.uint8))
+        seen, clean = to_mnist_form(to_ink(shaded)).image, to_mnist_form(ink).image
+        assert np.square(seen - clean).mean() < 0.003
 
 
 @pytest.mark.parametrize("size", [28, 280])

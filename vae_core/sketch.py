@@ -25,6 +25,7 @@ INK_THRESHOLD = 0.05
 PAPER_TOLERANCE = 0.2
 """Border pixels this far (of 1) from the paper are strokes that run off the picture."""
 NOISE_DEVIATIONS = 4
+DARKEST_PAPER = 0.9
 LEAST_CONTRAST = 0.1
 """Less difference between paper and ink than this (of 1) is an empty picture."""
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
@@ -176,6 +177,8 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
 def without_paper(ink: np.ndarray) -> np.ndarray:
     """The ink alone, the strongest 1: a plane of light through the border and the noise on it are taken off.
 
+    What is left is divided by how light the paper is there: a shadow takes its share of paper and ink alike.
+
     Args:
         ink: float32 (H, W) in [0, 1], ink is 1; a photo's paper is seldom 0 and seldom even.
 
@@ -197,12 +200,12 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
     paper = plane[0] * rows + plane[1] * columns + plane[2]
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
-    strongest = float(clean.max())
-    if strongest < LEAST_CONTRAST:
+    if clean.max() < LEAST_CONTRAST:
         raise EmptyPictureError(
             "there is nothing on the picture; expected ink that stands out from its paper"
         )
-    return clean / strongest
+    clean /= 1 - paper.clip(0, DARKEST_PAPER)
+    return clean / clean.max()
 
 
 def on_square(ink: np.ndarray, size: int) -> np.ndarray:
