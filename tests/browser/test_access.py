@@ -112,3 +112,17 @@ def test_who_is_logged_in_can_log_out(page: Page) -> None:
     page.get_by_role("button", name="Login").wait_for()
     page.reload()
     page.get_by_role("button", name="Login").wait_for()
+
+
+@pytest.mark.parametrize("tab", ["Explore", "Generate"])
+def test_a_page_that_is_still_open_after_the_log_out_says_so(page: Page, tab: str) -> None:
+    open_tab(page, tab)
+    page.evaluate("fetch('logout')")
+    if tab == "Explore":
+        page.get_by_role("button", name="Mean of class 3").click()
+    if tab == "Generate":
+        page.get_by_label("Temperature").last.fill("0.5")
+    page.get_by_role("alert").filter(has_text="You are logged out").wait_for()
+    page.get_by_role("alert").get_by_role("link", name="Log in").click()
+    page.get_by_role("button", name="Login").wait_for()
+    assert "hide=map" in page.url

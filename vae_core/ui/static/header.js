@@ -1,9 +1,9 @@
 // The header: the name, the place for problems that concern every tab, and the way out for who had to log in.
 
-import { named, onProblem, tellProblem } from "./studio.js";
+import { LOGGED_OUT, named, onProblem, tellProblem } from "./studio.js";
 
 export function mount(element) {
-  const { alert, problem, close, logOut, who } = named(element);
+  const { alert, problem, close, logIn, logOut, who } = named(element);
   who.textContent = window.gradio_config?.username ?? "";
   logOut.hidden = who.textContent === "";
   leaveListsByTab();
@@ -11,6 +11,10 @@ export function mount(element) {
   onProblem((text) => {
     problem.textContent = text ?? "";
     alert.hidden = !text;
+    logIn.hidden = text !== LOGGED_OUT;
+    logIn.href = location.href;
+    close.hidden = !logIn.hidden;
+    logOut.hidden ||= !logIn.hidden;
   });
   close.addEventListener("click", () => tellProblem(null));
 }

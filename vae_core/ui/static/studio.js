@@ -2,6 +2,8 @@
 
 const POLL_MILLISECONDS = 300;
 const MOST_NAMED_BARS = 20;
+/** The one problem that only opening the page again ends; the header has the way to the log-in for it. */
+export const LOGGED_OUT = "You are logged out, or the studio was started again: nothing more is shown until you log in.";
 /** Says that a request is the page's own: what changes something wants it, as no form of another site can send it. */
 export const OURS = { "X-VAE-Studio": "page" };
 /** A picture of nothing, for an <img> that has none yet. */
@@ -36,12 +38,16 @@ export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card
 export async function ask(url, options) {
   const response = await fetch(url, options);
   const answer = await response.json().catch(() => ({}));
+  if (response.status === 401) tellProblem(LOGGED_OUT);
   if (!response.ok) throw new Error(sentence(answer.error ?? `the server answered ${response.status}`));
   return answer;
 }
 
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
 const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
+
+/** To be awaited where a picture has not come, which says not why: tells if nobody is logged in any more. */
+export const checkLogIn = () => cardOf(card.run).catch(() => {});
 
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
@@ -95,6 +101,7 @@ export function onProblem(listener) {
 }
 
 export function tellProblem(text) {
+  if (problem === LOGGED_OUT) return;
   problem = text;
   for (const listener of problemListeners) listener(text);
 }
