@@ -163,6 +163,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
         ("labels", np.zeros(5, np.uint16), "at least one image, its labels uint8"),
         ("labels", np.array([0, 1, 2, 3, 1], np.uint8), "3 class means; expected one of each class"),
         ("class_means", np.ones((257, 2), np.float32), "257 class means; expected one of each class"),
+        ("class_means", np.ones((1, 2), np.float32), "1 class means; expected one of each class"),
         ("source", np.array("\ud800"), "a text in it is not one"),
         ("kl", np.array("seven"), "kl must be one number"),
         ("errors", np.ones(4, np.float32), "errors has shape"),

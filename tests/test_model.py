@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_core.model import IMAGE_SIZE, VAE, count_parameters
+from vae_core.model import IMAGE_SIZE, VAE, as_batch, count_parameters
 
 
 def test_the_reference_has_228193_parameters() -> None:
@@ -35,14 +35,21 @@ def test_other_shapes_and_types_are_refused_in_one_sentence() -> None:
     model = VAE()
     for images in (
         torch.zeros(5, 28, 28),
+        torch.zeros(5, 1, 28, 28, 1),
         torch.zeros(5, 1, 28, 27),
         torch.zeros(5, 1, 28, 28, dtype=torch.uint8),
     ):
         with pytest.raises(ValueError, match=r"expected images as float \(N, 1, 28, 28\) in \[0, 1\], not"):
             model.encode(images)
-    for z in (torch.zeros(16), torch.zeros(3, 2)):
+    for z in (torch.zeros(16), torch.zeros(3, 2), torch.zeros(3, 20), torch.zeros(3, 16, 1)):
         with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not"):
             model.decode(z)
+
+
+def test_bytes_become_a_batch_from_0_to_1() -> None:
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1)
+    assert as_batch(images).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert as_batch(images).shape == (3, 1, 1, 1)
 
 
 def test_weights_are_glorot_uniform_and_biases_zero() -> None:

@@ -59,11 +59,7 @@ class VAE(nn.Module):
         Raises:
             ValueError: the images have another shape or type.
         """
-        if (
-            images.dim() != 4
-            or images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE)
-            or not images.is_floating_point()
-        ):
+        if images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE) or not images.is_floating_point():
             raise ValueError(
                 f"expected images as float (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], "
                 f"not {images.dtype} {tuple(images.shape)}"
@@ -91,7 +87,7 @@ class VAE(nn.Module):
         Raises:
             ValueError: the vectors have another shape.
         """
-        if z.dim() != 2 or z.shape[1] != self.latent_dim:
+        if z.shape[1:] != (self.latent_dim,):
             raise ValueError(f"expected latent vectors as float (N, {self.latent_dim}), not {tuple(z.shape)}")
         return self.decoder(z)
 

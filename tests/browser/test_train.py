@@ -55,6 +55,8 @@ def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
         tab = page.get_by_role("tab", name=name, exact=True, selected=True)
         tab.wait_for()
         assert tab.evaluate("tab => tab === document.activeElement")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=tabpanel]')?.id") == "tab-explore"
 
 
 def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
@@ -101,6 +103,9 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     page.wait_for_function(f"{points} > {before}")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function("document.querySelector('#training-problem').innerText.includes('being trained')")
+    running = page.locator("#runs tr", has=page.locator("[data-state=running]"))
+    running.get_by_role("button", name="Card").wait_for()
+    assert not running.get_by_role("button", name="Delete").is_visible()
 
     page.reload()
     open_tab(page, "Train")

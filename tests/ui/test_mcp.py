@@ -34,7 +34,8 @@ def test_an_assistant_finds_the_tools_and_decodes_a_vector(small_mnist: Path, tm
     for tool in tools:
         assert tool.description.strip(), tool.name
         for name, schema in described[tool.name].items():
-            assert schema.get("description"), f"{tool.name} does not say what {name} is"
+            assert schema["description"].endswith("."), f"{tool.name} does not say what {name} is"
+    assert described["generate"]["sampler"]["enum"] == ["prior", "mixture"]
     picture = next(part for part in content if part.type == "image")
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.data))).convert("L"))
     expected = to_grey(decode_latents(load_run("reference").model, np.full((1, 16), 0.5, np.float32)))[0]

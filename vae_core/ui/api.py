@@ -35,7 +35,7 @@ def build(studio: Studio) -> None:
 
         Args:
             latents: as many numbers as the model has latents, 16 for the reference; the prior is N(0, I).
-            model: the run whose model it is.
+            model: the run whose model it is; a wrong name is answered with those that there are.
         """
         from vae_core.inference import check_latents, decode_latents
 
@@ -47,8 +47,8 @@ def build(studio: Studio) -> None:
         """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean.
 
         Args:
-            picture: of one object, in any size; light on dark or dark on light.
-            model: the run whose model it is.
+            picture: light on dark or dark on light; from an assistant a data:image/png;base64,... address.
+            model: the run whose model it is; a wrong name is answered with those that there are.
         """
         from vae_core.inference import reconstruct_image
 
@@ -66,7 +66,7 @@ def build(studio: Studio) -> None:
         Args:
             count: how many, 1 to 400.
             seed: a whole number; the same seed gives the same picture.
-            model: the run whose model it is.
+            model: the run whose model it is; a wrong name is answered with those that there are.
             sampler: prior for N(0, I), or mixture for the Gaussian mixture fitted to the model's latents.
         """
         from vae_core.inference import decode_latents
@@ -80,22 +80,21 @@ def build(studio: Studio) -> None:
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
     def test_errors(model: str = "reference") -> dict[str, Any]:
-        """The per-image test errors of a model and the figures of its evaluation.
+        """The figures of a model's evaluation, and after them the error of each test image.
 
         Args:
-            model: the run whose model it is.
+            model: the run whose model it is; a wrong name is answered with those that there are.
         """
         evaluation = model_of(model).evaluation
         if evaluation is None:
             raise RunError(f"{model} has not been evaluated yet")
-        return {"errors": evaluation.errors.astype(float).round(6).tolist(), **evaluation.summary()}
+        return {**evaluation.summary(), "errors": evaluation.errors.astype(float).round(6).tolist()}
 
     def start_training(settings: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
         """Starts a training, and answers with the run's name at once; only one is trained at a time.
 
         Args:
-            settings: what differs from the reference recipe, such as {"epochs": 3, "latent_dim": 2}; a name
-                that is none is answered with all that there are.
+            settings: what differs from the reference, as {"epochs": 3}; a wrong name is answered with all.
             name: of the run; without one it gets the time for a name.
         """
         settings = {} if settings is None else settings
@@ -113,6 +112,7 @@ def build(studio: Studio) -> None:
     with gr.Column(visible=False):
         model = gr.Textbox("reference", label="model")
         sampler = gr.Textbox("prior", label="sampler")
+        sampler.api_info = lambda: {"type": "string", "enum": list(SAMPLERS)}  # type: ignore[method-assign]
         picture_in = gr.Image(type="pil", label="image")
         picture_in.preprocess = _content  # type: ignore[method-assign]
         picture_out = gr.Image(type="pil", format="png", label="image", image_mode="L")

@@ -19,8 +19,14 @@ export function mount(element) {
   close.addEventListener("click", () => tellProblem(null));
 }
 
-/** As in every list of tabs; Gradio 6.31 knows the Tab key only. */
+/** As in every list of tabs, of which the Tab key stops at the open one only; Gradio 6.31 knows the Tab key only. */
 function walkTabsByArrows() {
+  const stopAtOpenTab = () => {
+    for (const tab of document.querySelectorAll('[role="tab"]')) tab.tabIndex = tab.ariaSelected === "true" ? 0 : -1;
+  };
+  stopAtOpenTab();
+  const watched = { subtree: true, childList: true, attributeFilter: ["aria-selected"] };
+  for (const list of document.querySelectorAll('[role="tablist"]')) new MutationObserver(stopAtOpenTab).observe(list, watched);
   document.addEventListener("keydown", (event) => {
     if (!event.target.matches('[role="tab"]') || event.altKey || event.ctrlKey || event.metaKey) return;
     const tabs = [...event.target.parentElement.children].filter((tab) => tab.offsetParent !== null);

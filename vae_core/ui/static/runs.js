@@ -86,8 +86,8 @@ function makeRow(run, mayChange) {
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
-  row.querySelector("[data-act=rename]").hidden = run.shipped || !mayChange;
-  row.querySelector("[data-act=delete]").hidden = run.shipped || !mayChange;
+  const stays = run.shipped || run.state === "running" || !mayChange;
+  for (const act of ["rename", "delete"]) row.querySelector(`[data-act=${act}]`).hidden = stays;
   return row;
 }
 
