@@ -368,6 +368,13 @@ def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(browser: Browse
     swipe(page, [(middle[0] + 10, middle[1] + 10 - step * 8) for step in range(14)])
     page.wait_for_function("+document.querySelectorAll('.latent input')[1].value > 0.2")
     assert page.evaluate("window.scrollY") == scrolled
+
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom in on the current vector").tap()
+    surface = page.locator(".map-surface")
+    surface.tap(position={"x": box["width"] - 8, "y": box["height"] / 2})
+    across = "+document.querySelector('.map-here').getAttribute('cx')"
+    page.wait_for_function(f"Math.abs({across} - {box['width'] / 2}) < 3")  # the part has moved on
     page.close()
 
 

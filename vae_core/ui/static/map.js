@@ -13,6 +13,7 @@ const ZOOM = 1.6;
 const HOW = isTouched ? "Tap a place to go there, or drag the marker." : "Move over it to decode a place, press to go there.";
 const [NEAREST, FARTHEST] = [0.02, 20]; // what half of the plane's width may be, well within what is decoded
 const TILES = 18;
+const EDGE = 0.12; // of the map's width or height
 const RESTED_MILLISECONDS = 150;
 const MARKER_RADIUS = 8;
 const MISSED_BY = 28; // how far beside the marker a finger still takes hold of it
@@ -91,6 +92,14 @@ function zoom(factor) {
     return [middle - half, middle + half];
   };
   look({ x: around(place[0], range.x), y: around(place[1], range.y) });
+}
+
+/** A part of the map that is zoomed in moves on when the marker comes to its edge. */
+function follow() {
+  if (!map || range.x[1] - range.x[0] > 1.9 * whole().x[1]) return;
+  const isAtEdge = (at, side) => at < EDGE * side || at > (1 - EDGE) * side;
+  const { clientWidth, clientHeight } = parts.plot;
+  if (isAtEdge(marker[0], clientWidth) || isAtEdge(marker[1], clientHeight)) zoom(1);
 }
 
 /** Draws the points in a range of the plane, and the rest above them. */
@@ -282,6 +291,7 @@ function classButton(label) {
  */
 function listenToPointer(surface) {
   let isDown = false;
+  let isFinger = false;
   const preview = new Latest(async ([event, at]) => {
     const { previewPicture } = parts;
     previewPicture.src = modelAddress("decode.png", { z: written(toVector(at)) });
@@ -292,13 +302,18 @@ function listenToPointer(surface) {
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || !map) return;
     parts.preview.hidden = true;
-    isDown = event.pointerType !== "touch" || isAtMarker(event, surface);
+    isFinger = event.pointerType === "touch";
+    isDown = !isFinger || isAtMarker(event, surface);
     if (!isDown) return;
     surface.setPointerCapture(event.pointerId);
-    if (event.pointerType !== "touch") go(event);
+    if (!isFinger) go(event);
   });
   surface.addEventListener("touchstart", (event) => isDown && event.preventDefault(), { passive: false });
-  surface.addEventListener("click", (event) => map && go(event));
+  surface.addEventListener("click", (event) => {
+    if (!map || !isFinger) return; // a mouse has gone there when it was pressed
+    go(event);
+    follow();
+  });
   surface.addEventListener("pointermove", (event) => {
     if (!map) return;
     if (isDown) return go(event);
@@ -309,6 +324,7 @@ function listenToPointer(surface) {
   });
   for (const end of ["pointerup", "pointercancel"]) {
     surface.addEventListener(end, () => {
+      if (isDown) follow();
       isDown = false;
     });
   }
@@ -337,5 +353,6 @@ function listenToKeys(surface) {
     if (!step || !map) return;
     event.preventDefault();
     setVector(vector().map((value, index) => value + step[0] * map.axes[0][index] + step[1] * map.axes[1][index]));
+    follow();
   });
 }
