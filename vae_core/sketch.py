@@ -26,6 +26,7 @@ PAPER_TOLERANCE = 0.2
 """Border pixels this far (of 1) from the paper are strokes that run off the picture."""
 NOISE_DEVIATIONS = 4
 DARKEST_PAPER = 0.9
+"""Darker paper (1 is black) counts as this dark: divided by hardly any light, its grain would be ink."""
 LEAST_CONTRAST = 0.1
 """Less difference between paper and ink than this (of 1) is an empty picture."""
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
