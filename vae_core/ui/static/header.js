@@ -11,15 +11,16 @@ export function mount(element) {
   onProblem((text) => {
     problem.textContent = text ?? "";
     alert.hidden = !text;
-    logIn.hidden = text !== LOGGED_OUT;
+    const isLoggedOut = text === LOGGED_OUT;
+    logIn.hidden = !isLoggedOut;
     logIn.href = location.href;
-    close.hidden = !logIn.hidden;
-    logOut.hidden ||= !logIn.hidden;
+    close.hidden = isLoggedOut;
+    logOut.hidden ||= isLoggedOut;
   });
   close.addEventListener("click", () => tellProblem(null));
 }
 
-/** As in every list of tabs, of which the Tab key stops at the open one only; Gradio 6.31 knows the Tab key only. */
+/** As in every list of tabs, where the Tab key stops only at the open one; Gradio 6.31 stops at each, and has no arrows. */
 function walkTabsByArrows() {
   const stopAtOpenTab = () => {
     for (const tab of document.querySelectorAll('[role="tab"]')) tab.tabIndex = tab.ariaSelected === "true" ? 0 : -1;

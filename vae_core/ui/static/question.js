@@ -1,13 +1,15 @@
 // A question before what cannot be undone, and one for a name: a dialog that also tells what was wrong with an
 // answer, so that it can be mended.
 
+import { named } from "./studio.js";
+
 const CONTENT = `
-  <form>
-    <h2 id="question-title"></h2>
+  <form data-is="form">
+    <h2 id="question-title" data-is="heading"></h2>
     <p class="muted" data-is="words"></p>
-    <label data-is="field"><span></span><input type="text" class="native" autocomplete="off" spellcheck="false"></label>
+    <label data-is="field"><span data-is="label"></span><input type="text" class="native" autocomplete="off" spellcheck="false" data-is="input"></label>
     <p class="alert" role="alert" data-is="problem" hidden></p>
-    <p class="row-end"><button type="button" class="chip">Cancel</button><button type="submit" class="chip"></button></p>
+    <p class="row-end"><button type="button" class="chip" data-is="no">Cancel</button><button type="submit" class="chip" data-is="go"></button></p>
   </form>`;
 
 /**
@@ -21,15 +23,15 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
   dialog.className = "card question";
   dialog.setAttribute("aria-labelledby", "question-title");
   dialog.innerHTML = CONTENT;
-  const [form, problem, field, input] = ["form", "[data-is=problem]", "[data-is=field]", "input"].map((part) => dialog.querySelector(part));
-  const [no, go] = dialog.querySelectorAll("button");
-  dialog.querySelector("h2").textContent = title;
-  dialog.querySelector("[data-is=words]").textContent = words;
+  const parts = named(dialog);
+  const { input, problem, no, go } = parts;
+  parts.heading.textContent = title;
+  parts.words.textContent = words;
   go.textContent = yes;
   go.classList.toggle("danger", isLoss);
-  field.hidden = !name;
+  parts.field.hidden = !name;
   if (name) {
-    field.firstChild.textContent = name.label;
+    parts.label.textContent = name.label;
     input.value = name.value;
   }
   (name ? input : isLoss ? no : go).autofocus = true;
@@ -39,7 +41,7 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
   let isAgreed = false;
   no.addEventListener("click", () => dialog.close());
   dialog.addEventListener("cancel", (event) => go.disabled && event.preventDefault()); // Escape: an answer is on its way
-  form.addEventListener("submit", async (event) => {
+  parts.form.addEventListener("submit", async (event) => {
     event.preventDefault();
     problem.hidden = true;
     no.disabled = go.disabled = true;
