@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, checkLogIn, model, modelAddress, named, tellProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, named, tellProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
@@ -25,7 +25,6 @@ export function mount(element) {
       await parts.picture.decode();
     } catch {
       hasFailed = true;
-      await checkLogIn();
       tellProblem(worded("The digit could not be decoded: the app does not answer, or the model is gone."));
       return;
     }

@@ -1,7 +1,7 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { afterwards, checkLogIn, modelAddress, named, onModel, untilReady, within } from "./studio.js";
+import { afterwards, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 32 - 1;
@@ -85,10 +85,7 @@ async function show() {
   const from = label !== "" ? `, all from class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
   await picture.decode().then(
     () => (about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`),
-    () => {
-      about.textContent = "The picture could not be made.";
-      return checkLogIn();
-    },
+    () => (about.textContent = "The picture could not be made."),
   );
   if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);
 }

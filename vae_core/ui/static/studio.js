@@ -46,9 +46,6 @@ export async function ask(url, options) {
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
 const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
 
-/** To be awaited where a picture has not come, which says not why: tells if nobody is logged in any more. */
-export const checkLogIn = () => cardOf(card.run).catch(() => {});
-
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
  * Answers null when another model is chosen meanwhile.
