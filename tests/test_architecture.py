@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {"errors", "version"},
-    {"npz", "scratch"},
+    {"npz", "scratch", "kernels"},
     {
         "settings", "model", "loss", "data", "sketch", "pictures", "evaluated", "advice", "latent_space",
         "mixture", "soap", "class_words", "passwords",
@@ -22,7 +22,7 @@ FLOORS = [
     {"runs"},
     {"jobs", "evaluation"},
     {"gradients", "classifier", "inspection", "distributed", "machine_slot", "devices", "training_state"},
-    {"cuda_graph", "failures", "stop_signals"},
+    {"cuda_graph", "fused_step", "failures", "stop_signals"},
     {"training"},
     {"following", "previews"},
     {"recording", "sample_quality", "benchmark", "parity", "archives"},

@@ -1,0 +1,95 @@
+"""The fused step beside autograd's in double precision; a program, too, for Triton's interpreter."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import torch
+
+from vae_core import fused_step
+from vae_core.fused_step import FusedStep
+from vae_core.loss import elbo_loss
+from vae_core.model import VAE, as_batch, reparameterize
+from vae_core.settings import Settings
+from vae_core.training_state import TrainingState, new_state
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Between a fused step's results and autograd's: relative, of norms."""
+
+    losses: list[float]
+    posterior: float
+    gradients: dict[str, float]
+    weights: float
+    """After one more step, beside PyTorch's own Adam with the same gradients."""
+
+
+def state_of(settings: Settings, device: torch.device) -> TrainingState:
+    """A state as on a GPU, with biases that are not zero."""
+    state = new_state(settings, device)
+    state.optimizer.param_groups[0]["lr"] = torch.tensor(settings.learning_rate, device=device)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in state.model.named_parameters():
+        if name.endswith("bias"):
+            parameter.data.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return state
+
+
+def differences(
+    likelihood: str, count: int, beta: float, latent_dim: int, device: torch.device
+) -> Differences:
+    """Of the step of a mini-batch of so many random images."""
+    settings = Settings(likelihood=likelihood, beta=beta, latent_dim=latent_dim)
+    state = state_of(settings, device)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (count + 3, 28, 28), dtype=torch.uint8, generator=generator)
+    indices = torch.randperm(len(images), generator=generator)[:count]
+    eps = torch.randn(count, latent_dim, generator=generator)
+
+    plain = VAE(latent_dim).double()
+    plain.load_state_dict({name: value.cpu().double() for name, value in state.model.state_dict().items()})
+    others = [torch.nn.Parameter(parameter.detach().clone()) for parameter in state.model.parameters()]
+    adam = torch.optim.Adam(others, lr=settings.learning_rate)
+    batch = as_batch(images[indices]).double()
+    mean, log_variance = plain.encode(batch)
+    reconstruction = plain.decode(reparameterize(mean, log_variance, eps.double()))
+    expected = elbo_loss(reconstruction, batch, mean, log_variance, beta, likelihood)
+    expected.total.backward()
+
+    step = FusedStep(state, settings, images.to(device))
+    gradients = step._adam.gradients
+    loss = step(indices.to(device), eps.to(device))
+    found = Differences(
+        losses=[off(ours, theirs) for ours, theirs in zip(loss[:3], expected, strict=True)],
+        posterior=off(torch.cat([loss.mean, loss.log_variance]), torch.cat([mean, log_variance])),
+        gradients={name: off(gradients[name], value.grad) for name, value in plain.named_parameters()},
+        weights=0.0,
+    )
+    for again in range(2):
+        if again:
+            step(indices.to(device), eps.to(device))
+        for other, gradient in zip(others, gradients.values(), strict=True):
+            other.grad = gradient.clone()
+        adam.step()
+    weights = [
+        torch.cat([value.detach().flatten() for value in side]) for side in (state.model.parameters(), others)
+    ]
+    return Differences(**asdict(found) | {"weights": off(*weights)})
+
+
+def off(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """How far one is from the other, as a share of the other."""
+    ours, theirs = ours.detach().cpu().double(), theirs.detach().cpu().double()
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+if __name__ == "__main__":
+    # Where each program of a kernel is run by Python, few of them must do. Shares do not come out even.
+    fused_step.SHARES = fused_step.PIXEL_SHARES = 3
+    fused_step.ADDED_COLUMNS, fused_step.UPDATED = 8192, 1 << 16
+    likelihood, count, beta, latent_dim = sys.argv[1:]
+    cpu = torch.device("cpu")
+    print(json.dumps(asdict(differences(likelihood, int(count), float(beta), int(latent_dim), cpu))))
