@@ -41,7 +41,11 @@ def interpreted(case: tuple) -> str:
     """What `support/fused_step.py` prints, in a process of its own: Triton chooses when it is imported."""
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "support.fused_step", *map(str, case)]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if "only 0-dimensional arrays can be converted" in done.stderr:
+        pytest.skip("the interpreter of this Triton (3.6 and older) needs NumPy below 2.5")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @needs_gpu

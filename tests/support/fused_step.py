@@ -24,7 +24,7 @@ class Differences:
     posterior: float
     gradients: dict[str, float]
     weights: float
-    """After one more step, beside PyTorch's own Adam with the same gradients."""
+    """After this step and two more of the optimiser, beside PyTorch's own Adam with the same gradients."""
 
 
 def state_of(settings: Settings, device: torch.device) -> TrainingState:
@@ -62,22 +62,25 @@ def differences(
     step = FusedStep(state, settings, images.to(device))
     gradients = step._adam.gradients
     loss = step(indices.to(device), eps.to(device))
-    found = Differences(
-        losses=[off(ours, theirs) for ours, theirs in zip(loss[:3], expected, strict=True)],
-        posterior=off(torch.cat([loss.mean, loss.log_variance]), torch.cat([mean, log_variance])),
-        gradients={name: off(gradients[name], value.grad) for name, value in plain.named_parameters()},
-        weights=0.0,
-    )
-    for again in range(2):
-        if again:
-            step(indices.to(device), eps.to(device))
+    exact = {name: value.grad for name, value in plain.named_parameters()}
+    off_by = {name: off(gradients[name], value) for name, value in exact.items() if value is not None}
+    for number in range(3):
+        if number:  # the optimiser alone, with other gradients
+            for gradient in gradients.values():
+                gradient.copy_(torch.randn(gradient.shape, generator=generator))
+            step._adam.step(step._kernels)
         for other, gradient in zip(others, gradients.values(), strict=True):
             other.grad = gradient.clone()
         adam.step()
     weights = [
         torch.cat([value.detach().flatten() for value in side]) for side in (state.model.parameters(), others)
     ]
-    return Differences(**asdict(found) | {"weights": off(*weights)})
+    return Differences(
+        losses=[off(ours, theirs) for ours, theirs in zip(loss[:3], expected, strict=True)],
+        posterior=off(torch.cat([loss.mean, loss.log_variance]), torch.cat([mean, log_variance])),
+        gradients=off_by,
+        weights=off(*weights),
+    )
 
 
 def off(ours: torch.Tensor, theirs: torch.Tensor) -> float:
