@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from fastapi import HTTPException
 
 from vae_core import __main__
@@ -108,6 +109,36 @@ def test_the_command_adds_a_user_and_says_a_mistake(
         assert (ended.value.code or None) == code
         assert said in "".join(capsys.readouterr())
     assert read_passwords(tmp_path / "users").check("alice", "correct horse")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "asked"),
+    [
+        (["short"], "error: a password has 8 to 256", 1),
+        (["correct horse", "correct hrose"], "error: the two passwords differ; nothing was changed", 2),
+        (["correct horse", "correct horse"], "alice was added to", 2),
+    ],
+)
+def test_at_a_terminal_a_mistake_is_said_as_soon_as_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    typed: list[str], said: str, asked: int,
+) -> None:  # fmt: skip
+    users, prompts = tmp_path / "users", []
+    monkeypatch.setattr(sys, "argv", ["vae-studio", "password", str(users), "alice"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+
+    def prompt(words: str, hide_input: bool) -> str:
+        assert hide_input
+        prompts.append(words)
+        return typed[len(prompts) - 1]
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+    with pytest.raises(SystemExit):
+        __main__.main()
+    assert said in "".join(capsys.readouterr())
+    assert len(prompts) == asked
+    assert users.exists() == said.startswith("alice")
 
 
 class Doorway:

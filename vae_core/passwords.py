@@ -73,8 +73,7 @@ def set_password(file: Path, name: str, password: str) -> bool:
             f"a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @ and begins with a "
             f"letter or digit, not {in_short(name)}"
         )
-    if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
-        raise PasswordError(f"a password has {LEAST_CHARACTERS} to {MOST_CHARACTERS} characters")
+    check_length(password)
     try:
         hashed = PasswordHasher().hash(password)
     except UnicodeEncodeError as error:
@@ -85,6 +84,12 @@ def set_password(file: Path, name: str, password: str) -> bool:
     lines = [ours if line.strip().startswith(f"{name}:") else line for line in lines]  # comments stay
     _write_lines([*lines, ours] if is_new else lines, file)
     return is_new
+
+
+def check_length(password: str) -> None:
+    """Raises PasswordError unless a password has 8 to 256 characters."""
+    if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
+        raise PasswordError(f"a password has {LEAST_CHARACTERS} to {MOST_CHARACTERS} characters")
 
 
 def _read_lines(file: Path) -> list[str]:

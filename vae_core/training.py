@@ -73,7 +73,7 @@ def train(
         training_set: its first `settings.limit` images are trained on.
         test_set: evaluated at each epoch's end, with the same noise each time.
         resume_from: what `TrainingState.tensors` gave at an epoch's end; the training goes on from
-            there exactly as if it had never stopped (bit for bit on the CPU).
+            there exactly as if it had never stopped, bit for bit on the same device.
         group: the processes that train together, each in this same loop; their reports come at the same
             iterations.
 

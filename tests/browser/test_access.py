@@ -11,6 +11,7 @@ import pytest
 
 from support.browser import FORBIDDEN, App, new_page, open_tab, wait_for_model
 from vae_core.passwords import set_password
+from vae_core.ui.tabs.train import SHOWN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -74,6 +75,15 @@ def test_all_tabs_work_for_who_has_logged_in_and_nothing_is_forbidden(page: Page
     page.wait_for_function("document.querySelector('#generated-grid img').naturalWidth > 1")
     open_tab(page, "Explore")
     page.wait_for_function("document.querySelector('#decoded-digit img').naturalWidth > 1")
+
+
+def test_where_nothing_can_be_trained_no_setting_can_be_typed(page: Page) -> None:
+    open_tab(page, "Train")
+    page.locator("#advanced button").first.click()
+    page.locator("#run-name :disabled").wait_for()
+    fields = page.locator("#advanced input, #advanced textarea")
+    assert fields.count() == len(SHOWN) + 1
+    assert [field for field in fields.all() if field.is_enabled()] == []
 
 
 def test_markup_that_gets_into_the_page_cannot_act(page: Page, forbidden: list[str]) -> None:

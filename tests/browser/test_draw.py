@@ -269,10 +269,12 @@ def test_without_centring_the_model_sees_the_digit_where_it_is(pad: Page) -> Non
     draw(pad, 1, 60, (50, 60))
     wait_for_answer(pad)
     assert pad.locator(".fitted").is_visible()
+    assert pad.get_by_text("The dashed box").is_visible()
     assert shown(pad, "[data-is=seen]")[:, 10:18].sum() > 20
     pad.get_by_label("Centre like MNIST").uncheck()
     pad.wait_for_function("document.querySelector('.fitted').hidden")
     wait_for_answer(pad)
+    assert not pad.get_by_text("The dashed box").is_visible()
     assert shown(pad, "[data-is=seen]")[:, 10:].sum() == 0
     assert "has not seen many like this" in verdict(pad)
 

@@ -559,6 +559,10 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
             wait_for_state(page, "Training")
         wait_until_alive(pages[0])
         (run,) = (tmp_path / "runs").iterdir()
+        wait_until_alive(pages[1])
+        pages[1].get_by_role("button", name="Stop", exact=True).click()
+        question = pages[1].get_by_role("dialog", name=f"Stop {run.name}?")
+        question.wait_for()
         for button in ("Cancel", "Stop it"):
             pages[0].get_by_role("button", name="Stop", exact=True).click()
             with pages[0].expect_response("**/run/predict*"):
@@ -569,6 +573,9 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
                 assert not Run(run).stop_requested()
         for page in pages:
             wait_for_state(page, "Stopped")
+        question.wait_for(state="detached")  # there is nothing to stop any more
+        pages[1].locator("#training-problem").get_by_text(f"{run.name} has ended already.").wait_for()
+        for page in pages:
             page.close()
     finally:
         second.end()

@@ -393,6 +393,16 @@ def test_an_open_door_to_the_network_is_warned_of(access: Access, is_warned: boo
     assert bool(access.warning and "--read-only" in access.warning) == is_warned
 
 
+def test_who_starts_it_for_assistants_with_a_log_in_is_told_that_they_cannot_get_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GRADIO_MCP_SERVER", "True")
+    assert Access().warning is None
+    assert "they cannot log in" in (Access(auth_file=Path("users")).warning or "")
+    monkeypatch.setenv("GRADIO_MCP_SERVER", "False")
+    assert Access(auth_file=Path("users")).warning is None
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [

@@ -5,6 +5,7 @@ It knows nothing of what the routes do. Read-only is hardly its business: who ch
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ class Access:
     @property
     def warning(self) -> str | None:
         """What is to be said at the start, if anything is."""
+        if self.auth_file is not None and os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true":
+            return "WARNING: assistants get in by MCP only without --auth-file: they cannot log in."
         if self.is_local or self.read_only or self.auth_file is not None:
             return None
         return (

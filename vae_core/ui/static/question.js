@@ -16,9 +16,10 @@ const CONTENT = `
  * Asks, and performs what is agreed to; where that fails, says why and asks on. Answers whether it was agreed to.
  *
  * title: the question; words: what follows from a yes; yes: the button that says it, of a loss if isLoss.
- * name: {label, value} of a text that is asked for; perform is given it.
+ * name: {label, value} of a text that is asked for; perform is given it. over: a signal that there is nothing to ask
+ * any more, which is a no.
  */
-export function agreed({ title, words = "", yes, isLoss = false, name = null, perform = () => {} }) {
+export function agreed({ title, words = "", yes, isLoss = false, name = null, perform = () => {}, over = null }) {
   const dialog = document.createElement("dialog");
   dialog.className = "card question";
   dialog.setAttribute("aria-labelledby", "question-title");
@@ -39,6 +40,7 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
   dialog.showModal();
   if (name) input.select();
   let isAgreed = false;
+  over?.addEventListener("abort", () => dialog.close());
   no.addEventListener("click", () => dialog.close());
   dialog.addEventListener("cancel", (event) => go.disabled && event.preventDefault()); // Escape: an answer is on its way
   parts.form.addEventListener("submit", async (event) => {

@@ -46,6 +46,7 @@ let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
 let isStopAsked = false; // while the training starts
 let training = null; // the run that is trained, by whomever
+let stopQuestion = null; // aborts the question whether to stop it
 let isStarting = false; // one that was asked for in this window
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
@@ -103,8 +104,12 @@ export async function stopping() {
   const isAnothers = run && run !== kept(STARTED) && status?.dot.dataset.state !== "starting";
   if (isAnothers) {
     const words = "It was not started in this window, and ends for everyone who uses this app.";
-    const isAgreed = await agreed({ title: `Stop ${run}?`, words, yes: "Stop it", isLoss: true });
-    if (!isAgreed || training !== run) return [false]; // nor is the next one meant, if this has ended meanwhile
+    stopQuestion = new AbortController();
+    const isAgreed = await agreed({ title: `Stop ${run}?`, words, yes: "Stop it", isLoss: true, over: stopQuestion.signal });
+    if (!isAgreed || training !== run) { // nor is the next one meant, if this has ended meanwhile
+      forgetProblem(training === run ? "" : `${run} has ended already.`);
+      return [false];
+    }
   }
   isStopAsked = true;
   if (status?.dot.dataset.state === "starting") sayStarting(status);
@@ -213,6 +218,10 @@ async function look(parts, watched) {
   isStarting &&= !news.training;
   if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
     forgetProblem("The other training has ended: you can start now.");
+  }
+  if (training && training !== news.training && stopQuestion) {
+    stopQuestion.abort();
+    stopQuestion = null;
   }
   training = news.training;
   if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more

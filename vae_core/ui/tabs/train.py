@@ -65,12 +65,13 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             )
     problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        fields = [_field(name) for name in SHOWN]
+        fields = [_field(name, may_train) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
             info=f"Of the new run: at most {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
             "underscore, the first a letter or number. Empty: made of the time.",
             elem_id="run-name",
+            interactive=may_train,
         )
     watch = part("training", elem_id="training-watch", is_worded=False)
     part("parity", is_worded=False)
@@ -99,9 +100,9 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
             return [_alert(error), name, *map(_checked, SHOWN, values)]
         return ["", "", *map(_checked, SHOWN, values)]
 
-    def stop_from_button(is_wanted: bool | None) -> str:
+    def stop_from_button(is_wanted: bool | None) -> Any:
         if is_wanted is False:  # asked whether to stop another's training, the visitor said no
-            return ""
+            return gr.skip()  # what stands below the buttons is the script's
         try:
             return "" if studio.desk.stop() else _note("Nothing is being trained.")
         except VAEStudioError as error:
@@ -162,13 +163,13 @@ def _settings(values: tuple[Any, ...], device: str) -> Settings:
     return Settings(**{**chosen, "limit": chosen["limit"] or None}, device=device)
 
 
-def _field(name: str) -> gr.Number | gr.Dropdown:
+def _field(name: str, may_train: bool) -> gr.Number | gr.Dropdown:
     field = FIELDS[name]
     default: Any = field.default or 0
+    common: dict[str, Any] = {"label": LABELS[name], "info": _about(name), "interactive": may_train}
     if choices := field.metadata.get("choices"):
-        return gr.Dropdown(list(choices), value=default, label=LABELS[name], info=_about(name))
-    # Without Gradio's rounding: that a number is no whole one is told.
-    return gr.Number(value=default, label=LABELS[name], info=_about(name))
+        return gr.Dropdown(list(choices), value=default, **common)
+    return gr.Number(value=default, **common)  # without Gradio's rounding: that it is no whole one is told
 
 
 def _about(name: str) -> str:
