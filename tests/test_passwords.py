@@ -112,16 +112,16 @@ def test_the_command_adds_a_user_and_says_a_mistake(
 
 
 @pytest.mark.parametrize(
-    ("typed", "said", "asked"),
+    ("typed", "code", "said", "asked"),
     [
-        (["short"], "error: a password has 8 to 256", 1),
-        (["correct horse", "correct hrose"], "error: the two passwords differ; nothing was changed", 2),
-        (["correct horse", "correct horse"], "alice was added to", 2),
+        (["short"], 1, "error: a password has 8 to 256", 1),
+        (["correct horse", "correct hrose"], 1, "error: the two passwords differ; nothing was changed", 2),
+        (["correct horse", "correct horse"], None, "alice was added to", 2),
     ],
 )
 def test_at_a_terminal_a_mistake_is_said_as_soon_as_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    typed: list[str], said: str, asked: int,
+    typed: list[str], code: int | None, said: str, asked: int,
 ) -> None:  # fmt: skip
     users, prompts = tmp_path / "users", []
     monkeypatch.setattr(sys, "argv", ["vae-studio", "password", str(users), "alice"])
@@ -134,8 +134,9 @@ def test_at_a_terminal_a_mistake_is_said_as_soon_as_it_is_made(
         return typed[len(prompts) - 1]
 
     monkeypatch.setattr(typer, "prompt", prompt)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         __main__.main()
+    assert (ended.value.code or None) == code
     assert said in "".join(capsys.readouterr())
     assert len(prompts) == asked
     assert users.exists() == said.startswith("alice")

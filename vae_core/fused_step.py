@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_core.gradients import StepLoss
+from vae_core.gradients import PIXELS, StepLoss
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
 from vae_core.model import IMAGE_SIZE
 from vae_core.settings import Settings
-from vae_core.training_state import MOMENTS, TrainingState
+from vae_core.training_state import MOMENTS, TrainingState, new_state
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 SWITCH = "VAE_STUDIO_TRITON"
 """In the environment; 0 makes every step by cuDNN and autograd."""
-PIXELS = IMAGE_SIZE * IMAGE_SIZE
 ALIGNMENT = 32
 """Numbers between two parameters' beginnings in memory are a multiple of this."""
 ROWS = 64
@@ -44,32 +43,40 @@ UPDATED = 1024
 """Weights that a program brings up to date."""
 
 
-def can_fuse_steps(device: torch.device) -> bool:
-    """Whether there is a GPU that multiplies in TF32, and a Triton that can compile for it.
+def fused_step(state: TrainingState, settings: Settings, images: Tensor) -> FusedStep | None:
+    """The fused step of a training, where its kernels can be had: its arguments are `FusedStep`'s.
 
     Warns:
-        RuntimeWarning: there is a Triton that cannot, and why.
+        RuntimeWarning: there is a Triton that cannot be used for this GPU, and why.
     """
-    if (
-        device.type != "cuda"
-        or torch.cuda.get_device_capability(device) < (8, 0)
-        or importlib.util.find_spec("triton") is None
-        or os.environ.get(SWITCH) == "0"
-    ):
-        return False
-    try:
-        with torch.cuda.device(device):
-            parts = torch.ones(2, 2, device=device)
-            _kernels().add_up[(1,)](parts, torch.empty_like(parts[0]), 2, 2, ADDED_ROWS, ADDED_COLUMNS)
+    device = images.device
+    if not _is_for(device):
+        return None
+    try:  # by a step that is thrown away, as no smaller one says whether every kernel compiles and fits
+        indices = torch.zeros(settings.batch_size, dtype=torch.int64, device=device)
+        eps = torch.zeros(settings.batch_size, settings.latent_dim, device=device)
+        FusedStep(new_state(settings, device), settings, images)(indices, eps)
+        torch.cuda.synchronize(device)
     except Exception as error:  # whatever a compiler that is missing or broken makes of it
         reason = str(error).partition("\n")[0]
         warnings.warn(
-            f"training takes three times as long on this GPU: Triton cannot compile for it ({reason})",
+            f"training goes by cuDNN's slower kernels, as Triton cannot be used here ({reason})",
             RuntimeWarning,
             stacklevel=2,
         )
-        return False
-    return True
+        return None
+    return FusedStep(state, settings, images)
+
+
+def _is_for(device: torch.device) -> bool:
+    """Whether the kernels are made for such a device, and wanted: an NVIDIA GPU that multiplies in TF32."""
+    return (
+        device.type == "cuda"
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+        and importlib.util.find_spec("triton") is not None
+        and os.environ.get(SWITCH) != "0"
+    )
 
 
 def _kernels() -> ModuleType:
@@ -106,9 +113,10 @@ class FusedStep:
     """Makes the training steps of a state: its model's weights and Adam's moments change in place.
 
     Args:
-        state: begun, or loaded. Its parameters and moments are moved in memory, once, here.
-        settings: of which likelihood and beta matter here.
-        images: uint8 (M, 28, 28), on the state's device.
+        state: begun by `new_state` on a GPU, or loaded since. Its parameters and moments are moved in memory,
+            once, here.
+        settings: of which likelihood, beta and latents matter here.
+        images: uint8 (M, 28, 28), on the state's device and contiguous, as are `indices` and `eps`.
     """
 
     def __init__(self, state: TrainingState, settings: Settings, images: Tensor) -> None:
@@ -123,14 +131,9 @@ class FusedStep:
 
     @torch.no_grad()
     def __call__(self, indices: Tensor, eps: Tensor) -> StepLoss:
-        """The step of the images at `indices`, int64 (N,), with the noise eps, float (N, K)."""
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high")  # TF32, as in the convolutions
-        try:
-            with torch.cuda.device(indices.device) if indices.is_cuda else contextlib.nullcontext():
-                return self._step(indices, eps)
-        finally:
-            torch.set_float32_matmul_precision(precision)
+        """The step of the images at `indices`, int64 (N,), with the noise eps, float (N, K); its loss."""
+        with _tf32(), torch.cuda.device(indices.device) if indices.is_cuda else contextlib.nullcontext():
+            return self._step(indices, eps)
 
     def _step(self, indices: Tensor, eps: Tensor) -> StepLoss:
         count, weights = len(indices), self._weights
@@ -219,7 +222,8 @@ class FusedStep:
     def _gather(
         self, name: str, large: Tensor, forward: bool = False, outputs: Tensor | None = None
     ) -> Tensor:
-        """From a layer's large map to its small one; back through the ReLU that gave `outputs` if any."""
+        """From a layer's large map, (N, 4 * pixels, channels), to its small one, (N, pixels, channels) or (N,
+        channels, pixels); back through the ReLU that gave `outputs` if any."""
         layer = LAYERS[name]
         places, rows = layer.size**2, len(large) * layer.size**2
         shape = (layer.small, places) if layer.planes else (places, layer.small)
@@ -234,7 +238,8 @@ class FusedStep:
     def _spread(
         self, name: str, small: Tensor, forward: bool = False, outputs: Tensor | None = None
     ) -> Tensor:
-        """From a layer's small map to its large one; back through the ReLU that gave `outputs` if any."""
+        """From a layer's small map, (N, pixels, channels) or (N, channels, pixels), to its large one, (N, 4 *
+        pixels, channels); back through the ReLU that gave `outputs` if any."""
         layer = LAYERS[name]
         rows = len(small) * layer.size**2
         large = small.new_empty(len(small), 4 * layer.size**2, layer.large)
@@ -268,7 +273,7 @@ class FusedStep:
         return 0.5 * PIXELS * (variance.clamp_min(SMALLEST_VARIANCE).log() + LOG_TWO_PI + 1)
 
     def _outer(self, name: str, small: Tensor, large: Tensor) -> None:
-        """The gradient of a layer's kernel and bias."""
+        """The gradient of a layer's kernel and bias, from its two maps as `_gather` has them."""
         layer = LAYERS[name]
         columns = 9 * layer.small * layer.large + (layer.large if layer.transposed else layer.small)
         parts = small.new_empty(SHARES, columns)
@@ -291,7 +296,7 @@ class FusedStep:
         self._add_up(parts, self._adam.gradients[f"{name}.weight"])
 
     def _outer_linear(self, name: str, by_output: Tensor, layer_input: Tensor) -> None:
-        """The gradient of a linear layer's weight and bias."""
+        """The gradient of a linear layer's weight and bias, from (N, outputs) and (N, inputs)."""
         torch.mm(by_output.T, layer_input, out=self._adam.gradients[f"{name}.weight"])
         self._add_up(by_output, self._adam.gradients[f"{name}.bias"])
 
@@ -313,7 +318,9 @@ class _FlatAdam:
         parameters = dict(state.model.named_parameters())
         sizes = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters.values()]
         device = state.optimizer.param_groups[0]["lr"].device
-        self._weights, self._gradients, *self._moments = torch.zeros(4, sum(sizes), device=device)
+        self._weights, self._gradients, *self._moments = (
+            torch.zeros(sum(sizes), device=device) for _ in range(4)
+        )
         self._steps = torch.zeros(len(sizes), device=device)
         self._group = state.optimizer.param_groups[0]
         self.gradients: dict[str, Tensor] = {}
@@ -337,6 +344,26 @@ class _FlatAdam:
             self._weights, self._gradients, *self._moments, self._steps, self._group["lr"],
             len(self._weights), beta1, beta2, self._group["eps"], math.log2(beta1), math.log2(beta2), UPDATED,
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _tf32() -> Iterator[None]:
+    """TF32 in the linear layers, as in the convolutions; as the caller has it if that was set by PyTorch's
+    newer names, which do not bear the older one beside them."""
+    newer = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        yield
+        return
+    before_newer = [module.fp32_precision for module in newer]
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        for module, precision in zip(newer, before_newer, strict=True):  # which the line before changed
+            module.fp32_precision = precision
 
 
 def _as_parameter(memory: Tensor, parameter: Tensor) -> Tensor:

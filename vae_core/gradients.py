@@ -4,7 +4,7 @@ On the CPU the gradients are written out (Kingma and Welling, 2013; the chain ru
 the first), which saves what autograd cannot know: that a ReLU may overwrite its input, that the bias
 gradient of a transposed convolution is a plain sum, that the last layer is a small matrix product. Each
 thread takes its own share of the mini-batch through the whole network and meets the others once a step,
-not once a layer. On other devices autograd goes through the model itself.
+not once a layer. Elsewhere autograd goes through the model itself, unless `fused_step.py` does it all.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ one channel, the nine taps take the channels' place: `gather_pixels`, `spread_to
 
 A map is (N, height, width, channels) in memory, but those of 7x7, between which the linear layers are, (N,
 channels, height, width): `PLANES`. A kernel is (A, 3, 3, B), of A channels of the small map and B of the
-large. Factors are rounded to TF32, as cuDNN's are by PyTorch's default; sums are float32 and always in the
+large. What `tl.dot` multiplies is TF32, as in cuDNN by PyTorch's default; sums are float32 and always in the
 same order, so that the same mini-batch gives the same bits.
 """
 
@@ -162,11 +162,10 @@ def spread_to_pixels(
     small, kernel, bias, images, indices, by_logit, errors, rows, slope,
     SIZE: tl.constexpr, A: tl.constexpr, CROSS_ENTROPY: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The last layer, at stride 1: logits, reconstruction, and what it is off by.
+    """The last layer, at stride 1, and the loss behind it.
 
-    `by_logit` is the loss's derivative by each pixel's logit, `slope` its share of it for each unit by
-    which a pixel is too bright, and `errors` the squared error or the cross-entropy of each program's
-    pixels, a sum.
+    `by_logit` is the loss's derivative by each pixel's logit: by the pixel it is `slope` times what the pixel
+    is too bright by. `errors` are sums over each program's pixels, of the squared error or the cross-entropy.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     image, position = row // (SIZE * SIZE), row % (SIZE * SIZE)

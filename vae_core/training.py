@@ -23,7 +23,7 @@ from vae_core.distributed import ALONE, Group
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
-from vae_core.fused_step import FusedStep, can_fuse_steps
+from vae_core.fused_step import fused_step
 from vae_core.gradients import StepLoss, TrainingLoss
 from vae_core.loss import kl_per_dimension
 from vae_core.settings import Settings
@@ -73,7 +73,7 @@ def train(
         training_set: its first `settings.limit` images are trained on.
         test_set: evaluated at each epoch's end, with the same noise each time.
         resume_from: what `TrainingState.tensors` gave at an epoch's end; the training goes on from
-            there exactly as if it had never stopped, bit for bit on the same device.
+            there exactly as if it had never stopped: bit for bit on a CPU, and with Adam on a GPU too.
         group: the processes that train together, each in this same loop; their reports come at the same
             iterations.
 
@@ -97,8 +97,8 @@ def train(
     meter = _Meter(state, settings.batch_size, device, group)
 
     # SOAP reads its counters in Python, and what DistributedDataParallel does is more than a step.
-    is_plain = device.type == "cuda" and state.soap is None and group.count == 1
-    fused = FusedStep(state, settings, images) if is_plain and can_fuse_steps(device) else None
+    is_capturable = device.type == "cuda" and state.soap is None and group.count == 1
+    fused = fused_step(state, settings, images) if is_capturable else None
 
     def make_step(indices: Tensor) -> StepLoss:
         """Of a mini-batch; the learning rate is set already."""
@@ -113,7 +113,7 @@ def train(
                 optimizer.step()
         return loss
 
-    if is_plain and not is_switched_off():
+    if is_capturable and not is_switched_off():
         make_step = CapturedStep(make_step, state.noise)
 
     while state.epoch < settings.epochs:

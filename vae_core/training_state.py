@@ -85,6 +85,8 @@ class TrainingState:
             # The fused Adam walks through memory: moments must lie in it as their weights do.
             moments[index] = {name: torch.empty_like(parameter).copy_(state[name]) for name in MOMENTS}
             moments[index]["step"] = state["step"]
+            if state["step"] != moments[0]["step"]:
+                raise ValueError("Adam has counted its steps differently for its weights")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if self.soap is not None:

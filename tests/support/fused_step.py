@@ -89,10 +89,25 @@ def off(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((ours - theirs).norm() / theirs.norm())
 
 
+def loss_with_nan(likelihood: str, device: torch.device) -> float:
+    """The loss of a step with one weight that is not a number, behind which there are only ReLUs."""
+    settings = Settings(likelihood=likelihood)
+    state = state_of(settings, device)
+    state.model.encoder[2].weight.data[0, 0, 0, 0] = torch.nan
+    images = torch.full((1, 28, 28), 128, dtype=torch.uint8, device=device)
+    step = FusedStep(state, settings, images)
+    return float(
+        step(torch.zeros(1, dtype=torch.int64, device=device), torch.zeros(1, 16, device=device)).total
+    )
+
+
 if __name__ == "__main__":
     # Where each program of a kernel is run by Python, few of them must do. Shares do not come out even.
     fused_step.SHARES = fused_step.PIXEL_SHARES = 3
     fused_step.ADDED_COLUMNS, fused_step.UPDATED = 8192, 1 << 16
-    likelihood, count, beta, latent_dim = sys.argv[1:]
     cpu = torch.device("cpu")
-    print(json.dumps(asdict(differences(likelihood, int(count), float(beta), int(latent_dim), cpu))))
+    if sys.argv[1] == "nan":
+        print(json.dumps(loss_with_nan("gaussian", cpu)))
+    else:
+        likelihood, count, beta, latent_dim = sys.argv[1:]
+        print(json.dumps(asdict(differences(likelihood, int(count), float(beta), int(latent_dim), cpu))))

@@ -106,6 +106,7 @@ export async function stopping() {
     const words = "It was not started in this window, and ends for everyone who uses this app.";
     stopQuestion = new AbortController();
     const isAgreed = await agreed({ title: `Stop ${run}?`, words, yes: "Stop it", isLoss: true, over: stopQuestion.signal });
+    stopQuestion = null;
     if (!isAgreed || training !== run) { // nor is the next one meant, if this has ended meanwhile
       forgetProblem(training === run ? "" : `${run} has ended already.`);
       return [false];
@@ -121,7 +122,7 @@ export const noticeOfNow = () => [notice];
 
 /**
  * What stands below the buttons is over. Not for a press of these: its answer, which replaces what stands there,
- * might be the faster one.
+ * might be the faster one; only that of a Stop that is not meant leaves it alone.
  */
 export function forgetProblem(words = "") {
   notice = words && `<p role="status" class="muted">${words}</p>`;
@@ -219,10 +220,7 @@ async function look(parts, watched) {
   if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
     forgetProblem("The other training has ended: you can start now.");
   }
-  if (training && training !== news.training && stopQuestion) {
-    stopQuestion.abort();
-    stopQuestion = null;
-  }
+  if (training !== news.training) stopQuestion?.abort();
   training = news.training;
   if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more
   if (news.fresh) watched.say(news);
