@@ -416,7 +416,8 @@ def test_a_pickle_planted_in_any_member_of_a_zip_is_never_executed(run: Run, tmp
 
 EXECUTING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 GRADIO_EVENTS = {"studio.load", "page.load"}
-SAFE_LOADS = {"json.loads", "np.load", "safetensors.torch.load"} | GRADIO_EVENTS
+GPU_MEMORY = {"tl.load"}
+SAFE_LOADS = {"json.loads", "np.load", "safetensors.torch.load"} | GRADIO_EVENTS | GPU_MEMORY
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "vae_core").rglob("*.py")), ids=lambda path: path.name)
