@@ -94,11 +94,10 @@ def train(
         state.load(resume_from, iterations_per_epoch)
     model = state.model
     loss_of = group.averaging(TrainingLoss(model, settings, group.mean))
-    meter = _Meter(state, settings.batch_size, device, group)
-
     # SOAP reads its counters in Python, and what DistributedDataParallel does is more than a step.
     is_capturable = device.type == "cuda" and state.soap is None and group.count == 1
     fused = fused_step(state, settings, images) if is_capturable else None
+    meter = _Meter(state, settings.batch_size, device, group)
 
     def make_step(indices: Tensor) -> StepLoss:
         """Of a mini-batch; the learning rate is set already."""
