@@ -26,7 +26,7 @@ from vae_core.training import train
 from vae_core.training_state import new_state
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-CASES = [("gaussian", 2, 1.0, 16), ("bernoulli", 1, 0.3, 5), ("calibrated", 1, 4.0, 1)]
+CASES = [("gaussian", 2, 1.0, 16), ("bernoulli", 1, 0.3, 5), ("calibrated", 2, 4.0, 1)]
 TINY = Settings(epochs=4, batch_size=100, limit=700, device="cuda")
 
 
