@@ -105,8 +105,20 @@ LAYERS = {
     "decoder.2": _Layer(7, 64, 64, planes=True, transposed=True),
     "decoder.4": _Layer(14, 64, 32, planes=False, transposed=True),
 }
+
+
+class _PictureLayer(NamedTuple):
+    """A convolution between pictures and a map of `CHANNELS` channels."""
+
+    size: int
+    """The map's height and width."""
+    stride: int
+    scale: float
+    """What the pictures' values are multiplied by."""
+
+
+PICTURE_LAYERS = {"encoder.0": _PictureLayer(14, 2, 1 / 255), "decoder.6": _PictureLayer(IMAGE_SIZE, 1, 1.0)}
 CHANNELS = 32
-"""Of the map beside a picture."""
 
 
 class FusedStep:
@@ -140,7 +152,7 @@ class FusedStep:
         of_latents = (self._latents, 1 << (self._latents - 1).bit_length())
 
         # Maps are (N, height * width, channels), those of 7x7 (N, channels, height * width).
-        features1 = self._gather_images(indices)
+        features1 = self._gather_pixels("encoder.0", self._images, indices)
         features2 = self._gather("encoder.2", features1, forward=True)
         posterior = torch.addmm(
             weights["encoder.5.bias"], features2.flatten(1), weights["encoder.5.weight"].T
@@ -156,7 +168,7 @@ class FusedStep:
 
         with self._beside():
             self._outer_pixels("decoder.6", hidden2, by_logit)
-        by_hidden2 = self._gather_by_logit(by_logit, hidden2)
+        by_hidden2 = self._gather_pixels("decoder.6", by_logit, outputs=hidden2)
         with self._beside():
             self._outer("decoder.4", hidden1, by_hidden2)
         by_hidden1 = self._gather("decoder.4", by_hidden2, outputs=hidden1)
@@ -198,26 +210,21 @@ class FusedStep:
         if self._side is not None:
             torch.cuda.current_stream().wait_stream(self._side)
 
-    def _gather_images(self, indices: Tensor) -> Tensor:
-        """The first layer: (N, 196, 32)."""
-        features = torch.empty(len(indices), 14 * 14, CHANNELS, device=indices.device)
-        rows = len(indices) * 14 * 14
-        weight, bias = self._parameters_of("encoder.0")
+    def _gather_pixels(
+        self, name: str, pixels: Tensor, indices: Tensor | None = None, outputs: Tensor | None = None
+    ) -> Tensor:
+        """From the pictures of a layer to its other map, (N, pixels, channels): from the images at `indices`,
+        or from the last layer's back through the ReLU that gave `outputs`."""
+        layer = PICTURE_LAYERS[name]
+        count = len(pixels if indices is None else indices)
+        rows = count * layer.size**2
+        small = torch.empty(count, layer.size**2, CHANNELS, device=pixels.device)
         self._kernels.gather_pixels[(_programs(rows, ROWS),)](
-            self._images, indices, weight, bias, features, features, rows, 1 / 255,
-            14, 2, CHANNELS, True, ROWS,
+            pixels, pixels if indices is None else indices, *self._parameters_of(name),
+            small if outputs is None else outputs, small, rows, layer.scale,
+            layer.size, layer.stride, CHANNELS, indices is not None, ROWS,
         )  # fmt: skip
-        return features
-
-    def _gather_by_logit(self, by_logit: Tensor, hidden: Tensor) -> Tensor:
-        """Back through the last layer and the ReLU before it: (N, 784, 32)."""
-        by_hidden = torch.empty_like(hidden)
-        weight, bias = self._parameters_of("decoder.6")
-        self._kernels.gather_pixels[(_programs(by_logit.numel(), ROWS),)](
-            by_logit, by_logit, weight, bias, hidden, by_hidden, by_logit.numel(), 1.0,
-            IMAGE_SIZE, 1, CHANNELS, False, ROWS,
-        )  # fmt: skip
-        return by_hidden
+        return small
 
     def _gather(
         self, name: str, large: Tensor, forward: bool = False, outputs: Tensor | None = None
@@ -285,13 +292,12 @@ class FusedStep:
         self._add_up(parts, self._adam.gradients[f"{name}.weight"])
 
     def _outer_pixels(self, name: str, small: Tensor, pixels: Tensor, indices: Tensor | None = None) -> None:
-        """The same of a layer beside a picture: the images at `indices`, or the last layer's."""
-        size, stride = (IMAGE_SIZE, 1) if indices is None else (14, 2)
+        """The same of a layer beside pictures: the images at `indices`, or the last layer's."""
+        layer = PICTURE_LAYERS[name]
         parts = small.new_empty(PIXEL_SHARES, 9 * CHANNELS + (1 if indices is None else CHANNELS))
         self._kernels.outer_pixels[(PIXEL_SHARES,)](
-            small, pixels, pixels if indices is None else indices, parts, len(small) * size**2,
-            1.0 if indices is None else 1 / 255,
-            size, stride, CHANNELS, indices is not None, PIXEL_SHARES, ROWS,
+            small, pixels, pixels if indices is None else indices, parts, len(small) * layer.size**2,
+            layer.scale, layer.size, layer.stride, CHANNELS, indices is not None, PIXEL_SHARES, ROWS,
         )  # fmt: skip
         self._add_up(parts, self._adam.gradients[f"{name}.weight"])
 

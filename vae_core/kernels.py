@@ -31,14 +31,14 @@ def _small_places(image, position, channel, PIXELS: tl.constexpr, A: tl.constexp
 
 
 @triton.jit
-def _finished(total, bias, outputs, places, within, FORWARD: tl.constexpr, MASK: tl.constexpr):
-    """What a layer gives on: forward with its bias through its ReLU, backward through the ReLU before it,
+def _give_on(total, bias, outputs, result, places, within, FORWARD: tl.constexpr, MASK: tl.constexpr):
+    """Stores a layer's result: forward with its bias through its ReLU, backward through the ReLU before it,
     which lets pass what came out of it above zero."""
     if FORWARD:
-        return tl.maximum(total + bias, 0.0, propagate_nan=tl.PropagateNan.ALL)  # as PyTorch's does
+        total = tl.maximum(total + bias, 0.0, propagate_nan=tl.PropagateNan.ALL)  # as PyTorch's does
     if MASK:
-        return tl.where(tl.load(outputs + places, mask=within, other=0.0) > 0, total, 0.0)
-    return total
+        total = tl.where(tl.load(outputs + places, mask=within, other=0.0) > 0, total, 0.0)
+    tl.store(result + places, total, mask=within)
 
 
 @triton.jit
@@ -65,9 +65,8 @@ def gather(
         weights = tl.load(kernel + (a[None, :] * 9 + tap) * B + b[:, None])  # (B, A)
         total = tl.dot(values, weights, total)
     places = _small_places(image[:, None], position[:, None], a[None, :], SIZE * SIZE, A, PLANES)
-    within = (row < rows)[:, None]
     shift = tl.load(bias + a)[None, :] if FORWARD else 0.0
-    tl.store(small + places, _finished(total, shift, outputs, places, within, FORWARD, MASK), mask=within)
+    _give_on(total, shift, outputs, small, places, (row < rows)[:, None], FORWARD, MASK)
 
 
 @triton.jit
@@ -80,25 +79,33 @@ def _pixels(pixels, indices, image, y, x, inside, GREY: tl.constexpr, WIDE: tl.c
 
 
 @triton.jit
+def _pixels_of_taps(
+    pixels, indices, row, end, SIZE: tl.constexpr, STRIDE: tl.constexpr, GREY: tl.constexpr
+):  # fmt: skip
+    """What the small map's pixels before `end` meet through each tap, (ROWS, 16); of the last seven: zero."""
+    WIDE: tl.constexpr = SIZE * STRIDE
+    image, position = row // (SIZE * SIZE), row % (SIZE * SIZE)
+    tap = tl.arange(0, 16)
+    y = (position // SIZE * STRIDE - 1)[:, None] + tap[None, :] // 3
+    x = (position % SIZE * STRIDE - 1)[:, None] + tap[None, :] % 3
+    inside = (row < end)[:, None] & (tap < 9)[None, :] & (y >= 0) & (y < WIDE) & (x >= 0) & (x < WIDE)
+    return _pixels(pixels, indices, image[:, None] + tl.zeros_like(y), y, x, inside, GREY, WIDE)
+
+
+@triton.jit
 def gather_pixels(
     pixels, indices, kernel, bias, outputs, small, rows, scale,
     SIZE: tl.constexpr, STRIDE: tl.constexpr, A: tl.constexpr, GREY: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """`gather` from a picture; forward from the images, `GREY`, whose values are multiplied by `scale`."""
-    WIDE: tl.constexpr = SIZE * STRIDE
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    image, position = row // (SIZE * SIZE), row % (SIZE * SIZE)
     a, tap = tl.arange(0, A), tl.arange(0, 16)
-    y = (position // SIZE * STRIDE - 1)[:, None] + tap[None, :] // 3
-    x = (position % SIZE * STRIDE - 1)[:, None] + tap[None, :] % 3
-    inside = (row < rows)[:, None] & (tap < 9)[None, :] & (y >= 0) & (y < WIDE) & (x >= 0) & (x < WIDE)
-    values = _pixels(pixels, indices, image[:, None] + tl.zeros_like(y), y, x, inside, GREY, WIDE)
+    values = _pixels_of_taps(pixels, indices, row, rows, SIZE, STRIDE, GREY)
     weights = tl.load(kernel + a[None, :] * 9 + tap[:, None], mask=(tap < 9)[:, None], other=0.0)
     total = tl.dot(values, weights) * scale
     places = row[:, None] * A + a[None, :]
-    within = (row < rows)[:, None]
     shift = tl.load(bias + a)[None, :] if GREY else 0.0
-    tl.store(small + places, _finished(total, shift, outputs, places, within, GREY, not GREY), mask=within)
+    _give_on(total, shift, outputs, small, places, (row < rows)[:, None], GREY, not GREY)
 
 
 @triton.jit
@@ -135,26 +142,22 @@ def spread(
     corner = ((image * 2 * SIZE + 2 * i) * 2 * SIZE + 2 * j)[:, None] * B + b[None, :]
 
     total = tl.dot(here, _tap(kernel, 1, 1, A, B))
-    done = _finished(total, shift, outputs, corner, within[:, None], FORWARD, MASK)
-    tl.store(large + corner, done, mask=within[:, None])
+    _give_on(total, shift, outputs, large, corner, within[:, None], FORWARD, MASK)
 
     total = tl.dot(here, _tap(kernel, 1, 2, A, B))
     total = tl.dot(right, _tap(kernel, 1, 0, A, B), total)
-    done = _finished(total, shift, outputs, corner + B, within[:, None], FORWARD, MASK)
-    tl.store(large + corner + B, done, mask=within[:, None])
+    _give_on(total, shift, outputs, large, corner + B, within[:, None], FORWARD, MASK)
 
     lower = corner + 2 * SIZE * B
     total = tl.dot(here, _tap(kernel, 2, 1, A, B))
     total = tl.dot(below, _tap(kernel, 0, 1, A, B), total)
-    done = _finished(total, shift, outputs, lower, within[:, None], FORWARD, MASK)
-    tl.store(large + lower, done, mask=within[:, None])
+    _give_on(total, shift, outputs, large, lower, within[:, None], FORWARD, MASK)
 
     total = tl.dot(here, _tap(kernel, 2, 2, A, B))
     total = tl.dot(right, _tap(kernel, 2, 0, A, B), total)
     total = tl.dot(below, _tap(kernel, 0, 2, A, B), total)
     total = tl.dot(across, _tap(kernel, 0, 0, A, B), total)
-    done = _finished(total, shift, outputs, lower + B, within[:, None], FORWARD, MASK)
-    tl.store(large + lower + B, done, mask=within[:, None])
+    _give_on(total, shift, outputs, large, lower + B, within[:, None], FORWARD, MASK)
 
 
 @triton.jit
@@ -256,7 +259,6 @@ def outer_pixels(
 ):  # fmt: skip
     """`outer` with a picture as the large map: the images, whose values are multiplied by `scale`, of which
     the bias is the small map's; or what the last layer gives, of which it is the picture's."""
-    WIDE: tl.constexpr = SIZE * STRIDE
     KERNEL: tl.constexpr = A * 9
     PARTS: tl.constexpr = KERNEL + (A if GREY else 1)
     share = tl.program_id(0)
@@ -267,11 +269,7 @@ def outer_pixels(
     small_column, pixel_column = tl.zeros((ROWS, A), tl.float32), tl.zeros((ROWS, 16), tl.float32)
     for start in range(share * size, end, ROWS):
         row = start + tl.arange(0, ROWS)
-        image, position = row // (SIZE * SIZE), row % (SIZE * SIZE)
-        y = (position // SIZE * STRIDE - 1)[:, None] + tap[None, :] // 3
-        x = (position % SIZE * STRIDE - 1)[:, None] + tap[None, :] % 3
-        inside = (row < end)[:, None] & (tap < 9)[None, :] & (y >= 0) & (y < WIDE) & (x >= 0) & (x < WIDE)
-        values = _pixels(pixels, indices, image[:, None] + tl.zeros_like(y), y, x, inside, GREY, WIDE)
+        values = _pixels_of_taps(pixels, indices, row, end, SIZE, STRIDE, GREY)
         smalls = tl.load(small + row[:, None] * A + a[None, :], mask=(row < end)[:, None], other=0.0)
         total = tl.dot(tl.trans(smalls), values, total)
         small_column += smalls
