@@ -111,6 +111,7 @@ def test_a_drawing_is_reconstructed_and_cleared(pad: Page) -> None:
     clear(pad)
     pad.wait_for_function("document.querySelector('#reconstruction img').src.startsWith('data:image/gif')")
     assert "Draw a digit" in verdict(pad)
+    assert not pad.get_by_text("The dashed box").is_visible()
 
 
 DRAWINGS = [
@@ -224,6 +225,8 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     problem.filter(has_text="expected PNG or JPEG").wait_for()
     assert np.array_equal(ink_of(pad), before)
     assert said in verdict(pad)
+    assert pad.get_by_text("The dashed box").is_visible()
+    assert pad.locator(".fitted").is_visible()
     draw(pad, 1)
     problem.wait_for(state="hidden")
 

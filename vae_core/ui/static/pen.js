@@ -15,7 +15,6 @@ export function mount(element) {
   onReconstruction((news) => {
     parts.problem.hidden = !news?.problem;
     parts.problem.textContent = news?.problem ?? "";
-    parts.boxed.classList.toggle("is-seen", Boolean(news?.box));
   });
   parts.pen.addEventListener("change", () => set({ isErasing: false }));
   parts.eraser.addEventListener("change", () => set({ isErasing: true }));

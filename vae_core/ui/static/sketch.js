@@ -213,9 +213,8 @@ async function send() {
   try {
     const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);
     if (isEmpty) return;
-    const box = answer.empty || !settings.centre ? null : answer.box;
-    showBox(box);
-    tell(answer.empty ? null : { ...answer, box, second });
+    showBox(answer.empty || !centre ? null : answer.box);
+    tell(answer.empty ? null : { ...answer, second });
   } catch (error) {
     tell({ problem: error.message });
   }
@@ -230,6 +229,6 @@ function showBox(box) {
 }
 
 function tell(answer) {
-  if (!answer?.box && marks) marks.fitted.hidden = true;
+  if (answer === null && marks) marks.fitted.hidden = true;
   for (const listener of listeners) listener(answer);
 }
