@@ -22,6 +22,7 @@ from support.browser import (
     open_tab,
     source_of,
     swipe,
+    wait_for_address,
     wait_for_model,
     wait_for_new_source,
     watched_page,
@@ -86,10 +87,6 @@ def wait_for_vector(page: Page, expected: np.ndarray, tolerance: float = 0.011) 
         " - document.querySelector(`#latent-${index + 1}`)?.value) <= tolerance)",
         arg=[np.asarray(expected, float).tolist(), tolerance],
     )
-
-
-def wait_for_address(page: Page, part: str) -> None:
-    page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
 
 
 def marked(page: Page, latent: int) -> tuple[float, ...]:
@@ -558,6 +555,10 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         "z=1,2": ("expected 16 numbers from -100 to 100",),
         "z=a" + 15 * ",0": ("expected 16 numbers from -100 to 100",),
         "model=plane&z=1,101": ("expected 2 numbers from -100 to 100",),
+        "count=401&z=1": ("expected 16 numbers", "generated. Count: expected a whole number from 1 to 400."),
+        "seed=": ("Seed: expected a whole number from 0",),
+        "class=ten": ("Class: expected one of 0, 1, 2",),
+        "sampler=best": ("Sampler: expected prior or mixture.",),
     }
     for search, words in problems.items():
         page.goto(f"{app.url}/?hide=map&{search}")

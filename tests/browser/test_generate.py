@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.browser import open_tab, source_of, wait_for_new_source, wait_for_source
+from support.browser import (
+    App,
+    open_tab,
+    source_of,
+    wait_for_address,
+    wait_for_new_source,
+    wait_for_source,
+    wait_until_alive,
+)
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, nearest_image, sample_latents
@@ -88,6 +96,30 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
     grid.get_by_role("button", name="Generate", exact=True).click()
     wait_for_source(grid, GRID, "seed=3&" if label == "Seed" else "count=3&")
     problem.wait_for(state="hidden")
+
+
+def test_the_address_shares_the_images_and_the_back_button_works(blank: Page, app: App) -> None:
+    page = blank
+    search = "hide=map&model=plane&tab=generate&seed=7&count=9&temperature=0.5&class=3"
+    page.goto(f"{app.url}/?{search}")
+    wait_until_alive(page)
+    wait_for_source(page, GRID, "count=9&temperature=0.5&label=3")
+    assert "/plane/generated.png?seed=7&" in source_of(page, GRID)
+    page.wait_for_function("document.querySelector('#generate-class input').value === '3'")
+    fields = ("Seed", "number input for Count", "number input for Temperature")
+    assert [page.get_by_label(field).first.input_value() for field in fields] == ["7", "9", "0.5"]
+    page.wait_for_timeout(700)  # then the address is the page's
+    first = source_of(page, GRID)
+    page.get_by_role("button", name="Another seed").click()
+    wait_for_address(page, "seed=8")
+    assert "count=9&temperature=0.5&class=3" in page.url
+    page.go_back()
+    wait_for_source(page, GRID, first)
+    page.wait_for_function("document.querySelector('#generated-panel').innerText.includes('seed 7')")
+    assert page.get_by_label("Seed").first.input_value() == "7"
+    page.get_by_role("button", name="Generate", exact=True).click()  # with what the fields hold
+    page.wait_for_timeout(500)
+    assert source_of(page, GRID) == first
 
 
 def test_the_mixture_is_a_second_sampler(grid: Page) -> None:

@@ -161,6 +161,10 @@ def open_tab(page: Page, name: str) -> None:
     wait_until_alive(page)
 
 
+def wait_for_address(page: Page, part: str) -> None:
+    page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
+
+
 def source_of(page: Page, selector: str) -> str:
     return page.locator(selector).get_attribute("src") or ""
 
@@ -177,7 +181,7 @@ def wait_for_source(page: Page, selector: str, part: str) -> None:
 def _wait_for_picture(page: Page, selector: str, condition: str, value: str) -> None:
     page.wait_for_function(
         "([selector, value]) => { const picture = document.querySelector(selector);"
-        f" return {condition} && picture.complete && picture.naturalWidth > 1; }}",
+        f" return picture && {condition} && picture.complete && picture.naturalWidth > 1; }}",
         arg=[selector, value],
     )
 

@@ -24,7 +24,8 @@ def read(text: str) -> Lesson:
 
 
 def test_a_lesson_is_what_stands_in_an_address() -> None:
-    text = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
+    lesson = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
+    text = f"{lesson}&seed=7&count=400&class=3&temperature=0.5&sampler=mixture"
     values = read(f"?{text}").values
     for address in (text, f"http://studio.example:7860/vae/?{text}", f"/?__theme=dark&{text}#map"):
         assert read(address).values == values
@@ -52,6 +53,11 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("model=plane&z=1,two", "expected 2 numbers"),
         ("model=plane&z=1,nan", "expected 2 numbers"),
         ("model=plane&z=1,-100.1", "expected 2 numbers from -100 to 100"),
+        ("seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
+        ("count=401", "count='401': expected a whole number from 1 to 400"),
+        ("class=3.5", "class='3.5': expected a whole number from 0 to 255"),
+        ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
+        ("sampler=best", "'best'; known are prior, mixture"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from urllib.parse import parse_qsl, urlencode
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from vae_core.errors import LessonError, in_short
 from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_record import RunInfo
-from vae_core.settings import PRESETS
+from vae_core.settings import MOST_GENERATED_IMAGES, PRESETS, SAMPLERS
 
 TABS = {
     "explore": "Explore",
@@ -26,7 +27,9 @@ TABS = {
 }
 """The tabs by their names in addresses, in their order."""
 RESTRICTIONS = ("tabs", "hide", "preset")
-START = ("model", "tab", "z", "with")
+GRID = {"seed": (0, 2**32 - 1), "count": (1, MOST_GENERATED_IMAGES), "class": (0, 255), "temperature": (0, 2)}
+"""Numbers of an address that say what is generated: least and most; whole ones but the temperature."""
+START = ("model", "tab", "z", "with", *GRID, "sampler")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
 
 
@@ -123,10 +126,19 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     if "tabs" in values and not tabs:
         raise LessonError(f"--lesson: tabs names none; known are {', '.join(TABS)}")
     _check("nothing to hide is called", _listed(values, "hide"), PARTS)
-    for name, known in (("preset", PRESETS), ("tab", tabs or TABS), ("model", runs), ("with", runs)):
+    for name, known in (
+        ("preset", PRESETS),
+        ("tab", tabs or TABS),
+        ("model", runs),
+        ("with", runs),
+        ("sampler", SAMPLERS),
+    ):
         _check(f"there is no {'model' if name == 'with' else name}", _listed(values, name)[:1], known)
     if "z" in values:
         _check_vector(values["z"], runs.get(values.get("model", next(iter(runs), "")), 0))
+    for name in GRID:
+        if name in values:
+            _check_number(name, values[name])
     return Lesson(values)
 
 
@@ -139,6 +151,18 @@ def _check(problem: str, names: list[str], known: Collection[str]) -> None:
         raise LessonError(
             f"--lesson: {problem} {', '.join(map(in_short, unknown))}; known are {', '.join(known)}"
         )
+
+
+def _check_number(name: str, text: str) -> None:
+    low, high = GRID[name]
+    is_whole = name != "temperature"
+    try:
+        number = int(text) if is_whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        expected = "a whole number" if is_whole else "a number"
+        raise LessonError(f"--lesson: {name}={in_short(text)}: expected {expected} from {low} to {high}")
 
 
 def _check_vector(text: str, count: int) -> None:

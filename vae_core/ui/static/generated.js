@@ -1,17 +1,22 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { afterwards, modelAddress, named, onModel, untilReady, within } from "./studio.js";
+import { afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 32 - 1;
 const MOST_IMAGES = 400; // as settings.py has it
 const RESTED_MILLISECONDS = 200;
+const FIRST = { seed: 0, count: 64, temperature: 1, label: "", sampler: "prior" };
+const SAMPLERS = ["prior", "mixture"];
+/** What is wanted, by its names in the page's address. */
+const NAMES = { seed: "seed", count: "count", temperature: "temperature", class: "label", sampler: "sampler" };
 const listeners = [];
 let parts = null;
 let tiles = null;
-let wanted = { seed: 0, count: 64, temperature: 1, label: "", sampler: "prior" };
+let wanted = FIRST;
 let chosen = null;
+let tellFields = () => {};
 
 /** Calls the listener with {index, wanted} when a tile is chosen, and with index null when none is any more. */
 export function onTile(listener) {
@@ -19,8 +24,10 @@ export function onTile(listener) {
   listener({ index: chosen, wanted: parameters() });
 }
 
-export function mount(element) {
+export function mount(element, trigger) {
   parts = named(element);
+  tellFields = () => trigger("change");
+  if (wanted !== FIRST) tellFields();
   tiles = new Tiles(parts.tiles, { words: (index) => `Image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);
   onModel((card) => {
@@ -31,17 +38,50 @@ export function mount(element) {
 
 /** Button "Generate", and whatever else asks for other images. */
 export function generate(seed, count, temperature, label, sampler) {
-  const isWhole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
-  const problem =
-    (!isWhole(seed, 0, MOST_SEED) && `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`) ||
-    (!isWhole(count, 1, MOST_IMAGES) && `Count: expected a whole number from 1 to ${MOST_IMAGES}.`) ||
-    (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2) && "Temperature: expected a number from 0 to 2.");
+  const asked = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
+  const problem = problemOf(asked);
   parts.problem.hidden = !problem;
-  parts.problem.textContent = problem || "";
+  parts.problem.textContent = problem;
   if (problem) return null;
-  wanted = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
+  wanted = asked;
   return show();
 }
+
+/** What cannot be generated, in words, or "". */
+function problemOf({ seed, count, temperature, label, sampler }) {
+  const isWhole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
+  if (!isWhole(seed, 0, MOST_SEED)) return `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`;
+  if (!isWhole(count, 1, MOST_IMAGES)) return `Count: expected a whole number from 1 to ${MOST_IMAGES}.`;
+  if (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2)) return "Temperature: expected a number from 0 to 2.";
+  const classes = Object.keys(model().class_means);
+  if (label !== "" && !classes.includes(label)) return `Class: expected one of ${classes.join(", ")}.`;
+  return SAMPLERS.includes(sampler) ? "" : `Sampler: expected ${SAMPLERS.join(" or ")}.`;
+}
+
+/** What differs from the first images, as parameters of the page's address. */
+export function gridInAddress() {
+  const different = Object.entries(NAMES).filter(([, name]) => wanted[name] !== FIRST[name]);
+  return Object.fromEntries(different.map(([named, name]) => [named, wanted[name]]));
+}
+
+/** Generates what an address says, and puts it in the fields. Answers with what cannot be, in words, or "". */
+export function followGrid(parameters) {
+  const asked = { ...FIRST };
+  for (const [named, name] of Object.entries(NAMES)) {
+    const said = parameters.get(named);
+    if (said !== null) asked[name] = typeof FIRST[name] === "number" ? Number(said || NaN) : said;
+  }
+  const problem = problemOf(asked);
+  const isNew = Object.keys(FIRST).some((name) => asked[name] !== wanted[name]);
+  if (problem || !isNew) return problem;
+  wanted = asked;
+  tellFields();
+  show();
+  return "";
+}
+
+/** For Gradio: the fields as they are after an address was followed. */
+export const fields = () => Object.keys(FIRST).map((name) => wanted[name]);
 
 /** For controls that are dragged: once they rest. */
 export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);

@@ -1,7 +1,8 @@
-// The page's address: model, tab, vector and the model compared with. A link shares them, and the browser's
-// back button works. It is written when things have come to rest, not for every step of a slider.
+// The page's address: model, tab, vector, the model compared with and the generated images. A link shares them, and
+// the browser's back button works. It is written when things have come to rest, not for every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
+import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
 import { misnamed, problemOfLesson, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
@@ -25,6 +26,7 @@ export function mount(element, trigger) {
   const write = afterwards(remember, RESTED_MILLISECONDS);
   onVector(write);
   onOther(write);
+  onTile(write);
   let isFirst = true;
   onModel((card) => {
     if (isFirst) follow(location.search, history.state);
@@ -74,9 +76,9 @@ function remember() {
   history.pushState({ source: source() }, "", search || location.pathname);
 }
 
-/** Where the visitor is, as parameters of an address: model, tab, vector and the model compared with. */
+/** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow() {
-  const place = { model: model().run };
+  const place = { model: model().run, ...gridInAddress() };
   if (tab !== "explore") place.tab = tab;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (other()) place.with = other().run;
@@ -132,7 +134,11 @@ async function followToModel(parameters, state, isNewest) {
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST);
   if (isVector) setVector(z, state?.source ?? null);
   await compareWith(parameters.get("with") ?? "");
-  return isVector ? "" : `The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`;
+  const problemOfGrid = followGrid(parameters);
+  const problems = [];
+  if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`);
+  if (problemOfGrid) problems.push(`The address holds nothing that can be generated. ${problemOfGrid}`);
+  return problems.join(" ");
 }
 
 /** Chooses a model through the drop-down, as a person would. */

@@ -50,18 +50,22 @@ def build() -> None:
             )
             classes = part("classes", elem_id="classes-news")
         with gr.Column(scale=4, min_width=300):
-            part("generated", elem_id="generated-panel")
+            generated = part("generated", elem_id="generated-panel")
         with gr.Column(scale=2, min_width=240):
             part("invention", elem_id="invention")
             part("walk", elem_id="walk")
+    fields = [seed, count, temperature, label, sampler]
     chosen: dict[str, Any] = {
-        "inputs": [seed, count, temperature, label, sampler], "queue": False, "api_visibility": "private",
+        "inputs": fields, "queue": False, "api_visibility": "private",
     }  # fmt: skip
     generating: dict[str, Any] = chosen | {"js": call("generated", "generate")}
     for asked in (button.click, seed.submit, sampler.input, label.input):
         asked(None, **generating)
     for slider in (count, temperature):
         slider.change(None, **chosen, js=call("generated", "generateSoon"))
+    generated.change(
+        None, None, fields, js=ask_first("generated", "fields"), queue=False, api_visibility="private"
+    )
     another.click(
         None, seed, seed, js=ask_first("generated", "anotherSeed"), queue=False, api_visibility="private"
     ).then(None, **generating)
