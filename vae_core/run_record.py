@@ -104,6 +104,19 @@ class RunInfo:
         """Whether it has weights yet: from its first epoch on."""
         return (self.folder / "model.safetensors").is_file()
 
+    def brief(self) -> dict[str, Any]:
+        """Its line in a list of runs, for programs: JSON values."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "epoch": self.epoch,
+            "test_total": self.results.get("total"),
+            "settings": self.settings.to_dict(),
+            "data": self.data,
+            "created": self.created,
+            "error": self.error,
+        }
+
 
 def metric_row(line: bytes) -> dict[str, Any] | None:
     """One report, or None for a line that is not one (torn by a crash)."""

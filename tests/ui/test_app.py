@@ -26,6 +26,7 @@ from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
+from vae_core.run_record import SHIPPED_RUNS
 from vae_core.settings import Settings
 
 ZEROS = ",".join(["0"] * 16)
@@ -284,6 +285,14 @@ def test_histogram_counts_every_test_image(app: App) -> None:
     assert figure["layout"]["title"]["text"] == "Test Data"
     assert figure["layout"]["xaxis"]["title"]["text"] == "Error"
     assert figure["layout"]["yaxis"]["title"]["text"] == "Frequency"
+
+
+def test_runs_endpoint_names_the_models_there_are(client: Any) -> None:
+    listed = {run["name"]: run for run in client.predict(api_name="/runs")["runs"]}
+    assert set(SHIPPED_RUNS) <= set(listed)
+    assert listed["plane"]["state"] == "finished"
+    assert listed["plane"]["settings"]["latent_dim"] == 2
+    assert listed["reference"]["test_total"] == pytest.approx(18.48, abs=0.01)
 
 
 def test_decode_endpoint(client: Any) -> None:

@@ -159,6 +159,7 @@ def endpoints(studio: TestClient) -> dict[str, int]:
     """The named endpoints, and how many values each takes."""
     functions = gradio_app(studio.app).get_blocks().fns.values()  # type: ignore[arg-type]
     named = {
+        "runs",
         "decode",
         "reconstruct",
         "generate",
@@ -200,7 +201,7 @@ WRONG_VALUES: list[Any] = [
     {"path": None, "url": "data:image/png;base64,", "size": "x"},
 ]  # fmt: skip
 SOUND_VALUES: dict[str, list[Any]] = {
-    "decode": [[0.0] * 16, "reference"], "reconstruct": [None, "reference"],
+    "runs": [], "decode": [[0.0] * 16, "reference"], "reconstruct": [None, "reference"],
     "generate": [1, 0, "reference", "prior"], "test_errors": ["reference"],
     "start_training": [{"epochs": 0}, "x"], "stop_training": [], "training_status": [],
 }  # fmt: skip

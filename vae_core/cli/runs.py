@@ -18,12 +18,7 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
 
     found = list_runs(runs_dir)
     if as_json:
-        rows = [
-            {"name": run.name, "state": run.state, "epoch": run.epoch, "test_total": run.results.get("total"),
-             "settings": run.settings.to_dict(), "data": run.data, "created": run.created, "error": run.error}
-            for run in found
-        ]  # fmt: skip
-        print(json.dumps({"runs": rows}))
+        print(json.dumps({"runs": [run.brief() for run in found]}))
         return
     table = Table(
         Column("run", no_wrap=True), "state", "epochs", "test loss",

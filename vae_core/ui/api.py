@@ -14,6 +14,7 @@ from PIL import Image
 
 from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
 from vae_core.pictures import square_tiles, to_grey
+from vae_core.runs import list_runs
 from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, SAMPLERS, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
@@ -29,6 +30,13 @@ def build(studio: Studio) -> None:
         if name is None:
             raise RunError("there is no model yet; train one first")
         return studio.load(name)
+
+    def runs() -> dict[str, Any]:
+        """Lists the runs, the shipped ones and the user's own: the names that `model` can be.
+
+        Each with its state, its finished epochs, its loss on the test set in nats, its settings and its data.
+        """
+        return {"runs": [run.brief() for run in list_runs(studio.runs_dir)]}
 
     def decode(latents: list[float], model: str = "reference") -> Image.Image:
         """Decodes one latent vector to a 28x28 picture.
@@ -122,6 +130,7 @@ def build(studio: Studio) -> None:
         count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
         endpoints = (
+            (runs, [], answer),
             (decode, [latents, model], picture_out),
             (reconstruct, [picture_in, model], picture_out),
             (generate, [count, seed, model, sampler], picture_out),
