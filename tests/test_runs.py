@@ -169,7 +169,9 @@ def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
     before = (run.folder / "run.json").read_bytes()
     for name, reason in (
         ("copied", "^there is already a run named copied; choose another name$"),
+        ("Copied", "^there is already a run named copied; choose another name$"),
         ("quick", r"^the name quick is a shipped run's; choose another name$"),
+        ("Quick", r"^the name Quick is a shipped run's; choose another name$"),
     ):
         with pytest.raises(RunError, match=reason):
             create_run(tmp_path, name, info.settings, info.data, info.device)
@@ -289,17 +291,21 @@ def test_taken_names_are_numbered(run: Run, tmp_path: Path) -> None:
     assert free_name(tmp_path, "copied") == "copied-2"
     (tmp_path / "copied-2").touch()
     assert free_name(tmp_path, "copied") == "copied-3"
+    assert free_name(tmp_path, "Copied") == "Copied-3"
     assert free_name(tmp_path, "other") == "other"
+    assert free_name(tmp_path / "nowhere", "copied") == "copied"
     assert re.fullmatch(r"run-\d{8}-\d{6}", new_name(tmp_path))
     assert new_name(tmp_path, "digits").startswith("digits-2")
 
 
 def test_renaming_and_deleting(run: Run) -> None:
-    renamed = rename_run(run, "renamed")
-    assert renamed.info().name == "renamed"
+    other = Run(shutil.copytree(run.folder, run.folder.with_name("other")))
+    renamed = rename_run(rename_run(run, "renamed"), "Renamed")
+    assert renamed.info().name == "Renamed"
     assert not run.folder.exists()
     for name, reason in (
-        ("renamed", "^there is already a run named renamed; choose another name$"),
+        ("other", "^there is already a run named other; choose another name$"),
+        ("OTHER", "^there is already a run named other; choose another name$"),
         ("reference", "shipped run"),
         ("../outside", "letter or number"),
     ):
@@ -307,6 +313,7 @@ def test_renaming_and_deleting(run: Run) -> None:
             rename_run(renamed, name)
     delete_run(renamed)
     assert not renamed.folder.exists()
+    assert other.info().name == "other"
 
 
 def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_core.errors import RunError, TrainingError
-from vae_core.runs import check_name, find_run, new_name
+from vae_core.runs import check_new_name, find_run, new_name
 from vae_core.settings import Settings
 
 
@@ -45,9 +45,7 @@ def prepare(
     """
     _check_tensorboard(tensorboard)
     if name is not None:
-        check_name(name)
-        if (runs_dir / name).exists():
-            raise RunError(f"there is already a run named {name}; choose another name")
+        check_new_name(name, runs_dir)
     return Job(
         settings.to_dict(),
         str(runs_dir),

@@ -139,13 +139,13 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     Raises:
         RunError: the name is not usable or taken, or the folder cannot be written.
     """
-    check_name(name)
+    check_new_name(name, runs_dir)
     folder = runs_dir / name
     created = _after_all_others(runs_dir)
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise RunError(f"there is already a run named {name}; choose another name") from error
+        raise RunError(_taken(name)) from error
     except OSError as error:
         raise RunError(cannot_write(runs_dir, error)) from error
     try:
@@ -258,14 +258,35 @@ def check_runs_dir(folder: Path) -> None:
         raise RunError(f"{folder} cannot be the folder of runs: {error.strerror or error}") from error
 
 
+def check_new_name(name: str, runs_dir: Path) -> None:
+    """Raises RunError unless a new run in this folder may have this name, and none has it.
+
+    Names that differ in capitals only are the same: on macOS and Windows they are one folder.
+    """
+    check_name(name)
+    if (there := _names(runs_dir).get(name.lower())) is not None:
+        raise RunError(_taken(there))
+
+
+def _taken(name: str) -> str:
+    return f"there is already a run named {name}; choose another name"
+
+
+def _names(runs_dir: Path) -> dict[str, str]:
+    """What there is in a folder, by its name in small letters."""
+    with suppress(OSError):
+        return {path.name.lower(): path.name for path in runs_dir.iterdir()}
+    return {}
+
+
 def check_name(name: str) -> None:
-    """Raises RunError unless a new run may have this name."""
+    """Raises RunError unless a run of a user's may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
         raise RunError(
             f"a run's name must be 1 to {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
             f"underscore, the first a letter or number, not {in_short(name)}"
         )
-    if name in SHIPPED_RUNS:
+    if name.lower() in SHIPPED_RUNS:
         raise RunError(f"the name {name} is a shipped run's; choose another name")
 
 
@@ -276,8 +297,9 @@ def new_name(runs_dir: Path, stem: str = "run") -> str:
 
 def free_name(runs_dir: Path, wish: str) -> str:
     """The name wished for, numbered if it is taken."""
+    taken = _names(runs_dir)
     names = (wish if number == 1 else f"{wish}-{number}" for number in range(1, 10_000))
-    return next(name for name in names if not (runs_dir / name).exists())
+    return next(name for name in names if name.lower() not in taken)
 
 
 def rename_run(run: Run, name: str) -> Run:
@@ -286,11 +308,12 @@ def rename_run(run: Run, name: str) -> Run:
     Raises:
         RunError: it is a shipped or a running one, or the name cannot be used or is taken.
     """
-    check_name(name)
+    if name.lower() == run.name.lower():  # other capitals
+        check_name(name)
+    else:
+        check_new_name(name, run.folder.parent)
     _check_ours(run, "renamed")
     target = run.folder.with_name(name)
-    if target.exists():
-        raise RunError(f"there is already a run named {name}; choose another name")
     try:
         run.folder.rename(target)
     except OSError as error:

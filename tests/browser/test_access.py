@@ -117,9 +117,11 @@ def test_a_studio_for_looking_only_says_so_and_offers_no_change(page: Page) -> N
 
 
 def test_who_is_logged_in_can_log_out(page: Page) -> None:
+    before = page.url
     way_out = page.get_by_role("link", name="Log out alice")
     way_out.click()
     page.get_by_role("button", name="Login").wait_for()
+    assert page.url == before  # where one is again after the next log-in
     page.reload()
     page.get_by_role("button", name="Login").wait_for()
 

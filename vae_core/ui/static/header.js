@@ -18,6 +18,11 @@ export function mount(element) {
     logOut.hidden ||= isLoggedOut;
   });
   close.addEventListener("click", () => tellProblem(null));
+  logOut.addEventListener("click", (event) => {
+    event.preventDefault();
+    // The log-in stands at the same address, so that whoever comes back is where they were.
+    fetch(logOut.href).finally(() => location.reload());
+  });
 }
 
 /** As in every list of tabs, where the Tab key stops only at the open one; Gradio 6.31 stops at each, and has no arrows. */
