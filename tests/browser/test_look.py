@@ -20,7 +20,7 @@ LEAST_FINGER = 44
 
 NAMELESS = """() =>
   [...document.querySelectorAll('button, input, select, summary, a[href], [tabindex], [role=img]')]
-  .filter((element) => element.checkVisibility() && !element.closest('.modebar'))
+  .filter((element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest('.modebar'))
   .filter((element) => !(element.getAttribute('aria-label') || element.labels?.[0]?.innerText.trim()
     || element.innerText?.trim() || element.querySelector('img')?.alt))
   .map((element) => element.outerHTML.slice(0, 200))"""

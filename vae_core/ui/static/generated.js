@@ -27,11 +27,11 @@ export function onTile(listener) {
 export function mount(element, trigger) {
   parts = named(element);
   tellFields = () => trigger("change");
-  if (wanted !== FIRST) tellFields();
   tiles = new Tiles(parts.tiles, { words: (index) => `Image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);
   onModel((card) => {
     if (!(wanted.label in card.class_means)) wanted = { ...wanted, label: "" };
+    tellFields();
     show();
   });
 }
@@ -80,8 +80,12 @@ export function followGrid(parameters) {
   return "";
 }
 
-/** For Gradio: the fields as they are after an address was followed. */
-export const fields = () => Object.keys(FIRST).map((name) => wanted[name]);
+/** For Gradio: the fields as the images are, with the classes that the chosen model knows. */
+export function fields() {
+  const { seed, count, temperature, label, sampler } = wanted;
+  const classes = Object.keys(model().class_means).map((known) => [className(known), known]);
+  return [seed, count, temperature, { choices: [["all", ""], ...classes], value: label, __type__: "update" }, sampler];
+}
 
 /** For controls that are dragged: once they rest. */
 export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);

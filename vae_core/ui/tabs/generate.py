@@ -48,7 +48,6 @@ def build() -> None:
                 value="",
                 elem_id="generate-class",
             )
-            classes = part("classes", elem_id="classes-news")
         with gr.Column(scale=4, min_width=300):
             generated = part("generated", elem_id="generated-panel")
         with gr.Column(scale=2, min_width=240):
@@ -69,9 +68,6 @@ def build() -> None:
     another.click(
         None, seed, seed, js=ask_first("generated", "anotherSeed"), queue=False, api_visibility="private"
     ).then(None, **generating)
-    classes.change(
-        None, label, label, js=ask_first("classes", "choices"), queue=False, api_visibility="private"
-    )
     label.change(
         None, label, sampler, js=ask_first("generated", "samplerFor"), queue=False, api_visibility="private"
     )
