@@ -27,7 +27,14 @@ REAL_MNIST = os.environ.pop("MNIST_DIR", None) or os.environ.get("VAE_STUDIO_REA
 if REAL_MNIST is not None:
     os.environ["VAE_STUDIO_REAL_MNIST"] = REAL_MNIST  # for the processes that share the tests
 
-# Two workers share the machine, and a thread that waits for another of its team burns its processor: with one
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many files are tested at a time: one for each core, but two at least, as much of a test is waiting,
+    and four at most, as each may hold a PyTorch, an app and a browser."""
+    return min(max(os.cpu_count() or 2, 2), 4)
+
+
+# The workers share the machine, and a thread that waits for another of its team burns its processor: with one
 # thread each, here and in the processes that are started, a training takes less than half as much of it.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
