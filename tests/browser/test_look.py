@@ -74,9 +74,21 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
         assert visitor.evaluate("document.documentElement.scrollWidth") <= width, tab
         assert visitor.evaluate(NAMELESS) == [], tab
         assert visitor.evaluate(WITHOUT_ALTERNATIVE) == [], tab
+        assert visitor.get_by_role("tabpanel", name=tab).is_visible()
+        assert visitor.locator(".main-svg:not([aria-hidden=true])").count() == 0, (
+            "a plot is heard line by line"
+        )
         assert visitor.evaluate(TOO_SMALL, LEAST_TARGET) == [], tab
         if width < 640:
             assert visitor.evaluate(TOO_SMALL, LEAST_FINGER) == [], tab
+
+
+def test_a_screen_reader_hears_the_pad_and_each_number_once(visitor: Page) -> None:
+    sliders = visitor.get_by_role("group", name="Latent vector")
+    assert sliders.get_by_role("slider", name="z6").count() == 1
+    assert sliders.get_by_role("status").count() == 0  # sixteen would speak at each random digit
+    open_tab(visitor, "Draw")
+    visitor.get_by_role("application", name="Drawing pad").wait_for()
 
 
 def test_a_tablet_shows_explore_whole(visitor: Page) -> None:

@@ -25,14 +25,20 @@ export function mount(element) {
   });
 }
 
-/** As in every list of tabs, where the Tab key stops only at the open one; Gradio 6.31 stops at each, and has no arrows. */
+/**
+ * As in every list of tabs, where the Tab key stops only at the open one, and what it opens is named after it; Gradio 6.31
+ * stops at each, has no arrows, and names nothing.
+ */
 function walkTabsByArrows() {
   const stopAtOpenTab = () => {
-    for (const tab of document.querySelectorAll('[role="tab"]')) tab.tabIndex = tab.ariaSelected === "true" ? 0 : -1;
+    for (const tab of document.querySelectorAll('[role="tab"]')) {
+      tab.tabIndex = tab.ariaSelected === "true" ? 0 : -1;
+      document.getElementById(tab.getAttribute("aria-controls"))?.setAttribute("aria-labelledby", tab.id);
+    }
   };
   stopAtOpenTab();
   const watched = { subtree: true, childList: true, attributeFilter: ["aria-selected"] };
-  for (const list of document.querySelectorAll('[role="tablist"]')) new MutationObserver(stopAtOpenTab).observe(list, watched);
+  for (const list of document.querySelectorAll('[role="tablist"]')) new MutationObserver(() => requestAnimationFrame(stopAtOpenTab)).observe(list, watched);
   document.addEventListener("keydown", (event) => {
     if (!event.target.matches('[role="tab"]') || event.altKey || event.ctrlKey || event.metaKey) return;
     const tabs = [...event.target.parentElement.children].filter((tab) => tab.offsetParent !== null);

@@ -33,6 +33,8 @@ export async function draw(element, data, layout, options = {}) {
   element.style.height = `${layout.height}px`;
   const config = { displaylogo: false, plotlyServerURL: "", modeBarButtonsToRemove: UNWANTED_BUTTONS, ...options };
   await Plotly.react(element, data.map(painted), merged(layout, colours()), config);
+  // An element is described by its own label, and not by each line that Plotly draws.
+  for (const drawing of element.querySelectorAll(".main-svg")) drawing.ariaHidden = "true";
   if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);
   return Plotly;

@@ -76,7 +76,7 @@ function makeSlider(index) {
   box.className = "latent";
   box.innerHTML = `
     <label for="latent-${index + 1}">z${index + 1} <small></small></label>
-    <output for="latent-${index + 1}"></output>
+    <output for="latent-${index + 1}" aria-hidden="true"></output>
     <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
