@@ -311,6 +311,11 @@ def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(ap
     wait_for_answer(touch)
     assert touch.evaluate("window.scrollY") == 0
     assert "among the 1s" in verdict(touch)
+    assert not touch.locator(".nib").is_visible()  # that pen is the keyboard's
+    for seen, height in (("#reconstruction", 1), (".flow-difference .picture", 1), (".verdict p", 0)):
+        box = touch.locator(seen).bounding_box()
+        assert box
+        assert box["y"] + height * box["height"] < 844, f"{seen} is out of sight while one draws"
 
     open_tab(touch, "Explore")
     slider = touch.locator(".latent input").first

@@ -96,8 +96,6 @@ function listenToPointer() {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || last !== null) return;
     pointer = event.pointerId;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     keep();
     last = place(event);
