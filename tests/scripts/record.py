@@ -4,8 +4,8 @@
     MNIST_DIR=... python tests/scripts/record.py --stills assets            # explore.png and train.png
 
 The tour is stop motion: each step waits until its picture is there, so that a slow machine takes longer but
-makes the same film. Only the training at its end is a time lapse of what really goes on. With the sample of
-5,000 images, which the app falls back to, the images behind the bars are not the ones of the shipped model.
+makes the same film, but for the times that the training at its end tells: it is a real one. With the sample
+of 5,000 images, which the app falls back to, the images behind the bars are not the shipped model's own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ SETTLE_MILLISECONDS = 40
 MOST_BYTES = 5_000_000
 QUALITIES = (80, 65, 50, 35)
 """Of WebP, tried in this order until the film is small enough."""
-LAPSE_SECONDS, LAPSE_POINTS, LONGEST_LAPSE_SECONDS = 0.5, 220, 40
+LAPSE_STEP, LAPSE_ITERATIONS, LONGEST_LAPSE_SECONDS = 14, 480, 600
+"""Of the training's iterations one is shown in so many, until its first epoch is over."""
 STILLS = {"explore.png": 1000, "train.png": 1460}
 """The still pictures and their heights."""
 
@@ -71,7 +72,7 @@ async (milliseconds) => {
 }
 """
 
-POINTS = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length"
+ITERATION = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.at(-1)"
 
 Point = tuple[float, float]
 
@@ -234,10 +235,8 @@ def train(film: Film) -> None:
     film.press(film.middle("radio", "Quick"))
     film.press(film.middle("button", "Start training"))
     wait_for_state(film.page, "Training")
-    film.page.wait_for_function(f"{POINTS} > 1")
-    until = time.monotonic() + LONGEST_LAPSE_SECONDS
-    while film.page.evaluate(POINTS) < LAPSE_POINTS and time.monotonic() < until:
-        film.page.wait_for_timeout(1000 * LAPSE_SECONDS)
+    for iteration in range(1, LAPSE_ITERATIONS, LAPSE_STEP):
+        film.page.wait_for_function(f"{ITERATION} >= {iteration}", timeout=1000 * LONGEST_LAPSE_SECONDS)
         film.shoot()
     film.hold(1)
 
