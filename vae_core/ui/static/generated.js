@@ -54,7 +54,7 @@ function problemOf({ seed, count, temperature, label, sampler }) {
   if (!isWhole(count, 1, MOST_IMAGES)) return `Count: expected a whole number from 1 to ${MOST_IMAGES}.`;
   if (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2)) return "Temperature: expected a number from 0 to 2.";
   const classes = Object.keys(model().class_means);
-  if (label !== "" && !classes.includes(label)) return `Class: expected one of ${classes.join(", ")}.`;
+  if (label !== "" && !classes.includes(label)) return `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
   return SAMPLERS.includes(sampler) ? "" : `Sampler: expected ${SAMPLERS.join(" or ")}.`;
 }
 
