@@ -12,8 +12,9 @@ import pytest
 
 from vae_core import worker
 from vae_core.data import read_idx_folder
-from vae_core.errors import RunError, SettingsError, TrainingError
+from vae_core.errors import BusyError, RunError, SettingsError, TrainingError
 from vae_core.run_folder import Run
+from vae_core.runs import create_run
 from vae_core.settings import Settings
 from vae_core.training_desk import TrainingDesk
 
@@ -42,6 +43,19 @@ def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) ->
     assert desk.resume(name) == name
     assert desk.stop() == name
     assert wait_until_it_ends(run) == "stopped"
+
+
+def test_one_that_is_still_stopping_is_not_called_another(tmp_path: Path) -> None:
+    desk = TrainingDesk(tmp_path)
+    writer = create_run(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU")
+    try:
+        with pytest.raises(BusyError, match=r"^run mine is being trained now; watch it"):
+            desk.resume("mine")
+        assert desk.stop() == "mine"
+        with pytest.raises(BusyError, match=r"^run mine is still stopping; try again when it has stopped$"):
+            desk.resume("mine")
+    finally:
+        writer.close()
 
 
 def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: Path) -> None:

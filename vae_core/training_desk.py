@@ -106,6 +106,8 @@ class TrainingDesk:
             raise ReadOnlyError("trained")
         with self._lock:
             if (info := self.running()) is not None:
+                if Run(info.folder).stop_requested():
+                    raise BusyError(f"run {info.name} is still stopping; try again when it has stopped")
                 raise BusyError(
                     f"run {info.name} is being trained now; watch it, or stop it before you start another"
                 )

@@ -169,6 +169,7 @@ def test_eraser_undo_and_clear(pad: Page) -> None:
     assert np.array_equal(ink_of(pad), one)
     clear(pad)
     assert ink_of(pad).sum() == 0
+    assert pad.get_by_role("radio", name="Pen").is_checked()  # there is nothing to erase
     pad.get_by_role("button", name="Undo").click()
     assert np.array_equal(ink_of(pad), one)
     pad.get_by_role("button", name="Undo").click()
@@ -316,6 +317,14 @@ def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(ap
         box = touch.locator(seen).bounding_box()
         assert box
         assert box["y"] + height * box["height"] < 844, f"{seen} is out of sight while one draws"
+
+    compare_with(touch, "plane")
+    touch.locator(".flow figure:nth-child(2) img[src^=data]").wait_for()
+    touch.evaluate("window.scrollTo(0, 0)")
+    for seen in ("#reconstruction", ".flow figure:nth-child(2) .picture", ".flow-difference .picture"):
+        box = touch.locator(seen).bounding_box()
+        assert box
+        assert box["y"] + box["height"] < 844, f"{seen} is out of sight with a second model"
 
     open_tab(touch, "Explore")
     slider = touch.locator(".latent input").first

@@ -379,7 +379,13 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     held: list[Route] = []
     page.route("**/runs/plane/card", lambda route: held.append(route))
     compare_with(page, "plane")
-    compare_with(page, "twin")
+    menu = page.locator(".compare-choice:visible")  # by the keyboard, which stays there
+    menu.locator("summary").press("Enter")
+    menu.get_by_role("button", name="plane", exact=True).focus()
+    while page.evaluate("document.activeElement.innerText") != "twin":
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert menu.locator("summary").evaluate("summary => summary === document.activeElement")
     second = ".digits figure:nth-child(2) img"
     page.wait_for_function(
         "selector => document.querySelector(selector).src.includes('/runs/twin/')", arg=second
@@ -508,6 +514,11 @@ def test_the_address_shares_the_vector_and_the_back_button_works(
     other = new_page(browser)
     open_app(other, at)
     wait_for_vector(other, first)
+    steps = other.evaluate("history.length")
+    other.goto(f"{app.url}/?tab=generate")  # which becomes the model's as well: no step to go back
+    other.wait_for_function("location.search.includes('model=')")
+    other.wait_for_timeout(700)
+    assert other.evaluate("history.length") == steps + 1
     other.close()
 
 
@@ -555,8 +566,8 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         "z=1,2": ("expected 16 numbers from -100 to 100",),
         "z=a" + 15 * ",0": ("expected 16 numbers from -100 to 100",),
         "model=plane&z=1,101": ("expected 2 numbers from -100 to 100",),
-        "count=401&z=1": ("expected 16 numbers", "generated. Count: expected a whole number from 1 to 400."),
-        "seed=": ("Seed: expected a whole number from 0",),
+        "count=401&z=1": ("expected 16 numbers", "asks for: Count: expected a whole number from 1 to 400."),
+        "seed=&temperature=3": ("Seed: expected a whole number from 0", "Temperature: expected a number"),
         "class=ten": ("Class: expected one of 0, 1, 2",),
         "sampler=best": ("Sampler: expected prior or mixture.",),
     }

@@ -12,6 +12,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    new_page,
     open_tab,
     source_of,
     wait_for_address,
@@ -26,7 +27,7 @@ from vae_core.latent_space import ClassGaussians
 from vae_core.runs import find_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 GRID = "#generated-grid img"
 
@@ -54,8 +55,8 @@ def set_number(page: Page, label: str, value: str) -> None:
 
 
 def test_a_grid_is_made_and_downloaded_at_its_size(grid: Page) -> None:
-    set_number(grid, "Seed", "7")
-    generate(grid)
+    set_number(grid, "Seed", "7")  # left, it is followed, as the other fields
+    wait_for_source(grid, GRID, "seed=7&")
     assert grid.evaluate("document.querySelector('#generated-grid img').naturalWidth") == 8 * 30 - 2
     set_number(grid, "Size of the download", "3")
     with grid.expect_download() as download:
@@ -139,6 +140,41 @@ def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     open_tab(grid, "Generate")
     grid.get_by_role("radio", name="prior (reference)").check()
     wait_for_source(grid, GRID, before)
+
+
+def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid: Page) -> None:
+    grid.get_by_role("radio", name="mixture").check()
+    wait_for_source(grid, GRID, "sampler=mixture")
+    why = "run plane has no mixture; the prior needs none"
+    grid.route("**/plane/mixture*", lambda route: route.fulfill(status=400, json={"error": why}))
+    grid.route("**/plane/walk*", lambda route: route.fulfill(status=400, json={"error": why}))
+    grid.get_by_label("Model").click()
+    grid.locator("li[role=option]", has_text="plane").click()
+    grid.locator("#generated-panel [role=alert]", has_text="Run plane has no mixture").wait_for()
+    assert "generated.png" not in source_of(grid, GRID)
+    assert not grid.get_by_role("button", name="Image 3", exact=True).is_visible()
+    assert not grid.get_by_role("link", name="Download PNG").is_visible()
+    grid.get_by_role("button", name="Start a walk").click()
+    grid.locator("#walk [role=alert]", has_text="Run plane has no mixture").wait_for()
+    grid.get_by_role("radio", name="prior (reference)").check()
+    wait_for_source(grid, GRID, "/plane/generated.png")
+    assert grid.get_by_role("button", name="Image 3", exact=True).is_visible()
+    assert not grid.locator("#generated-panel [role=alert]").is_visible()
+
+
+def test_on_a_phone_what_is_said_of_an_image_stands_below_the_images(browser: Browser, app: App) -> None:
+    page = new_page(browser, viewport={"width": 390, "height": 844})
+    page.goto(f"{app.url}/?hide=map&tab=generate")
+    wait_until_alive(page)
+    wait_for_source(page, GRID, "seed=0")
+    assert not page.locator("#invention").is_visible()  # it says nothing yet
+    page.get_by_role("button", name="Image 12", exact=True).click()
+    page.locator("#invention", has_text="is nearest").wait_for()
+    tops = [page.locator(f"#{name}").bounding_box() for name in ("generated-panel", "invention", "walk")]
+    assert all(tops)
+    above, said, below = [box["y"] for box in tops if box]
+    assert above < said < 844 < below
+    page.close()
 
 
 def test_count_and_temperature(grid: Page) -> None:

@@ -378,9 +378,14 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     page.locator("#training-status", has_text="mine").wait_for()  # the newest
     row_of(page, "plane").get_by_role("button", name="plane").click()
     page.locator("#training-status", has_text="plane").wait_for()
+    rows = [row.get_attribute("data-run") for row in page.locator("#runs tbody tr").all()]
+    at = rows.index("other")
+    neighbour = (rows[at + 1 :] or rows[at - 1 :])[0]
     row_of(page, "other").get_by_role("button", name="Delete").click()
     answer(page, "Delete other?", "Delete")
     row_of(page, "other").wait_for(state="detached")
+    focused = "document.activeElement.closest('tr')?.dataset.run"
+    assert page.evaluate(focused) == neighbour  # where one was, and not at the table's head
     page.wait_for_timeout(2000)
     for told in (page.locator("#training-status"), row_of(page, "plane")):
         assert "learning rate 0.003, latents 2, schedule one-cycle" in told.inner_text()
@@ -504,6 +509,9 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     card.get_by_role("button", name="Train again").click()
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
     wait_for_state(page, "Training", "Finished")
+    page.wait_for_function(  # from the table it is out of sight
+        "document.querySelector('#training-status').getBoundingClientRect().top >= 0"
+    )
     (new,) = {path.name for path in app.runs_dir.iterdir()} - before
     settings = [
         json.loads((app.runs_dir / run / "run.json").read_text())["settings"] for run in ("mine", new)

@@ -74,7 +74,7 @@ def use(page: Page, tab: str) -> None:
         page.get_by_role("button", name="All latents").click()
         page.locator("#whole-map img[alt*=latents]").wait_for()
     elif tab == "Draw":
-        page.locator(".verdict", has_text="paste a photo").wait_for()
+        page.locator(".verdict", has_text="open a photo").wait_for()
         assert "digit" not in page.locator(".verdict").inner_text()
         draw_something(page)
     elif tab == "Train":

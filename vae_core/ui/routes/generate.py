@@ -128,4 +128,7 @@ def _mixture(studio: Studio, loaded: Loaded) -> LatentMixture:
 
 
 def _no_mixture(run: str) -> str:
-    return f"run {run} has no mixture: it is fitted to the run's training images, and they are not here"
+    return (
+        f"run {run} has no mixture: it is fitted to the run's training images, which are not here; "
+        "the prior needs none"
+    )

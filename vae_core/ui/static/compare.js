@@ -58,6 +58,17 @@ export function mount(element) {
     if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
     menu.open = false;
   });
+  menu.addEventListener("toggle", () => {
+    if (menu.open) choices.scrollIntoView({ block: "nearest" });
+  });
+  choices.addEventListener("keydown", (event) => {
+    const buttons = [...choices.querySelectorAll("button")];
+    const at = buttons.indexOf(event.target);
+    const places = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
+    if (!(event.key in places)) return;
+    event.preventDefault();
+    buttons.at(places[event.key] % buttons.length).focus();
+  });
   let known = null;
   const fill = () => {
     const others = (known ?? []).filter((run) => run !== model()?.run);
@@ -81,7 +92,9 @@ function choiceOf(run) {
   button.textContent = run || "nothing";
   button.setAttribute("aria-pressed", run === (card?.run ?? ""));
   button.addEventListener("click", () => {
-    button.closest("details").open = false;
+    const menu = button.closest("details");
+    menu.open = false;
+    menu.querySelector("summary").focus();
     compareWith(run);
   });
   choice.append(button);

@@ -37,7 +37,7 @@ export function mount(element) {
 function showNothing(parts) {
   parts.flow.classList.add("empty");
   for (const name of PICTURES) parts[name].src = EMPTY;
-  parts.verdict.textContent = worded("Draw a digit, or paste a photo of one. The model answers while you draw.");
+  parts.verdict.textContent = worded("Draw a digit, or open a photo of one. The model answers while you draw.");
   parts.seenWords.textContent = "28×28 pixels, nothing else";
   showBars(parts.bars, null);
   parts.resampled.hidden = parts.explore.hidden = true;

@@ -1,7 +1,7 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
 import { Tiles } from "./tiles.js";
-import { afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
+import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
 const MOST_SEED = 2 ** 32 - 1;
@@ -15,6 +15,7 @@ const listeners = [];
 let parts = null;
 let tiles = null;
 let wanted = FIRST;
+let shown = null; // the card of the model whose images are there
 let chosen = null;
 let tellFields = () => {};
 
@@ -39,23 +40,34 @@ export function mount(element, trigger) {
 /** Button "Generate", and whatever else asks for other images. */
 export function generate(seed, count, temperature, label, sampler) {
   const asked = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
-  const problem = problemOf(asked);
-  parts.problem.hidden = !problem;
-  parts.problem.textContent = problem;
+  const [problem] = Object.values(problemsOf(asked));
+  complain(problem ?? "");
   if (problem) return null;
   wanted = asked;
   return show();
 }
 
-/** What cannot be generated, in words, or "". */
-function problemOf({ seed, count, temperature, label, sampler }) {
+/** A field that has been left: nothing, if it still says what is shown. */
+export function generateIfNew(...values) {
+  if (values[0] !== wanted.seed) generate(...values);
+}
+
+/** What cannot be generated, in words, by the names of what is wanted. */
+function problemsOf({ seed, count, temperature, label, sampler }) {
   const isWhole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
-  if (!isWhole(seed, 0, MOST_SEED)) return `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`;
-  if (!isWhole(count, 1, MOST_IMAGES)) return `Count: expected a whole number from 1 to ${MOST_IMAGES}.`;
-  if (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2)) return "Temperature: expected a number from 0 to 2.";
+  const problems = {};
+  if (!isWhole(seed, 0, MOST_SEED)) problems.seed = `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`;
+  if (!isWhole(count, 1, MOST_IMAGES)) problems.count = `Count: expected a whole number from 1 to ${MOST_IMAGES}.`;
+  if (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2)) problems.temperature = "Temperature: expected a number from 0 to 2.";
   const classes = Object.keys(model().class_means);
-  if (label !== "" && !classes.includes(label)) return `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
-  return SAMPLERS.includes(sampler) ? "" : `Sampler: expected ${SAMPLERS.join(" or ")}.`;
+  if (label !== "" && !classes.includes(label)) problems.label = `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
+  if (!SAMPLERS.includes(sampler)) problems.sampler = `Sampler: expected ${SAMPLERS.join(" or ")}.`;
+  return problems;
+}
+
+function complain(words) {
+  parts.problem.hidden = !words;
+  parts.problem.textContent = words;
 }
 
 /** What differs from the first images, as parameters of the page's address. */
@@ -64,20 +76,21 @@ export function gridInAddress() {
   return Object.fromEntries(different.map(([named, name]) => [named, wanted[name]]));
 }
 
-/** Generates what an address says, and puts it in the fields. Answers with what cannot be, in words, or "". */
+/** Generates what an address says, and puts it in the fields. Answers with what of it cannot be, in words, or "". */
 export function followGrid(parameters) {
   const asked = { ...FIRST };
   for (const [named, name] of Object.entries(NAMES)) {
     const said = parameters.get(named);
     if (said !== null) asked[name] = typeof FIRST[name] === "number" ? Number(said || NaN) : said;
   }
-  const problem = problemOf(asked);
-  const isNew = Object.keys(FIRST).some((name) => asked[name] !== wanted[name]);
-  if (problem || !isNew) return problem;
-  wanted = asked;
-  tellFields();
-  show();
-  return "";
+  const problems = problemsOf(asked);
+  for (const name of Object.keys(problems)) asked[name] = FIRST[name];
+  if (Object.keys(FIRST).some((name) => asked[name] !== wanted[name])) {
+    wanted = asked;
+    tellFields();
+    show();
+  }
+  return Object.values(problems).join(" ");
 }
 
 /** For Gradio: the fields as the images are, with the classes that the chosen model knows. */
@@ -111,27 +124,46 @@ function choose(index) {
 async function show() {
   if (parts === null) return;
   const asked = wanted;
+  const of = model();
   const { picture, about } = parts;
   const { count, seed, temperature, label, sampler } = asked;
+  complain("");
+  if (of !== shown) showNothing(); // what is still there is another model's
   try {
     if (parameters().sampler === "mixture") await fitted();
   } catch (error) {
-    about.textContent = error.message;
+    if (asked !== wanted || of !== model()) return;
+    showNothing();
+    complain(`${error.message}.`);
     return;
   }
-  if (asked !== wanted) return;
+  if (asked !== wanted || of !== model()) return;
+  shown = of;
   parts.tiles.setAttribute("aria-busy", true);
+  parts.tiles.inert = parts.download.hidden = false;
   picture.src = modelAddress("generated.png", parameters());
   picture.alt = `${count} generated images, seed ${seed}`;
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
   choose(null);
   offerDownload();
   const from = label !== "" ? `, all from class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
-  await picture.decode().then(
-    () => (about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`),
-    () => (about.textContent = "The picture could not be made."),
-  );
+  try {
+    await picture.decode();
+    about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`;
+  } catch {
+    if (asked !== wanted || of !== model()) return; // another picture has been asked for
+    showNothing();
+    complain("The picture could not be made: the app does not answer.");
+  }
   if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);
+}
+
+function showNothing() {
+  shown = null;
+  parts.picture.src = EMPTY;
+  parts.picture.alt = parts.about.textContent = "";
+  parts.tiles.inert = parts.download.hidden = true;
+  choose(null);
 }
 
 /** The model's mixture is there; a model's first one takes some seconds to fit. */

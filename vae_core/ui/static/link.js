@@ -17,6 +17,7 @@ let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
 let newestStep = 0; // through the addresses
 let isChoosing = false; // the drop-down has been asked for a model that is not there yet
+let followed = ""; // the place that the last address led to
 let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 
 export function mount(element, trigger) {
@@ -42,7 +43,9 @@ export function mount(element, trigger) {
 export function openTab(name) {
   if (name === tab || !shownTabs().includes(name)) return;
   wantedTab = name;
+  const hasFocus = document.activeElement?.closest('[role="tabpanel"]'); // which goes out of sight with its tab
   turn("change");
+  if (hasFocus) document.getElementById(`tab-${name}-button`)?.focus({ preventScroll: true });
   window.scrollTo({ top: 0 });
 }
 
@@ -73,7 +76,8 @@ function remember() {
   if (isApplying || !model()) return;
   const search = searchOfNow();
   if (search === location.search) return;
-  history.pushState({ source: source() }, "", search || location.pathname);
+  const isSame = JSON.stringify(placeOfNow()) === followed; // in other words: no step to go back
+  history[isSame ? "replaceState" : "pushState"]({ source: source() }, "", search || location.pathname);
 }
 
 /** Where the visitor is, as parameters of an address: see START. */
@@ -103,7 +107,8 @@ async function follow(search, state) {
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
   const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], Object.keys(TABS))];
-  if (parameters.has("tab") && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
+  const isSaid = new URLSearchParams(search).has("tab"); // and not by the server's lesson
+  if (isSaid && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
   try {
     problems.push(await followToModel(parameters, state, isNewest));
   } catch (error) {
@@ -117,6 +122,7 @@ async function follow(search, state) {
     // Gradio does not tell of a tab that was opened before its listeners were there.
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     isApplying = false;
+    if (!hasMoved) followed = JSON.stringify(placeOfNow());
     if (hasMoved) remember();
     hasMoved = false;
   }, RESTED_MILLISECONDS + 100);
@@ -137,7 +143,7 @@ async function followToModel(parameters, state, isNewest) {
   const problemOfGrid = followGrid(parameters);
   const problems = [];
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`);
-  if (problemOfGrid) problems.push(`The address holds nothing that can be generated. ${problemOfGrid}`);
+  if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
   return problems.join(" ");
 }
 

@@ -21,7 +21,11 @@ export function mount(element) {
   parts.width.addEventListener("input", () => set({ width: Number(parts.width.value) }));
   parts.centre.addEventListener("change", () => set({ centre: parts.centre.checked }));
   parts.undo.addEventListener("click", undo);
-  parts.clear.addEventListener("click", clear);
+  parts.clear.addEventListener("click", () => {
+    clear();
+    parts.pen.checked = true; // there is nothing to erase
+    set({ isErasing: false });
+  });
   parts.photo.addEventListener("change", () => {
     const [file] = parts.photo.files;
     if (file) bringIn(file);

@@ -2,10 +2,9 @@
 
 import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { changesInWords, expectStart, forgetProblem, onStanding, overlay, watchedRun, watchInstead, watchRun } from "./training.js";
+import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, overlay, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
-const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
@@ -76,7 +75,7 @@ function makeRow(run, mayChange) {
   const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    changes || "none: the reference recipe",
+    [changes || "none: the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
@@ -97,7 +96,7 @@ async function act(parts, event) {
   const path = `runs/${encodeURIComponent(run)}`;
   if (action === "watch") {
     watchRun(run);
-    document.getElementById("training-status")?.scrollIntoView({ block: "center", behavior: isCalm ? "auto" : "smooth" });
+    bringToSight();
   }
   if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
@@ -109,8 +108,10 @@ async function act(parts, event) {
   if (action === "delete") {
     const perform = () => remove(run, path);
     const words = "All its files are deleted. This cannot be undone.";
+    const row = event.target.closest("tr");
+    const neighbour = (row.nextElementSibling ?? row.previousElementSibling)?.dataset.run;
     await attempt(parts, () => agreed({ title: `Delete ${run}?`, words, yes: "Delete", isLoss: true, perform }));
-    (controlOf(parts.rows, run, action) ?? parts.rows.querySelector("[data-act=watch]"))?.focus();
+    (controlOf(parts.rows, run, action) ?? controlOf(parts.rows, neighbour, "watch"))?.focus();
   }
 }
 

@@ -75,7 +75,8 @@ function show(parts, ticks) {
   parts.preset.disabled = !ticks.tabs.train.checked;
   const lesson = lessonOf(parts, ticks);
   const place = parts.here.checked ? placeOfNow() : {};
-  if (place.tab && !ticks.tabs[place.tab].checked) delete place.tab;
+  const opening = Object.keys(ticks.tabs).find((tab) => ticks.tabs[tab].checked); // the first opens by itself
+  if (place.tab && (place.tab === opening || !ticks.tabs[place.tab].checked)) delete place.tab;
   const url = new URL(location.pathname, location.href);
   parts.link.value = withCommas(url, { ...lesson, ...place });
   parts.server.hidden = Object.keys(lesson).length === 0;

@@ -25,6 +25,7 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
+const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const CHOSEN = "studio-watched";
 const STARTED = "studio-started";
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
@@ -132,6 +133,11 @@ export function forgetProblem(words = "") {
 /** The name of the run that is seen, or "". */
 export const watchedRun = () => standing.run;
 
+/** Scrolls to the run that is seen, if it is out of sight. */
+export function bringToSight(block = "center") {
+  document.getElementById("training-status")?.scrollIntoView({ block, behavior: isCalm ? "auto" : "smooth" });
+}
+
 /** Watches the run of this name; "" lets the server choose, the running one first. */
 export function watchRun(name) {
   choose(name);
@@ -215,10 +221,13 @@ async function look(parts, watched) {
     return;
   }
   if (news.state === "running") expectedUntil = 0;
-  if (isStarting && news.training) keep(STARTED, news.training);
+  if (isStarting && news.training) {
+    keep(STARTED, news.training);
+    bringToSight("nearest"); // it may have been started from a card, or above an open Advanced
+  }
   isStarting &&= !news.training;
   if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
-    forgetProblem("The other training has ended: you can start now.");
+    forgetProblem("That training has ended: you can start or resume now.");
   }
   if (training !== news.training) stopQuestion?.abort();
   training = news.training;

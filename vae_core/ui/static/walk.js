@@ -1,7 +1,10 @@
 // An animated walk through the latent space, to look at and to take along.
 
 import { onTile } from "./generated.js";
-import { model, modelAddress, named, onModel } from "./studio.js";
+import { ask, model, modelAddress, named, onModel } from "./studio.js";
+
+const FIRST = "Start a walk";
+const NO_ANSWER = "The walk could not be made: the app does not answer.";
 
 export function mount(element) {
   const parts = named(element);
@@ -11,7 +14,8 @@ export function mount(element) {
     wanted = news.wanted;
   });
   onModel(() => {
-    parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = true;
+    parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = parts.problem.hidden = true;
+    parts.go.textContent = FIRST;
   });
   parts.go.addEventListener("click", async () => {
     const { count, ...others } = wanted;
@@ -30,9 +34,11 @@ export function mount(element) {
       await parts.picture.decode();
       if (of === model()) parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
     } catch {
-      parts.problem.hidden = false;
+      // A picture does not tell why it is not there.
+      parts.problem.textContent = await ask(parts.picture.src).then(() => NO_ANSWER, (error) => error.message);
+      parts.problem.hidden = of !== model();
     }
     parts.go.disabled = false;
-    parts.go.textContent = "Another walk";
+    parts.go.textContent = of === model() ? "Another walk" : FIRST;
   });
 }
