@@ -325,6 +325,7 @@ def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(ap
         box = touch.locator(seen).bounding_box()
         assert box
         assert box["y"] + box["height"] < 844, f"{seen} is out of sight with a second model"
+    compare_with(touch, "nothing")
 
     open_tab(touch, "Explore")
     slider = touch.locator(".latent input").first

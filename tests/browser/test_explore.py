@@ -381,9 +381,12 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     compare_with(page, "plane")
     menu = page.locator(".compare-choice:visible")  # by the keyboard, which stays there
     menu.locator("summary").press("Enter")
-    menu.get_by_role("button", name="plane", exact=True).focus()
-    while page.evaluate("document.activeElement.innerText") != "twin":
+    menu.get_by_role("button", name="twin", exact=True).wait_for()
+    menu.get_by_role("button", name="nothing", exact=True).focus()
+    names = menu.get_by_role("button").all_inner_texts()
+    for name in names[1 : names.index("twin") + 1]:
         page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.innerText") == name
     page.keyboard.press("Enter")
     assert menu.locator("summary").evaluate("summary => summary === document.activeElement")
     second = ".digits figure:nth-child(2) img"

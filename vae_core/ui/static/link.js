@@ -17,7 +17,7 @@ let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
 let newestStep = 0; // through the addresses
 let isChoosing = false; // the drop-down has been asked for a model that is not there yet
-let followed = ""; // the place that the last address led to
+let followed = ""; // the place that the last address led to, until the first step from it
 let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 
 export function mount(element, trigger) {
@@ -77,13 +77,14 @@ function remember() {
   const search = searchOfNow();
   if (search === location.search) return;
   const isSame = JSON.stringify(placeOfNow()) === followed; // in other words: no step to go back
+  followed = "";
   history[isSame ? "replaceState" : "pushState"]({ source: source() }, "", search || location.pathname);
 }
 
 /** Where the visitor is, as parameters of an address: see START. */
-export function placeOfNow() {
+export function placeOfNow(opened = tab) {
   const place = { model: model().run, ...gridInAddress() };
-  if (tab !== "explore") place.tab = tab;
+  if (opened !== "explore") place.tab = opened;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (other()) place.with = other().run;
   return place;
@@ -116,14 +117,15 @@ async function follow(search, state) {
   }
   if (!isNewest()) return;
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
-  if (!hasMoved) openTab(shownTabs().includes(asked) ? asked : shownTabs()[0]);
+  const opened = shownTabs().includes(asked) ? asked : shownTabs()[0];
+  if (!hasMoved) openTab(opened);
   setTimeout(() => {
     if (!isNewest()) return;
     // Gradio does not tell of a tab that was opened before its listeners were there.
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     isApplying = false;
-    if (!hasMoved) followed = JSON.stringify(placeOfNow());
     if (hasMoved) remember();
+    else followed = JSON.stringify(placeOfNow(opened)); // Gradio may still be about to open it
     hasMoved = false;
   }, RESTED_MILLISECONDS + 100);
 }
