@@ -297,6 +297,10 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     assert max(widths) - min(widths) <= 1
     assert pad.evaluate(height) == alone  # no hole beside the second picture, and nothing moves
     assert np.abs(shown(pad, ".flow [data-is=otherPicture]") - shown(pad, "#reconstruction img")).max() > 0.2
+    pad.locator(".compare-choice:visible summary").click()
+    pad.wait_for_function("scrollY > 0")  # so that the whole list is in sight
+    pad.get_by_role("button", name="Share").click()  # though the page gets shorter as the list goes
+    pad.get_by_role("dialog", name="Share").wait_for()
 
 
 def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, pad: Page) -> None:

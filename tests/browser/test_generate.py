@@ -154,6 +154,7 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     assert "generated.png" not in source_of(grid, GRID)
     assert not grid.get_by_role("button", name="Image 3", exact=True).is_visible()
     assert not grid.get_by_role("link", name="Download PNG").is_visible()
+    assert not grid.get_by_label("Size of the download").is_visible()
     grid.get_by_role("button", name="Start a walk").click()
     grid.locator("#walk [role=alert]", has_text="Run plane has no mixture").wait_for()
     grid.get_by_role("radio", name="prior (reference)").check()

@@ -50,9 +50,9 @@ onVersions((versions) => {
 
 export function mount(element) {
   const { menu, chosen, choices } = named(element);
-  document.addEventListener("pointerdown", ({ target }) => {
-    if (!menu.contains(target)) menu.open = false;
-  });
+  // Not as the pointer goes down: the page gets shorter, and something else might lie where it comes up.
+  const turnAway = ({ target }) => menu.contains(target) || (menu.open = false);
+  document.addEventListener("click", turnAway, { capture: true });
   document.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape" || !menu.open) return;
     if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
