@@ -213,7 +213,10 @@ function actOnCard(parts, event) {
     forgetProblem();
     expectStart();
     const path = `runs/${encodeURIComponent(card.dataset.run)}/again`;
-    attempt(parts, () => ask(address(path), { method: "POST", headers: OURS }));
+    attempt(parts, async () => {
+      await ask(address(path), { method: "POST", headers: OURS });
+      bringToSight();
+    });
   }
 }
 

@@ -223,7 +223,7 @@ async function look(parts, watched) {
   if (news.state === "running") expectedUntil = 0;
   if (isStarting && news.training) {
     keep(STARTED, news.training);
-    bringToSight("nearest"); // it may have been started from a card, or above an open Advanced
+    bringToSight("nearest"); // an open Advanced may be above it
   }
   isStarting &&= !news.training;
   if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
