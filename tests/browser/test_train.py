@@ -297,6 +297,8 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
     assert row_of(page, "reference").get_by_role("button", name="Delete").count() == 0
+    assert "data 28x28 IDX set" in row_of(page, "mine").inner_text()  # not comparable
+    assert "data" not in row_of(page, "reference").inner_text()
     for run in ("reference", "mine"):
         row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, "reference", "mine")
