@@ -163,18 +163,24 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     assert not grid.locator("#generated-panel [role=alert]").is_visible()
 
 
-def test_on_a_phone_what_is_said_of_an_image_stands_below_the_images(browser: Browser, app: App) -> None:
+def test_on_a_phone_what_is_said_of_an_image_stands_before_the_fields(browser: Browser, app: App) -> None:
     page = new_page(browser, viewport={"width": 390, "height": 844})
     page.goto(f"{app.url}/?hide=map&tab=generate")
     wait_until_alive(page)
     wait_for_source(page, GRID, "seed=0")
-    assert not page.locator("#invention").is_visible()  # it says nothing yet
     page.get_by_role("button", name="Image 12", exact=True).click()
     page.locator("#invention", has_text="is nearest").wait_for()
-    tops = [page.locator(f"#{name}").bounding_box() for name in ("generated-panel", "invention", "walk")]
-    assert all(tops)
-    above, said, below = [box["y"] for box in tops if box]
-    assert above < said < 844 < below
+    parts = (
+        page.locator("#generated-panel"),
+        page.get_by_role("button", name="Generate", exact=True),
+        page.locator("#invention"),
+        page.get_by_label("Seed").first,
+        page.locator("#walk"),
+    )
+    tops = [box["y"] for part in parts if (box := part.bounding_box())]
+    assert len(tops) == len(parts)
+    assert tops == sorted(tops)
+    assert tops[2] < 844
     page.close()
 
 

@@ -114,15 +114,12 @@ def test_the_fields_of_advanced_lie_side_by_side_where_there_is_room(visitor: Pa
 
 def test_what_is_chosen_moves_nothing(visitor: Page) -> None:
     open_tab(visitor, "Generate")
-    is_wide = visitor.viewport_size is not None and visitor.viewport_size["width"] > 900
-    other = visitor.locator(
-        "#walk" if is_wide else "#generated-panel"
-    )  # on a phone it appears below the images
+    walk = visitor.locator("#walk")
     visitor.wait_for_function("document.querySelector('#generated-grid img').naturalWidth > 1")
-    before = other.evaluate("panel => panel.offsetTop")
+    before = walk.evaluate("panel => panel.offsetTop")
     visitor.get_by_role("button", name="Image 12", exact=True).click()
     visitor.locator("#invention", has_text="is nearest").wait_for()
-    assert other.evaluate("panel => panel.offsetTop") == before
+    assert walk.evaluate("panel => panel.offsetTop") == before
 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(visitor: Page) -> None:

@@ -47,9 +47,9 @@ export function generate(seed, count, temperature, label, sampler) {
   return show();
 }
 
-/** A field that has been left: nothing, if it still says what is shown. */
-export function generateIfNew(...values) {
-  if (values[0] !== wanted.seed) generate(...values);
+/** The field "Seed" has been left. */
+export function seedLeft(seed, ...others) {
+  if (seed !== wanted.seed) generate(seed, ...others);
 }
 
 /** What cannot be generated, in words, by the names of what is wanted. */
@@ -163,6 +163,7 @@ function showNothing() {
   parts.picture.src = EMPTY;
   parts.picture.alt = parts.about.textContent = "";
   parts.tiles.inert = parts.download.hidden = true;
+  parts.tiles.setAttribute("aria-busy", false);
   choose(null);
 }
 

@@ -20,7 +20,6 @@ export function mount(element) {
     parts.words.textContent = words;
   };
   const show = new Latest(async ({ index, wanted }) => {
-    parts.pair.toggleAttribute("data-chosen", index !== null);
     if (index === null) return fill(invitation);
     parts.words.textContent = "Looking through the training images…";
     try {

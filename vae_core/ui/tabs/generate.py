@@ -60,7 +60,7 @@ def build() -> None:
     generating: dict[str, Any] = chosen | {"js": call("generated", "generate")}
     for asked in (button.click, seed.submit, sampler.input, label.input):
         asked(None, **generating)
-    seed.blur(None, **chosen, js=call("generated", "generateIfNew"))
+    seed.blur(None, **chosen, js=call("generated", "seedLeft"))
     for slider in (count, temperature):
         slider.change(None, **chosen, js=call("generated", "generateSoon"))
     generated.change(
