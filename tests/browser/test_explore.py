@@ -429,6 +429,11 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same picture')")
     page.locator("#latent-6").fill("2.5")
     page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same vector')")
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name=re.compile("^twin")).click()  # the two change places
+    page.wait_for_function("document.querySelector('.digits figcaption').innerText === 'twin'")
+    page.wait_for_function("document.querySelector('.digits').innerText.includes('reference, same vector')")
+    wait_for_address(page, "with=reference")
 
 
 def test_another_model_reads_the_same_picture_again(

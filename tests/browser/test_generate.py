@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
     before = source_of(grid, GRID)
     grid.get_by_label(label).first.fill(value)
     grid.get_by_role("button", name="Generate", exact=True).click()
-    problem = grid.locator("#generated-panel [role=alert]")
+    problem = grid.locator(".part-mistake [role=alert]")
     problem.filter(has_text=expected).wait_for()
     assert source_of(grid, GRID) == before
     set_number(grid, label, "3")
@@ -161,6 +162,21 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     wait_for_source(grid, GRID, "/plane/generated.png")
     assert grid.get_by_role("button", name="Image 3", exact=True).is_visible()
     assert not grid.locator("#generated-panel [role=alert]").is_visible()
+
+
+def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_run: Path) -> None:
+    (shutil.copytree(tiny_run, app.runs_dir / "untested") / "evaluation.npz").unlink()
+    grid.get_by_label("Class").click()
+    grid.locator("li[role=option]", has_text="7").click()
+    wait_for_source(grid, GRID, "label=7")
+    grid.locator(".compare-choice button", has_text="untested").wait_for(state="attached")
+    grid.get_by_label("Model").click()
+    grid.locator("li[role=option]", has_text="untested").click()
+    wait_for_source(grid, GRID, "/untested/generated.png?seed=0&count=64&temperature=1&sampler=prior")
+    mistake = grid.locator(".part-mistake [role=alert]")
+    mistake.get_by_text("untested knows no class 7: these are of all classes.").wait_for()
+    grid.get_by_role("button", name="Another seed").click()
+    mistake.wait_for(state="hidden")
 
 
 def test_on_a_phone_what_is_said_of_an_image_stands_before_the_fields(browser: Browser, app: App) -> None:

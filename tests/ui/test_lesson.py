@@ -55,6 +55,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("model=plane&z=1,-100.1", "expected 2 numbers from -100 to 100"),
         ("seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
         ("count=401", "count='401': expected a whole number from 1 to 400"),
+        ("class=99&model=plane", "class=99 is none of model plane; its classes are 0 to 9"),
         ("class=3.5", "class='3.5': expected a whole number from 0 to 255"),
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
         ("sampler=best", "'best'; known are prior, mixture"),
@@ -65,12 +66,14 @@ def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:
         read(text)
 
 
-def test_an_address_goes_before_the_lesson_and_its_start_is_taken_whole() -> None:
+def test_an_address_goes_before_the_lesson_and_one_with_a_model_is_a_place_of_its_own() -> None:
     lesson = Lesson({"tabs": "draw", "preset": "quick", "model": "plane", "z": "1,2"})
     assert lesson.of({}, "model") == "plane"
     assert lesson.of({"tabs": "train"}, "tabs") == "train"
     assert lesson.of({"tabs": "train"}, "preset") == "quick"
-    assert lesson.of({"tab": "draw"}, "z") is None
+    assert lesson.of({"model": "reference"}, "z") is None
+    assert lesson.of({"seed": "9"}, "z") == "1,2"
+    assert lesson.of({"z": "3,4"}, "z") == "3,4"
     assert lesson.of({"hide": "map"}, "z") == "1,2"
 
 

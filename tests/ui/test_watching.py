@@ -40,6 +40,7 @@ def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> Non
     studio = Studio(run.folder.parent, None, "cpu")
     news, status = training_news(studio), training_status(studio)
     assert status["run"] == "copied"
+    assert not {"noun", "plural", "data_note"} & set(status)  # those are for the page's sentences
     assert status["test_total"] == pytest.approx(news["tests"][-1][1], rel=1e-5)
     assert status["changes"]["limit"] == news["changes"]["Limit of training images"] == 640
     other = set(status) - {"test_total", "changes"}

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from vae_core.errors import LessonError, in_short
 from vae_core.latent_space import LARGEST_LATENT
+from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.settings import MOST_GENERATED_IMAGES, PRESETS, SAMPLERS
 
@@ -74,17 +75,18 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Lesson:
-    """What holds for addresses that say nothing: values by the parameters' names, as in an address."""
+    """What holds where an address does not say it: values by the parameters' names, as in an address."""
 
     values: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, address: Mapping[str, str], name: str) -> str | None:
         """What a parameter is for a visitor who came with these others in the address.
 
-        A start is taken from one place as a whole: a visitor's own model is not given the lesson's vector.
+        An address that names a model is a place of its own, as the page writes them: a visitor's model is not
+        given the lesson's vector.
         """
-        is_said = any(start in address for start in START) if name in START else name in address
-        return address.get(name) if is_said else self.values.get(name)
+        is_own_place = name in START and "model" in address
+        return address.get(name, None if is_own_place else self.values.get(name))
 
     @property
     def head(self) -> str:
@@ -120,7 +122,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     said = dict(parse_qsl(query, keep_blank_values=True))
     values = {name: value for name, value in said.items() if not name.startswith("__")}  # Gradio's own
     _check("there is no", [*values] or [text], (*RESTRICTIONS, *START))
-    runs = {info.name: info.settings.latent_dim for info in models}
+    runs = {info.name: info for info in models}
     tabs = _listed(values, "tabs")
     _check("there is no tab", tabs, TABS)
     if "tabs" in values and not tabs:
@@ -134,11 +136,14 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         ("sampler", SAMPLERS),
     ):
         _check(f"there is no {'model' if name == 'with' else name}", _listed(values, name)[:1], known)
-    if "z" in values:
-        _check_vector(values["z"], runs.get(values.get("model", next(iter(runs), "")), 0))
     for name in GRID:
         if name in values:
             _check_number(name, values[name])
+    chosen = runs.get(values.get("model", next(iter(runs), "")))
+    if "z" in values:
+        _check_vector(values["z"], 0 if chosen is None else chosen.settings.latent_dim)
+    if "class" in values and chosen is not None:
+        _check_class(int(values["class"]), chosen)
     return Lesson(values)
 
 
@@ -163,6 +168,14 @@ def _check_number(name: str, text: str) -> None:
     if not low <= number <= high:
         expected = "a whole number" if is_whole else "a number"
         raise LessonError(f"--lesson: {name}={in_short(text)}: expected {expected} from {low} to {high}")
+
+
+def _check_class(label: int, info: RunInfo) -> None:
+    evaluation = Run(info.folder).evaluation_or_none()
+    known = range(0 if evaluation is None else len(evaluation.class_means))
+    if label not in known:
+        classes = f"its classes are 0 to {known[-1]}" if known else "it has not been tested yet"
+        raise LessonError(f"--lesson: class={label} is none of model {info.name}; {classes}")
 
 
 def _check_vector(text: str, count: int) -> None:

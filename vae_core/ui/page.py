@@ -50,7 +50,7 @@ def build_app(
         data_dir: as `--data-dir` of the command line.
         device: where trainings compute unless a setting says otherwise.
         access: who may do what; by default everyone everything.
-        lesson: what holds for addresses that say nothing, as it stands in one: see vae_core/ui/lesson.py.
+        lesson: what holds where an address does not say it, as it stands in one: see vae_core/ui/lesson.py.
         root_path: where a proxy serves the app, such as "/vae"; None at a site's root.
 
     Raises:

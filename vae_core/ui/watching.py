@@ -41,7 +41,11 @@ def training_news(
     offset = offset if (info.name, info.generation) == (known, generation) else 0
     rows, next_offset = run.metrics(offset)
     fresh = offset == 0 or next_offset < offset
-    return _standing(studio, run, info, rows, fresh) | {
+    words = class_words(info.data.get("name", ""))
+    return _standing(run, info, rows, fresh) | {
+        "noun": words.noun,
+        "plural": words.plural,
+        "data_note": studio.data_note(),
         "fresh": fresh,
         "changes": changes(info.settings),
         # Where nobody named a run, one that is trained is watched first: there is no other to look for.
@@ -72,16 +76,13 @@ def training_status(studio: Studio) -> dict[str, Any]:
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    standing = _standing(studio, run, info, run.latest_metrics(), fresh=True)
+    standing = _standing(run, info, run.latest_metrics(), fresh=True)
     return standing | {"changes": info.settings.changes()}  # a program wants the settings' own names
 
 
-def _standing(
-    studio: Studio, run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool
-) -> dict[str, Any]:
+def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) -> dict[str, Any]:
     """What is said of a run beside its curve, by its latest reports."""
     last = rows[-1] if rows else None
-    words = class_words(info.data.get("name", ""))
     return {
         "run": info.name,
         "state": info.state,
@@ -95,9 +96,6 @@ def _standing(
         "iterations": _iterations(info),
         "device": info.device,
         "data": info.data.get("source", ""),
-        "noun": words.noun,
-        "plural": words.plural,
-        "data_note": studio.data_note(),
         "batch_size": info.settings.batch_size,
         "test_total": info.results.get("total"),
         "last": last and {key: last[key] for key in METRIC_NAMES},

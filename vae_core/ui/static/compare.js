@@ -6,6 +6,8 @@ import { cardOf, model, named, onModel, tellProblem } from "./studio.js";
 const listeners = [];
 let card = null;
 let wanted = ""; // its name; while it is not the card's, the card is on its way
+let first = ""; // the name of the model that it is compared with
+let known = null; // the names of the runs, once they have been told
 
 export const other = () => card;
 
@@ -39,8 +41,12 @@ async function read() {
 }
 
 onModel((chosen) => {
-  if (chosen.run === wanted) compareWith("");
+  // The two change places, unless the first was chosen away because it is gone.
+  if (chosen.run === wanted) compareWith(known?.includes(first) ? first : "");
+  first = chosen.run;
 });
+
+onRuns((runs) => (known = runs));
 
 onVersions((versions) => {
   if (card === null || card.run !== wanted) return;
@@ -69,17 +75,13 @@ export function mount(element) {
     event.preventDefault();
     buttons.at(places[event.key] % buttons.length).focus();
   });
-  let known = null;
   const fill = () => {
     const others = (known ?? []).filter((run) => run !== model()?.run);
     chosen.textContent = card?.run ?? "nothing";
     choices.replaceChildren(...["", ...others].map(choiceOf));
     element.hidden = known !== null && others.length === 0; // until the runs are known, it keeps its place
   };
-  onRuns((runs) => {
-    known = runs;
-    fill();
-  });
+  onRuns(fill);
   onModel(fill);
   onOther(fill);
 }

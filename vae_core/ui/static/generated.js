@@ -18,11 +18,17 @@ let wanted = FIRST;
 let shown = null; // the card of the model whose images are there
 let chosen = null;
 let tellFields = () => {};
+let tellMistake = () => {};
 
 /** Calls the listener with {index, wanted} when a tile is chosen, and with index null when none is any more. */
 export function onTile(listener) {
   listeners.push(listener);
   listener({ index: chosen, wanted: parameters() });
+}
+
+/** Calls the listener with what is wrong with the fields, in words, or "" once they are obeyed. */
+export function onMistake(listener) {
+  tellMistake = listener;
 }
 
 export function mount(element, trigger) {
@@ -31,9 +37,12 @@ export function mount(element, trigger) {
   tiles = new Tiles(parts.tiles, { words: (index) => `Image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);
   onModel((card) => {
-    if (!(wanted.label in card.class_means)) wanted = { ...wanted, label: "" };
+    const isLost = wanted.label !== "" && !(wanted.label in card.class_means);
+    const lost = isLost ? `${card.run} knows no class ${className(wanted.label)}: these are of all classes.` : "";
+    if (isLost) wanted = { ...wanted, label: "" };
     tellFields();
     show();
+    tellMistake(lost);
   });
 }
 
@@ -41,7 +50,7 @@ export function mount(element, trigger) {
 export function generate(seed, count, temperature, label, sampler) {
   const asked = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
   const [problem] = Object.values(problemsOf(asked));
-  complain(problem ?? "");
+  tellMistake(problem ?? "");
   if (problem) return null;
   wanted = asked;
   return show();
@@ -88,6 +97,7 @@ export function followGrid(parameters) {
   if (Object.keys(FIRST).some((name) => asked[name] !== wanted[name])) {
     wanted = asked;
     tellFields();
+    tellMistake("");
     show();
   }
   return Object.values(problems).join(" ");

@@ -44,9 +44,9 @@ export const problemOfLesson = () =>
 /** The parameters of an address, and of the server's lesson where they say nothing: as Lesson.of. */
 export function withLesson(search) {
   const said = new URLSearchParams(search);
-  const saysWhere = START.some((name) => said.has(name));
+  const isOwnPlace = said.has("model");
   for (const [name, value] of new URLSearchParams(known.lesson)) {
-    if (START.includes(name) ? !saysWhere : !said.has(name)) said.set(name, value);
+    if (!said.has(name) && !(START.includes(name) && isOwnPlace)) said.set(name, value);
   }
   return said;
 }

@@ -22,6 +22,7 @@ def build() -> None:
             with gr.Row():
                 button = gr.Button("Generate", variant="primary", size="md", min_width=90)
                 another = gr.Button("Another seed", size="md", min_width=120)
+            part("mistake", is_worded=False)
             seed = gr.Number(label="Seed", value=0)
             count = gr.Slider(
                 label="Count", minimum=1, maximum=MOST_GENERATED_IMAGES, step=1, value=GENERATED_IMAGES
