@@ -1,8 +1,9 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
+import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, overlay, watchedRun, watchInstead, watchRun } from "./training.js";
+import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const ticked = new Set();

@@ -1,34 +1,27 @@
 // Watches a run: asks the server what is new, appends it to the curve, shows how the training stands.
-// The pictures beside the curve and their replay are previews.js's, the latents and errors watchful.js's.
+// The curve is curve.js's, the pictures beside it and their replay previews.js's, the latents and errors watchful.js's.
 
-import { colourOf } from "./colours.js";
+import { isFull, onOverlaid, showCurve } from "./curve.js";
 import { shownTabs } from "./lesson.js";
 import { exploreModel } from "./link.js";
 import { onRuns } from "./models.js";
-import { draw, isTouched, plotly } from "./plots.js";
+import { plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { agreed } from "./question.js";
-import { showErrors, showLatents } from "./watchful.js";
 import { address, ask, isShown, keep, kept, named } from "./studio.js";
+import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
 
 const RUNNING_MILLISECONDS = 120;
 const LEAST_PAUSE_MILLISECONDS = 30;
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
-const MOST_POINTS = 4000;
 const SILENT_SECONDS = 1;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
-const CURVES = [
-  { name: "Loss", color: "var(--accent)", width: 1.6 },
-  { name: "Reconstruction", color: "var(--second)", width: 1.2 },
-  { name: "KL", color: "var(--mark)", width: 1.2 },
-];
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const CHOSEN = "studio-watched";
 const STARTED = "studio-started";
-const OPTIONS = isTouched ? { displayModeBar: false } : {};
 const STATES = {
   running: "Training",
   finished: "Finished",
@@ -41,8 +34,6 @@ let expectedUntil = 0;
 let status = null;
 let chosen = kept(CHOSEN); // the run that the visitor wants to see
 let standing = { run: "" }; // of the run that is seen
-const overlaid = new Map(); // points and colour of each
-let laid = []; // the names of those that are wanted
 let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
 let isStopAsked = false; // while the training starts
@@ -56,9 +47,10 @@ let wake = () => {};
 export function mount(element, trigger) {
   const parts = named(element);
   showNotice = () => trigger("change");
-  const watched = { run: null, offset: 0, generation: 0, totals: [], state: null, say: sayer(element) };
+  const watched = { run: null, offset: 0, generation: 0, state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
+  onOverlaid(() => wake());
   onRuns((names) => (explorable = names));
   parts.explore.addEventListener("click", () => exploreModel(standing.run));
   plotly().catch(() => {});
@@ -155,26 +147,6 @@ export function watchInstead(name, other) {
   if (chosen === name) watchRun(other);
 }
 
-/** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
-export async function overlay(names, grown = []) {
-  laid = names;
-  for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
-  for (const name of names) {
-    if (overlaid.has(name) && !grown.includes(name)) continue;
-    const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
-    if (laid.includes(name)) overlaid.set(name, { points, colour: overlaid.get(name)?.colour ?? freeColour() });
-  }
-  wake();
-}
-
-/** A curve keeps its colour while others come and go. */
-function freeColour() {
-  const taken = [...overlaid.values()].map(({ colour }) => colour);
-  let free = 0;
-  while (taken.includes(free)) free += 1;
-  return free;
-}
-
 /** A start is on its way: look more often until it is there. */
 export function expectStart() {
   choose("");
@@ -233,7 +205,7 @@ async function look(parts, watched) {
   training = news.training;
   if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more
   if (news.fresh) watched.say(news);
-  if (news.fresh) Object.assign(watched, { run: news.run, totals: [], last: null, test: null, speed: null });
+  if (news.fresh) Object.assign(watched, { run: news.run, last: null, test: null, speed: null });
   watched.offset = news.offset;
   watched.generation = news.generation;
   watched.state = news.state;
@@ -245,13 +217,12 @@ async function look(parts, watched) {
   if (before.run !== standing.run || before.state !== standing.state) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
-  await showCurve(parts.plot, news, watched);
-  await showOverlays(parts.plot);
+  await showCurve(parts.plot, news);
   showPreviews(parts, news);
   showLatents(parts, news);
   await showErrors(parts.errors, news);
   // However long it runs, the screen holds no more: the whole curve is fetched again, thinned.
-  if (watched.totals.length > MOST_POINTS) watched.run = null;
+  if (isFull()) watched.run = null;
 }
 
 /** The start has been answered: it is running, or the problem stands below the buttons. */
@@ -318,84 +289,6 @@ function stateInWords({ state, stopping }, measures) {
 function showProblem(parts, error) {
   parts.error.hidden = false;
   setText(parts.error, `The app does not answer (${error.message}). A running training goes on.`);
-}
-
-async function showCurve(plot, news, watched) {
-  const columns = [0, 1, 2, 3].map((index) => news.points.map((point) => point[index]));
-  const tests = [news.tests.map((row) => row[0]), news.tests.map((row) => row[1])];
-  watched.totals.push(...columns[1]);
-  if (news.fresh || !plot.data) {
-    const curves = CURVES.map(({ name, color, width }, index) => ({
-      name,
-      x: columns[0],
-      y: columns[index + 1],
-      mode: "lines",
-      line: { color, width },
-      hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
-    }));
-    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
-    watched.span = usefulSpan(watched.totals);
-    await draw(plot, [...curves, test], layoutFor(news, watched.span), OPTIONS);
-    plot.dataset.overlaid = "";
-    return;
-  }
-  if (!columns[0].length) return;
-  const Plotly = await plotly();
-  const added = { x: [columns[0], columns[0], columns[0]], y: columns.slice(1) };
-  await Plotly.extendTraces(plot, added, [0, 1, 2]);
-  if (tests[0].length) await Plotly.extendTraces(plot, { x: [tests[0]], y: [tests[1]] }, [3]);
-  await followSpan(Plotly, plot, watched);
-}
-
-function layoutFor(news, span) {
-  return {
-    height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
-    margin: { l: 64, r: 12, t: 8, b: 44 },
-    uirevision: news.run,
-    dragmode: isTouched ? false : "zoom",
-    hovermode: "x unified",
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
-    xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
-    yaxis: { title: { text: "Loss (nats per image)" }, range: span },
-  };
-}
-
-/**
- * What the axis spans: from 0 to above nearly all points, as the first few of a run are ten times the rest; a
- * calibrated likelihood is a density, whose loss goes below 0.
- */
-function usefulSpan(totals) {
-  if (!totals.length) return [0, 60];
-  const sorted = [...totals].sort((a, b) => a - b);
-  const high = Math.max(0, sorted[Math.floor(0.97 * (sorted.length - 1))]);
-  const low = Math.min(0, sorted[0]);
-  return [1.1 * low, high + 0.15 * (high - low)];
-}
-
-async function followSpan(Plotly, plot, watched) {
-  const differs = (one, other, by) => one.some((end, index) => Math.abs(end - other[index]) > by);
-  const span = usefulSpan(watched.totals);
-  const isOurs = !differs(plot.layout.yaxis.range, watched.span, 1e-6);
-  if (!isOurs || !differs(span, watched.span, 0.08 * (watched.span[1] - watched.span[0]))) return;
-  watched.span = span;
-  await Plotly.relayout(plot, { "yaxis.range": span });
-}
-
-function overlays() {
-  return [...overlaid].map(([name, { points, colour }]) => ({
-    name,
-    x: points.map((point) => point[0]),
-    y: points.map((point) => point[1]),
-    mode: "lines",
-    line: { color: colourOf(colour), width: 1.2, dash: "dot" },
-  }));
-}
-
-async function showOverlays(plot) {
-  const wanted = [...overlaid].map(([name, { points }]) => `${name} ${points.at(-1)?.[0]}`).join();
-  if (!plot.data || plot.dataset.overlaid === wanted) return;
-  plot.dataset.overlaid = wanted;
-  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
 }
 
 /** The settings that are not the reference's. */

@@ -1,0 +1,132 @@
+// The curve of the watched run's loss, with other runs' laid over it.
+
+import { colourOf } from "./colours.js";
+import { draw, isTouched, plotly } from "./plots.js";
+import { address, ask } from "./studio.js";
+
+const MOST_POINTS = 4000;
+const CURVES = [
+  { name: "Loss", color: "var(--accent)", width: 1.6 },
+  { name: "Reconstruction", color: "var(--second)", width: 1.2 },
+  { name: "KL", color: "var(--mark)", width: 1.2 },
+];
+const OPTIONS = isTouched ? { displayModeBar: false } : {};
+
+let totals = []; // the watched run's losses
+let span = null; // of the axis, as it was last set here
+const overlaid = new Map(); // points and colour of each
+let laid = []; // the names of those that are wanted
+let tellOverlaid = () => {};
+
+/** Calls the listener when other runs are to be laid over the curve, or none any more. */
+export function onOverlaid(listener) {
+  tellOverlaid = listener;
+}
+
+/** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
+export async function overlay(names, grown = []) {
+  laid = names;
+  for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
+  for (const name of names) {
+    if (overlaid.has(name) && !grown.includes(name)) continue;
+    const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
+    if (laid.includes(name)) overlaid.set(name, { points, colour: overlaid.get(name)?.colour ?? freeColour() });
+  }
+  tellOverlaid();
+}
+
+/** A curve keeps its colour while others come and go. */
+function freeColour() {
+  const taken = [...overlaid.values()].map(({ colour }) => colour);
+  let free = 0;
+  while (taken.includes(free)) free += 1;
+  return free;
+}
+
+/** Draws what is new of the watched run, and the others over it. */
+export async function showCurve(plot, news) {
+  await showWatched(plot, news);
+  await showOverlays(plot);
+}
+
+/** Whether it holds more points than the screen can show. */
+export const isFull = () => totals.length > MOST_POINTS;
+
+async function showWatched(plot, news) {
+  const columns = [0, 1, 2, 3].map((index) => news.points.map((point) => point[index]));
+  const tests = [news.tests.map((row) => row[0]), news.tests.map((row) => row[1])];
+  if (news.fresh) totals = [];
+  totals.push(...columns[1]);
+  if (news.fresh || !plot.data) {
+    const curves = CURVES.map(({ name, color, width }, index) => ({
+      name,
+      x: columns[0],
+      y: columns[index + 1],
+      mode: "lines",
+      line: { color, width },
+      hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
+    }));
+    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
+    span = usefulSpan();
+    await draw(plot, [...curves, test], layoutFor(news), OPTIONS);
+    plot.dataset.overlaid = "";
+    return;
+  }
+  if (!columns[0].length) return;
+  const Plotly = await plotly();
+  const added = { x: [columns[0], columns[0], columns[0]], y: columns.slice(1) };
+  await Plotly.extendTraces(plot, added, [0, 1, 2]);
+  if (tests[0].length) await Plotly.extendTraces(plot, { x: [tests[0]], y: [tests[1]] }, [3]);
+  await followSpan(Plotly, plot);
+}
+
+function layoutFor(news) {
+  return {
+    height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
+    margin: { l: 64, r: 12, t: 8, b: 44 },
+    uirevision: news.run,
+    dragmode: isTouched ? false : "zoom",
+    hovermode: "x unified",
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
+    xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
+    yaxis: { title: { text: "Loss (nats per image)" }, range: span },
+  };
+}
+
+/**
+ * What the axis spans: from 0 to above nearly all points, as the first few of a run are ten times the rest; a
+ * calibrated likelihood is a density, whose loss goes below 0.
+ */
+function usefulSpan() {
+  if (!totals.length) return [0, 60];
+  const sorted = [...totals].sort((a, b) => a - b);
+  const high = Math.max(0, sorted[Math.floor(0.97 * (sorted.length - 1))]);
+  const low = Math.min(0, sorted[0]);
+  return [1.1 * low, high + 0.15 * (high - low)];
+}
+
+async function followSpan(Plotly, plot) {
+  const differs = (one, other, by) => one.some((end, index) => Math.abs(end - other[index]) > by);
+  const useful = usefulSpan();
+  const isOurs = !differs(plot.layout.yaxis.range, span, 1e-6);
+  if (!isOurs || !differs(useful, span, 0.08 * (span[1] - span[0]))) return;
+  span = useful;
+  await Plotly.relayout(plot, { "yaxis.range": span });
+}
+
+function overlays() {
+  return [...overlaid].map(([name, { points, colour }]) => ({
+    name,
+    x: points.map((point) => point[0]),
+    y: points.map((point) => point[1]),
+    mode: "lines",
+    line: { color: colourOf(colour), width: 1.2, dash: "dot" },
+  }));
+}
+
+async function showOverlays(plot) {
+  const wanted = [...overlaid].map(([name, { points }]) => `${name} ${points.at(-1)?.[0]}`).join();
+  if (!plot.data || plot.dataset.overlaid === wanted) return;
+  plot.dataset.overlaid = wanted;
+  await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
+}
