@@ -161,6 +161,7 @@ export function expectStart() {
 function sayStarting(parts) {
   parts.dot.dataset.state = "starting";
   document.body.dataset.training = true;
+  document.body.dataset.starting = "";
   for (const one of [parts.explore, parts.error, parts.warning]) one.hidden = true;
   setText(parts.state, isStopAsked ? "Stopping, as soon as it has started…" : "Starting…");
   setText(parts.what, "");
@@ -246,6 +247,7 @@ function showStatus(parts, news, watched) {
   const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
   parts.dot.dataset.state = news.state;
   document.body.dataset.training = news.training !== null;
+  delete document.body.dataset.starting;
   document.body.dataset.shipped = news.shipped;
   parts.explore.hidden = !explorable.includes(news.run) || !shownTabs().includes("explore");
   setText(parts.state, stateInWords(news, silent > 0));
