@@ -39,7 +39,7 @@ function drawAnew(rows, made) {
   const focused = rows.contains(document.activeElement) ? document.activeElement : null;
   const run = focused?.closest("tr").dataset.run;
   rows.replaceChildren(...made);
-  if (focused) controlOf(rows, run, focused.dataset.act)?.focus();
+  if (focused) controlOf(rows, run, focused.dataset.act)?.focus({ preventScroll: true }); // who looks elsewhere is not called back
 }
 
 const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escape(run)}"] [data-act="${act}"]`);

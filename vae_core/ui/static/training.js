@@ -58,7 +58,8 @@ export function mount(element, trigger) {
     for (;;) {
       const started = performance.now();
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
-      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, nextPause(watched) - (performance.now() - started)));
+      const took = performance.now() - started;
+      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, took, nextPause(watched) - took)); // most of a slow machine is the training's
     }
   };
   new IntersectionObserver(() => wake()).observe(element);
