@@ -124,6 +124,14 @@ def test_vectors_of_a_class_are_likeliest_in_it() -> None:
         sample_latents(3, 1, 0, classes=classes, label=2)
 
 
+def test_vectors_of_numpys_own_kind_are_decoded(model: VAE) -> None:
+    z = np.random.default_rng(0).normal(size=(2, 16))
+    assert z.dtype == np.float64
+    assert np.array_equal(decode_latents(model, z), decode_latents(model, z.astype(np.float32)))
+    with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not \(2, 15\)"):
+        decode_latents(model, z[:, :15])
+
+
 def test_the_nearest_image_is_the_one_of_least_squared_distance() -> None:
     images = np.random.default_rng(0).integers(0, 256, (6001, 28, 28), dtype=np.uint8)
     target = images[6000] / 255 * 0.9

@@ -120,6 +120,12 @@ def test_kl_is_never_negative() -> None:
     assert (kl_per_dimension(mean.double(), log_variance.double()) > 0).all()
 
 
+def test_a_reconstruction_of_other_images_is_refused() -> None:
+    for likelihood in ("gaussian", "bernoulli", "calibrated"):  # of one image it would be spread over all
+        with pytest.raises(ValueError, match=r"shape \(1, 1, 28, 28\); expected .* images, \(3, 1, 28, 28\)"):
+            reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(3, 1, 28, 28), likelihood)
+
+
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(ValueError, match="poisson"):
         reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), "poisson")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageDraw
 
+from support import hostile
 from vae_core import sketch
 from vae_core.data import Dataset
 from vae_core.errors import PictureError
@@ -394,6 +396,18 @@ def test_giant_pictures_are_refused_before_they_are_unpacked(
         PictureError, match=rf"^the picture has {given} pixels; expected 40 mega.* than 20,000$"
     ):
         read_picture(png(Image.new("1", too_large)))
+
+
+@pytest.mark.parametrize(
+    ("side", "begins"), [(12_000, "the picture has 12000x12000"), (30_000, "the picture has far too many")]
+)
+def test_a_picture_that_pillow_itself_refuses_is_told_in_our_words(
+    side: int, begins: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PictureError, match=rf"^{begins} pixels; expected 40 mega.* than 20,000$"):
+            read_picture(hostile.png(side, side))
 
 
 def test_no_more_than_two_pictures_are_unpacked_at_once() -> None:

@@ -61,8 +61,12 @@ def check_latents(values: Sequence[float | str], latent_dim: int) -> np.ndarray:
 
 @torch.inference_mode()
 def decode_latents(model: VAE, z: np.ndarray) -> np.ndarray:
-    """float32 (N, K) to images, float32 (N, 28, 28) in [0, 1]."""
-    return model.decode(torch.from_numpy(z)).squeeze(1).numpy()
+    """Latent vectors, float (N, K), to images, float32 (N, 28, 28) in [0, 1].
+
+    Raises:
+        ValueError: the vectors have another shape.
+    """
+    return model.decode(torch.from_numpy(np.asarray(z, dtype=np.float32))).squeeze(1).numpy()
 
 
 @torch.inference_mode()

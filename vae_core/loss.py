@@ -49,7 +49,7 @@ def elbo_loss(
         total, reconstruction and kl.
 
     Raises:
-        ValueError: there is no such likelihood.
+        ValueError: there is no such likelihood, or the reconstruction is not of the images' shape.
     """
     error = reconstruction_loss(reconstruction, images, likelihood, average)
     kl = kl_per_dimension(mean, log_variance).sum()
@@ -78,9 +78,14 @@ def reconstruction_loss(
             "calibrated"; the gradient is by this process's own.
 
     Raises:
-        ValueError: there is no such likelihood.
+        ValueError: there is no such likelihood, or the reconstruction is not of the images' shape.
     """
     check_likelihood(likelihood)
+    if reconstruction.shape != images.shape:
+        raise ValueError(
+            f"a reconstruction of shape {tuple(reconstruction.shape)}; expected that of the images, "
+            f"{tuple(images.shape)}"
+        )
     if likelihood == "gaussian":
         return 0.5 * F.mse_loss(reconstruction, images, reduction="sum") / len(images)
     if likelihood == "bernoulli":

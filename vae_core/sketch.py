@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -90,17 +91,20 @@ def read_image(content: bytes) -> np.ndarray:
 
 def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     """What is taken of a picture file, once its size is known to be bearable. Raises PictureError."""
+    expected = f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is a lower one
+            opened = Image.open(io.BytesIO(content), formats=FORMATS)
+        with opened as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
-                raise PictureError(
-                    f"the picture has {picture.width}x{picture.height} pixels; "
-                    f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
-                )
+                raise PictureError(f"the picture has {picture.width}x{picture.height} pixels; {expected}")
             with _A_FEW:
                 return take(picture)
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"the picture has far too many pixels; {expected}") from error
     except Image.UnidentifiedImageError as error:
         raise PictureError("this is not a picture; expected PNG or JPEG") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to

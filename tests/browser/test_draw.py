@@ -224,6 +224,7 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     pad.get_by_label("Open a photo").set_input_files(broken)
     problem = pad.locator(".part-pen [role=alert]")
     problem.filter(has_text="expected PNG or JPEG").wait_for()
+    assert problem.inner_text().startswith("This is not a picture")  # a sentence, as all that is said
     assert np.array_equal(ink_of(pad), before)
     assert said in verdict(pad)
     assert pad.get_by_text("The dashed box").is_visible()

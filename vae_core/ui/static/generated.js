@@ -58,7 +58,8 @@ export function generate(seed, count, temperature, label, sampler) {
 
 /** The field "Seed" has been left. */
 export function seedLeft(seed, ...others) {
-  if (seed !== wanted.seed) generate(seed, ...others);
+  if (seed === wanted.seed) tellMistake("");
+  else generate(seed, ...others);
 }
 
 /** What cannot be generated, in words, by the names of what is wanted. */

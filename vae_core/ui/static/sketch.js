@@ -2,7 +2,7 @@
 // The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
 import { onOther, other } from "./compare.js";
-import { Latest, address, ask, isShown, model, modelAddress, named, onModel, within } from "./studio.js";
+import { Latest, address, answered, ask, isShown, model, modelAddress, named, onModel, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -61,8 +61,7 @@ export function undo() {
 /** Puts the ink of a picture file on the pad, whatever its size and whichever way round its colours are. */
 export async function bringIn(file) {
   try {
-    const response = await fetch(address("ink.png"), { method: "POST", body: file });
-    if (!response.ok) throw new Error((await response.json()).error);
+    const response = await answered(address("ink.png"), { method: "POST", body: file });
     const ink = await createImageBitmap(await response.blob());
     keep();
     context.drawImage(ink, 0, 0, canvas.width, canvas.height);

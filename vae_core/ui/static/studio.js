@@ -34,14 +34,17 @@ export const written = (z) => z.map((value) => +value.toFixed(3)).join();
 /** What the page needs to know of a run's model. */
 export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card`));
 
-/** Asks and reads the answer; throws an Error with the server's own words, which stand here as a sentence. */
-export async function ask(url, options) {
+/** Asks; throws an Error with the server's own words, which stand here as a sentence. */
+export async function answered(url, options) {
   const response = await fetch(url, options);
-  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return response;
   if (response.status === 401) tellProblem(LOGGED_OUT);
-  if (!response.ok) throw new Error(sentence(answer.error ?? `the server answered ${response.status}`));
-  return answer;
+  const { error } = await response.json().catch(() => ({}));
+  throw new Error(sentence(error ?? `the server answered ${response.status}`));
 }
+
+/** Asks and reads the answer; throws as `answered`. */
+export const ask = async (url, options) => (await answered(url, options)).json();
 
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
 const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
