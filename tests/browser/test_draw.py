@@ -304,6 +304,25 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     pad.get_by_role("dialog", name="Share").wait_for()
 
 
+@pytest.mark.parametrize(("width", "height"), [(844, 390), (740, 360)])
+def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together(
+    app: App, pad: Page, width: int, height: int
+) -> None:
+    phone = new_page(pad.context.browser, has_touch=True, viewport={"width": width, "height": height})
+    phone.goto(f"{app.url}/?tab=draw&hide=map")
+    wait_until_alive(phone)
+    draw(phone, 7)
+    wait_for_answer(phone)
+    phone.evaluate("window.scrollTo(0, 0)")
+    seen = (".flow-seen .picture", "#reconstruction", ".flow-difference .picture", ".verdict p")
+    for part in ("#sketch canvas", *seen):
+        box = phone.locator(part).bounding_box()
+        assert box
+        shown = min(box["y"] + box["height"], height) - box["y"]
+        assert shown > 0.95 * box["height"] or (part == ".verdict p" and shown > 20), part
+    phone.close()
+
+
 def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, pad: Page) -> None:
     assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
     touch = new_page(pad.context.browser, has_touch=True, viewport={"width": 390, "height": 844})
