@@ -401,9 +401,7 @@ def test_giant_pictures_are_refused_before_they_are_unpacked(
 @pytest.mark.parametrize(
     ("side", "begins"), [(12_000, "the picture has 12000x12000"), (30_000, "the picture has far too many")]
 )
-def test_a_picture_that_pillow_itself_refuses_is_told_in_our_words(
-    side: int, begins: str
-) -> None:
+def test_a_picture_that_pillow_itself_refuses_is_told_in_our_words(side: int, begins: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(PictureError, match=rf"^{begins} pixels; expected 40 mega.* than 20,000$"):

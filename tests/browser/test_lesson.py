@@ -53,12 +53,15 @@ def tabs_of(page: Page) -> list[str]:
 
 
 def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Browser, app: App) -> None:
-    page = visit(browser, app, "/?tabs=draw,errors,explore,paint&hide=map,nose&preset=sharp&model=reference")
+    said = "tabs=draw,errors,explore,paint&hide=map,nose&preset=sharp&model=reference"
+    page = visit(browser, app, f"/?{said}&tab=paint&sead=5&__theme=light&utm_source=letter&view=")
     page.wait_for_selector("#decoded-digit img[src]")
     problem = page.locator("#studio-title [role=alert]")
     problem.wait_for()
     assert "“paint”: there are explore, draw, train, errors, generate." in problem.inner_text()
     assert "“nose”: there are model, compare" in problem.inner_text()
+    assert "a parameter that is not here, “sead”: there are tabs, hide, preset, model" in problem.inner_text()
+    assert "a tab that is not here, “paint”: there are explore, draw, errors." in problem.inner_text()
     assert tabs_of(page) == ["Explore", "Draw", "Test errors"]
     assert page.get_by_role("application").count() == 0  # the map
     page.get_by_role("button", name="Random digit").click()

@@ -95,6 +95,7 @@ class Lesson:
             "tabs": TABS,
             "parts": {name: asdict(part) for name, part in PARTS.items()},
             "presets": list(PRESETS),
+            "restrictions": RESTRICTIONS,
             "start": START,
             "lesson": urlencode(self.values, safe=","),
         }

@@ -3,6 +3,8 @@
 // reader reaches it. It is hidden, not forbidden: whoever edits the address has it back.
 
 const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").content);
+/** Names in an address that are not ours: Gradio's, and those by which others count who follows a link. */
+const OTHERS = /^(__.*|view|deep_link|utm_.*|.*clid)$/;
 /** Buttons that would open Explore. */
 const TO_EXPLORE = '.gradio-container [data-is="explore"]';
 
@@ -20,6 +22,8 @@ const address = withLesson(location.search);
 const tabs = named("tabs", Object.keys(TABS));
 const parts = named("hide", Object.keys(PARTS));
 const preset = named("preset", PRESETS);
+const NAMES = [...known.restrictions, ...known.start];
+const strangers = [...new URLSearchParams(location.search).keys()].filter((name) => !NAMES.includes(name) && !OTHERS.test(name));
 const shown = tabs.found.length ? tabs.found : Object.keys(TABS);
 
 /** The tabs that are left, at least one, in their order. */
@@ -34,6 +38,7 @@ export const presetOfLesson = () => preset.found[0] ?? "";
 /** What cannot be followed, in words, or "". */
 export const problemOfLesson = () =>
   [
+    misnamed("parameter", strangers, NAMES),
     misnamed("tab", tabs.unknown, Object.keys(TABS)),
     misnamed("part", parts.unknown, Object.keys(PARTS)),
     misnamed("recipe", preset.unknown, PRESETS),

@@ -107,7 +107,7 @@ async function follow(search, state) {
   isApplying = true;
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
-  const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], Object.keys(TABS))];
+  const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs())];
   const isSaid = new URLSearchParams(search).has("tab"); // and not by the server's lesson
   if (isSaid && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
   try {

@@ -76,7 +76,7 @@ function makeRow(run, mayChange) {
   const changes = changesInWords(run.changes);
   const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
   const texts = [
-    [changes || "none: the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
+    [changes || "the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
     `${run.epoch}/${run.epochs}`,
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
