@@ -166,7 +166,7 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
 
 def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_run: Path) -> None:
     (shutil.copytree(tiny_run, app.runs_dir / "untested") / "evaluation.npz").unlink()
-    grid.get_by_label("Class").click()
+    grid.get_by_label("Class", exact=True).click()
     grid.locator("li[role=option]", has_text="7").click()
     wait_for_source(grid, GRID, "label=7")
     grid.locator(".compare-choice button", has_text="untested").wait_for(state="attached")
