@@ -14,6 +14,7 @@ import { sayer } from "./words.js";
 
 const RUNNING_MILLISECONDS = 120;
 const LEAST_PAUSE_MILLISECONDS = 30;
+const PAUSES_TO_A_LOOK = 3; // where the machine is slow, most of it is the training's
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const SILENT_SECONDS = 1;
@@ -59,7 +60,7 @@ export function mount(element, trigger) {
       const started = performance.now();
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
       const took = performance.now() - started;
-      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, took, nextPause(watched) - took)); // most of a slow machine is the training's
+      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, PAUSES_TO_A_LOOK * took, nextPause(watched) - took));
     }
   };
   new IntersectionObserver(() => wake()).observe(element);
