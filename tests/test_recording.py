@@ -6,16 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import save_file
 
 from support.warm_start import WarmProcess
-from vae_core import jobs, load_run
+from vae_core import data, jobs, load_run, machine_slot
 from vae_core.data import Dataset
 from vae_core.errors import RunError, TrainingError, VAEStudioError
 from vae_core.failures import OUT_OF_MEMORY, in_words
@@ -300,6 +302,24 @@ def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, t
     parallel.close()
     first.close()
     assert Run(tmp_path / "first").info().state == "stopped"
+
+
+def test_a_run_that_has_ended_is_waited_for_while_it_writes_its_last_results(
+    dataset: Dataset, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = data.cache_folder() / "training.json"
+    who.parent.mkdir(parents=True, exist_ok=True)
+    who.write_text(json.dumps({"run": run.name, "runs_dir": str(run.folder.parent)}))
+    held = FileLock(who.with_suffix(".lock"), thread_local=False)
+    with held.acquire(timeout=60):
+        monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 0.1)
+        with pytest.raises(TrainingError, match=r"copied in .* is still writing its last results; try again"):
+            next(perform(prepare(SHORT, tmp_path / "next", "next"), dataset))
+        monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 60)
+        threading.Timer(0.5, held.release).start()
+        following = perform(prepare(SHORT, tmp_path / "next", "next"), dataset)
+        assert next(following)
+    following.close()
 
 
 def test_without_tensorboard_a_run_that_wants_it_is_refused_before_it_begins(

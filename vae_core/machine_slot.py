@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,13 +14,16 @@ from vae_core.errors import RunError, TrainingError
 from vae_core.jobs import Job
 from vae_core.run_folder import Run
 
+LAST_RESULTS_SECONDS = 10.0
+"""So long a training that has ended is waited for while it writes its last results."""
+
 
 @contextmanager
 def machine_slot(job: Job) -> Iterator[None]:
     """Held while a training runs, one for each user of the machine, by a lock that ends with the process.
 
     Raises:
-        TrainingError: another training holds it; names it.
+        TrainingError: another training holds it, also after the wait if it has ended; names it.
     """
     if not job.alone:
         yield
@@ -29,7 +32,10 @@ def machine_slot(job: Job) -> Iterator[None]:
     lock = FileLock(who.with_suffix(".lock"))
     try:
         who.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(who)) else 0)
         who.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
     except Timeout as error:
         raise TrainingError(_who_trains(who)) from error
@@ -43,14 +49,28 @@ def machine_slot(job: Job) -> Iterator[None]:
 
 
 def _who_trains(who: Path) -> str:
-    try:
-        record = json.loads(who.read_text())
-        run = f"run {record['run']} in {record['runs_dir']}"
-        if Run(Path(record["runs_dir"]) / record["run"]).info().state != "running":
-            return f"{run} is still writing its last results; try again in a few seconds"
-    except (OSError, ValueError, KeyError, TypeError, RunError):
-        run = "another run"
+    run = _holder(who)
+    name = "another run" if run is None else f"run {run.name} in {run.folder.parent}"
+    if _has_ended(run):
+        return f"{name} is still writing its last results; try again in a few seconds"
     return (
-        f"{run} is being trained on this machine; watch or stop it first (on the command line, --parallel "
+        f"{name} is being trained on this machine; watch or stop it first (on the command line, --parallel "
         "trains beside it)"
     )
+
+
+def _has_ended(run: Run | None) -> bool:
+    """Whether the run that holds the lock, as far as one can tell, only writes its last results."""
+    try:
+        return run is not None and run.info().state != "running"
+    except RunError:
+        return False
+
+
+def _holder(who: Path) -> Run | None:
+    """The run that took the lock last."""
+    try:
+        record = json.loads(who.read_text())
+        return Run(Path(record["runs_dir"]) / record["run"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

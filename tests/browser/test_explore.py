@@ -576,6 +576,7 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         "model=plane&z=1,101": ("expected 2 numbers from -100 to 100",),
         "count=401&z=1": ("expected 16 numbers", "asks for: Count: expected a whole number from 1 to 400."),
         "seed=&temperature=3": ("Seed: expected a whole number from 0", "Temperature: expected a number"),
+        "with=nope&z=1": ("a model to compare with that is not here, “nope”: there are reference, quick",),
         "class=ten": ("Class: expected one of 0, 1, 2",),
         "sampler=best": ("Sampler: expected prior or mixture.",),
     }

@@ -133,7 +133,9 @@ async function follow(search, state) {
 /** Answers with what cannot be followed, in words, or "". */
 async function followToModel(parameters, state, isNewest) {
   const run = parameters.get("model") ?? model().run;
-  const known = run === model().run ? [run] : (await ask(address("models"))).models.map((listed) => listed.run);
+  const second = parameters.get("with") ?? "";
+  const isHere = run === model().run && second === "";
+  const known = isHere ? [run] : (await ask(address("models"))).models.map((listed) => listed.run);
   if (!isNewest()) return "";
   if (!known.includes(run)) return `${misnamed("model", [run], known)} This is ${model().run}.`;
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
@@ -141,12 +143,13 @@ async function followToModel(parameters, state, isNewest) {
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST);
   if (isVector) setVector(z, state?.source ?? null);
-  await compareWith(parameters.get("with") ?? "");
+  const unknown = [second].filter((name) => name && !known.includes(name));
+  await compareWith(unknown.length ? "" : second);
   const problemOfGrid = followGrid(parameters);
-  const problems = [];
+  const problems = [misnamed("model to compare with", unknown, known)];
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
-  return problems.join(" ");
+  return problems.filter(Boolean).join(" ");
 }
 
 /** Chooses a model through the drop-down, as a person would. */
