@@ -511,6 +511,7 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     card.get_by_role("button", name="Train again").click()
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
     wait_for_state(page, "Training", "Finished")
+    assert not page.locator("#runs [role=alert]").is_visible()
     page.wait_for_function(  # from the table it is out of sight
         "document.querySelector('#training-status').getBoundingClientRect().top >= 0"
     )

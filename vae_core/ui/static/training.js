@@ -20,7 +20,6 @@ const IDLE_MILLISECONDS = 1500;
 const SILENT_SECONDS = 1;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 15000;
-const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const CHOSEN = "studio-watched";
 const STARTED = "studio-started";
 const STATES = {
@@ -127,9 +126,9 @@ export function forgetProblem(words = "") {
 /** The name of the run that is seen, or "". */
 export const watchedRun = () => standing.run;
 
-/** Scrolls to the run that is seen, if it is out of sight. */
+/** Scrolls to the run that is seen: at once, as what is laid out anew meanwhile would break a smooth scroll off. */
 export function bringToSight(block = "center") {
-  document.getElementById("training-status")?.scrollIntoView({ block, behavior: isCalm ? "auto" : "smooth" });
+  document.getElementById("training-status")?.scrollIntoView({ block });
 }
 
 /** Watches the run of this name; "" lets the server choose, the running one first. */
