@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,10 +32,7 @@ def machine_slot(job: Job) -> Iterator[None]:
     lock = FileLock(who.with_suffix(".lock"))
     try:
         who.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-        if not lock.is_locked:
-            lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(who)) else 0)
+        lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(who)) else 0)
         who.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
     except Timeout as error:
         raise TrainingError(_who_trains(who)) from error

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -89,14 +90,18 @@ def read_image(content: bytes) -> np.ndarray:
     return _read(content, unchanged)
 
 
+def open_picture(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
+    """Image.open, without Pillow's warning of many pixels: who reads them has a lower limit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
+
+
 def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     """What is taken of a picture file, once its size is known to be bearable. Raises PictureError."""
     expected = f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is a lower one
-            opened = Image.open(io.BytesIO(content), formats=FORMATS)
-        with opened as picture:
+        with open_picture(io.BytesIO(content), FORMATS) as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:
                 raise PictureError(f"the picture has {picture.width}x{picture.height} pixels; {expected}")
             with _A_FEW:

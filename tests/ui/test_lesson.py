@@ -13,6 +13,7 @@ import pytest
 
 from support.browser import REPOSITORY, free_port
 from vae_core.errors import LessonError
+from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
 
@@ -64,6 +65,14 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
 def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:
     with pytest.raises(LessonError, match=re.escape(named)):
         read(text)
+
+
+def test_a_class_cannot_be_of_a_model_that_was_not_tested(run: Run) -> None:
+    models = list_runs(run.folder.parent)
+    assert read_lesson("class=9&model=copied", models).values["class"] == "9"
+    (run.folder / "evaluation.npz").unlink()
+    with pytest.raises(LessonError, match="class=9 is none of model copied; it has not been tested yet"):
+        read_lesson("class=9&model=copied", models)
 
 
 def test_an_address_goes_before_the_lesson_and_one_with_a_model_is_a_place_of_its_own() -> None:

@@ -28,12 +28,12 @@ def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> No
     for run in found:
         loss = run.results.get("total")
         likelihood = run.settings.likelihood
-        unit = "" if likelihood == "gaussian" else f" ({likelihood})"  # each counts otherwise
+        counted = "" if likelihood == "gaussian" else f" ({likelihood})"  # not to be compared
         table.add_row(
             escape(run.name),
             run.state,
             f"{run.epoch}/{run.settings.epochs}",
-            f"{loss:.2f}{unit}" if isinstance(loss, float) else "-",
+            f"{loss:.2f}{counted}" if isinstance(loss, float) else "-",
             escape(str(run.data.get("name", "-"))),
             escape(run.created[:10]),
             escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),

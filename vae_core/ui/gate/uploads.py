@@ -6,15 +6,14 @@ The page itself uploads nothing there; the endpoint /reconstruct needs it.
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
-from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from vae_core.errors import RequestError
+from vae_core.sketch import open_picture
 
 MOST_UPLOAD_BYTES = 20 * 2**20
 MOST_KEPT_BYTES = 512 * 2**20
@@ -53,10 +52,8 @@ async def check_upload(request: Request, folder: Path) -> None:
 def _is_picture(upload: UploadFile) -> bool:
     """By the file's first bytes; nothing is decoded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(upload.file, formats=("PNG", "JPEG", "GIF", "WEBP")):
-                return True
+        with open_picture(upload.file, ("PNG", "JPEG", "GIF", "WEBP")):
+            return True
     except Exception:  # Pillow's readers raise whatever a damaged file leads them to
         return False
 
