@@ -173,6 +173,6 @@ def page(blank: Page, app: App) -> Page:
 
 @pytest.fixture
 def page_without_map(blank: Page, app: App) -> Page:
-    """The same without the map, whose 10,000 points take as long as all the rest: for what other tabs do."""
+    """The same without the map's 10,000 points: for what other tabs do."""
     open_app(blank, f"{app.url}/?hide=map")
     return blank

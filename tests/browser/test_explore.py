@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
@@ -31,6 +33,7 @@ from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap, slerp
+from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -257,16 +260,117 @@ def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: A
         assert animation.size == (224, 224)
 
 
-@AT_ZERO
-def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, reference: Any) -> None:
-    page.wait_for_selector("#latent-map .map-here", state="attached")
-    points = page.evaluate(
-        "document.querySelector('#latent-map .js-plotly-plot').data.map(t => [t.name, t.x.length, t.type])"
+def place_of(page: Page, selector: str, text: str = "") -> list[float]:
+    """The middle of something above the dots, in pixels of the map."""
+    element = page.locator(f"#latent-map {selector}", has_text=text).first
+    return element.evaluate(
+        "shape => ['x', 'y'].map((axis) => +(shape.getAttribute(axis) ?? shape.getAttribute(`c${axis}`)))"
     )
-    labels = reference.evaluation.labels
-    assert {int(name): count for name, count, _ in points} == {
-        digit: int((labels == digit).sum()) for digit in range(10)
-    }
+
+
+def show_whole_map(page: Page) -> None:
+    """All of it, with nothing behind, whatever a test before has done."""
+    page.wait_for_selector("#latent-map .map-here", state="attached")
+    page.get_by_label("digits behind").uncheck()
+    page.get_by_role("button", name="All", exact=True).click()
+
+
+class ShownMap:
+    """The dots on the screen, and where they should be while all of the map is shown."""
+
+    def __init__(self, page: Page, run: LoadedRun) -> None:
+        evaluation = run.evaluation
+        assert evaluation is not None
+        canvas = page.evaluate("document.querySelector('#latent-map canvas').toDataURL()")
+        picture = Image.open(io.BytesIO(base64.b64decode(canvas.partition(",")[2])))
+        self.pixels = np.asarray(picture.convert("RGBA")).astype(int)  # (height, width, 4)
+        self.labels = evaluation.labels
+        self._places = LatentMap.fit(evaluation.means).to_plane(evaluation.means)
+        self.at = self.on_screen(self._places)
+
+    def on_screen(self, places: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2), x first, of places (N, 2) on the plane, whose middle is the middle of the map."""
+        sides = np.array(self.pixels.shape[1::-1])
+        reach = np.minimum(1.05 * np.abs(self._places).max(0), 6)
+        return sides / 2 + places * [1, -1] * (sides / 2 / reach).min()
+
+    def alone(self, digit: int) -> np.ndarray:
+        """Where those dots of a class are, int (N, 2), that touch no other dot and no axis."""
+        own = self.at[self.labels == digit]
+        neighbours = (np.abs(own[:, None] - self.at).max(2) < 6).sum(1)
+        is_alone = (neighbours == 1) & (np.abs(own - np.array(self.pixels.shape[1::-1]) / 2) > 6).all(1)
+        return own[is_alone].astype(int)
+
+    def pixels_alone(self, digit: int) -> np.ndarray:
+        """Their pixels, (N, 4)."""
+        x, y = self.alone(digit).T
+        return self.pixels[y, x]
+
+
+def colour_of(page: Page, digit: int) -> list[int]:
+    """What the class's dot beside its button has."""
+    button = page.locator(".map-classes button", has_text=str(digit))
+    colour = button.evaluate("button => getComputedStyle(button, '::before').backgroundColor")
+    return [int(part) for part in re.findall(r"\d+", colour)[:3]]
+
+
+@AT_ZERO
+def test_the_map_has_a_dot_for_each_test_image_in_its_classes_colour(page: Page, reference: Any) -> None:
+    show_whole_map(page)
+    shown = ShownMap(page, reference)
+    x, y = shown.at.astype(int).T
+    assert (shown.pixels[y, x, 3] > 100).all()
+    near = np.zeros(shown.pixels.shape[:2], bool)
+    for right in range(-3, 4):
+        for down in range(-3, 4):
+            near[(y + down).clip(0, len(near) - 1), (x + right).clip(0, near.shape[1] - 1)] = True
+    height, width = near.shape
+    near[height // 2 - 1 : height // 2 + 1] = near[:, width // 2 - 1 : width // 2 + 1] = True  # the axes
+    assert shown.pixels[~near, 3].max() == 0
+    for digit in (0, 1, 4, 7):
+        assert len(shown.alone(digit)) > 2
+        for pixel in shown.pixels_alone(digit):
+            assert pixel.tolist() == pytest.approx([*colour_of(page, digit), 166], abs=4)
+
+
+def test_the_map_is_drawn_anew_in_the_dark_also_while_it_is_not_seen(page: Page, reference: Any) -> None:
+    show_whole_map(page)
+    dot = ShownMap(page, reference).alone(1)[0].tolist()
+
+    def wait_for_dot(colour: list[int]) -> None:
+        page.wait_for_function(
+            "([dot, colour]) => { const canvas = document.querySelector('#latent-map canvas');"
+            " const pixel = canvas.getContext('2d').getImageData(...dot, 1, 1).data;"
+            " return colour.every((part, index) => Math.abs(part - pixel[index]) < 5); }",
+            arg=[dot, colour],
+        )
+
+    light = colour_of(page, 1)
+    wait_for_dot(light)
+    open_tab(page, "Draw")
+    page.evaluate("document.body.classList.add('dark')")
+    open_tab(page, "Explore")
+    dark = colour_of(page, 1)
+    assert dark != light
+    wait_for_dot(dark)
+    page.evaluate("document.body.classList.remove('dark')")
+    wait_for_dot(light)
+
+
+def test_explore_loads_no_plotting_library(blank: Page, app: App) -> None:
+    asked: list[str] = []
+    blank.on("request", lambda request: asked.append(request.url))
+    open_app(blank, app.url)
+    blank.wait_for_selector("#latent-map .map-here", state="attached")
+    assert not [url for url in asked if "plotly" in url]
+    open_tab(blank, "Test errors")
+    blank.wait_for_selector("#error-histogram .main-svg")
+    assert [url for url in asked if "plotly" in url]
+
+
+@AT_ZERO
+def test_the_map_follows_the_sliders(page: Page, reference: Any) -> None:
+    show_whole_map(page)
     plane = LatentMap.fit(reference.evaluation.means)
     percents = [f"{share:.0%}" for share in plane.shares]
     assert all(percent in page.locator(".map-panel").inner_text() for percent in percents)
@@ -276,19 +380,13 @@ def test_the_map_shows_every_test_image_and_follows_the_sliders(page: Page, refe
     page.get_by_role("button", name="Mean of class 0").click()
     page.wait_for_function(f"JSON.stringify({here}) !== '{before}'.replaceAll(' ', '')")
     x, y = page.evaluate(here)
-    place = plane.to_plane(reference.evaluation.class_means[:1])[0]
-    shown = page.evaluate(
-        "(() => { const plot = document.querySelector('#latent-map .js-plotly-plot'), l = plot._fullLayout;"
-        " return [...l.xaxis.range, ...l.yaxis.range, plot.clientWidth, plot.clientHeight]; })()"
-    )
-    left, right, bottom, top, width, height = shown
-    assert left + x / width * (right - left) == pytest.approx(place[0], abs=0.02)
-    assert top - y / height * (top - bottom) == pytest.approx(place[1], abs=0.02)
+    place = plane.to_plane(reference.evaluation.class_means[:1])
+    assert ShownMap(page, reference).on_screen(place)[0] == pytest.approx([x, y], abs=0.5)
 
 
 @AT_ZERO
 def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, reference: Any) -> None:
-    page.wait_for_selector("#latent-map .map-here", state="attached")
+    show_whole_map(page)
     surface = page.locator(".map-surface")
     surface.scroll_into_view_if_needed()
     box = surface.bounding_box()
@@ -309,17 +407,29 @@ def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, ref
 
 
 @AT_ZERO
-def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
-    page.wait_for_selector("#latent-map .map-here", state="attached")
-    page.locator(".map-classes button", has_text="4").click()
-    plot = "document.querySelector('#latent-map .js-plotly-plot')"
-    page.wait_for_function(f"{plot}.data.find(trace => trace.name === '4').visible === false")
-    span = f"(([left, right]) => right - left)({plot}._fullLayout.xaxis.range)"
-    wide = page.evaluate(span)
+def test_classes_are_hidden_and_the_map_zoomed(page: Page, reference: Any) -> None:
+    show_whole_map(page)
+    four = page.locator(".map-classes button", has_text="4")
+    four.click()
+    shown = ShownMap(page, reference)
+    assert shown.pixels_alone(4)[:, 3].max() == 0
+    assert shown.pixels_alone(1)[:, 3].min() > 100
+    assert "4" not in page.locator(".map-label").all_inner_texts()
+    four.click()
+    assert ShownMap(page, reference).pixels_alone(4)[:, 3].min() > 100
+
+    def apart() -> np.ndarray:
+        """From the marker to the middle of the ones, in pixels."""
+        return np.subtract(place_of(page, "text.map-label", "1"), place_of(page, ".map-here"))
+
+    wide = apart()
     page.get_by_role("button", name="Zoom in on the current vector").click()
-    page.wait_for_function(f"{span} < {wide} * 0.7")
+    assert apart() == pytest.approx(1.6 * wide, abs=0.5)
+    page.locator(".map-surface").press("-")
+    assert apart() == pytest.approx(wide, abs=0.5)
+    page.locator(".map-surface").press("+")
     page.get_by_role("button", name="All", exact=True).click()
-    page.wait_for_function(f"Math.abs({span} - {wide}) < 0.01")
+    assert apart() == pytest.approx(wide, abs=0.5)
     for _ in range(12):
         page.get_by_role("button", name="Zoom out").click()
     with page.expect_response("**/manifold.png*") as far:
@@ -327,12 +437,45 @@ def test_classes_are_hidden_and_the_map_zoomed(page: Page) -> None:
     assert far.value.ok  # all that is shown can be decoded
 
 
+@AT_ZERO
+def test_the_wheel_with_ctrl_zooms_around_the_pointer_and_alone_scrolls(page: Page) -> None:
+    show_whole_map(page)
+    page.locator(".map-surface").scroll_into_view_if_needed()
+    box = page.locator(".map-surface").bounding_box()
+    assert box
+    ones, marker = place_of(page, "text.map-label", "1"), place_of(page, ".map-here")
+    page.mouse.move(box["x"] + ones[0], box["y"] + ones[1])
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -40)
+    page.keyboard.up("Control")
+    page.wait_for_function(f"+document.querySelector('.map-here').getAttribute('cx') !== {marker[0]}")
+    assert place_of(page, "text.map-label", "1") == pytest.approx(ones, abs=0.5)
+    expected = np.add(ones, 1.01**40 * np.subtract(marker, ones))
+    assert place_of(page, ".map-here") == pytest.approx(expected.tolist(), abs=0.5)
+    assert page.evaluate("window.devicePixelRatio") == 1
+    before, scrolled = place_of(page, ".map-here"), page.evaluate("window.scrollY")
+    page.mouse.wheel(0, 40)
+    page.wait_for_function(f"window.scrollY > {scrolled}")
+    assert place_of(page, ".map-here") == before
+
+
 def test_a_model_of_two_latents_shows_its_plane(blank: Page, app: App) -> None:
     page = blank
     open_app(page, f"{app.url}/?model=plane&z=0.5,-1")
-    page.wait_for_selector("#latent-map .imagelayer image", state="attached")
-    behind = page.evaluate("document.querySelector('#latent-map .js-plotly-plot').layout.images[0].source")
-    assert "/runs/plane/manifold.png" in behind
+    page.wait_for_selector("#latent-map > img:visible", state="attached")
+    behind = parse_qs(urlsplit(source_of(page, "#latent-map > img")).query)
+    assert "/runs/plane/manifold.png" in source_of(page, "#latent-map > img")
+    width, height = page.evaluate(
+        "(({ clientWidth, clientHeight }) => [clientWidth, clientHeight])"
+        "(document.querySelector('#latent-map canvas'))"
+    )
+    left, right, bottom, top = (float(behind[side][0]) for side in ("left", "right", "bottom", "top"))
+    assert (right - left) / width == pytest.approx((top - bottom) / height, rel=1e-6)
+    place = np.array([0.5, -1])
+    middle = LatentMap.fit(load_run("plane").evaluation.means).to_plane(place[None])[0]  # type: ignore[union-attr]
+    assert place_of(page, ".map-here") == pytest.approx(
+        [(middle[0] - left) / (right - left) * width, (top - middle[1]) / (top - bottom) * height], abs=0.5
+    )
     assert "The latent plane itself" in page.locator(".map-panel").inner_text()
     assert vector(page).tolist() == [0.5, -1]
     page.get_by_role("button", name="A test digit", exact=True).click()

@@ -39,7 +39,7 @@ TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 
 @pytest.fixture
 def page(page_without_map: Page) -> Page:
-    """Nothing here is about the map, whose 10,000 points take as long as all the rest of the page."""
+    """Nothing here is about the map."""
     return page_without_map
 
 

@@ -119,10 +119,8 @@ def test_classes_are_called_by_their_names(page: Page, app: App) -> None:
         arg=[farthest + 1, boot[farthest]],
     )
     page.locator(".map-classes button", has_text="Ankle boot").click()
-    page.wait_for_function(
-        "document.querySelector('#latent-map .js-plotly-plot').data"
-        ".some(({ name, visible }) => name === 'Ankle boot' && visible === false)"
-    )
+    page.locator(".map-label", has_text="Ankle boot").wait_for(state="detached")
+    assert page.locator(".map-label", has_text="Sneaker").count() == 1
     open_tab(page, "Draw")
     page.wait_for_function("document.querySelector('.pen-centre input')?.checked === false")
     draw_something(page)

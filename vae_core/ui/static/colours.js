@@ -15,3 +15,8 @@ export function coloured(value) {
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, coloured(part)]));
 }
+
+/** Calls the listener when the page has gone from light to dark or back. */
+export function onTheme(listener) {
+  new MutationObserver(() => listener()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+}

@@ -1,8 +1,8 @@
 // The curve of the watched run's loss, with other runs' laid over it.
 
 import { colourOf } from "./colours.js";
-import { draw, isTouched, plotly } from "./plots.js";
-import { address, ask } from "./studio.js";
+import { draw, plotly } from "./plots.js";
+import { address, ask, isTouched } from "./studio.js";
 
 const MOST_POINTS = 4000;
 const CURVES = [

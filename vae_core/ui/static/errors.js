@@ -2,8 +2,8 @@
 
 import { onOther, other } from "./compare.js";
 import { colourOf, worth } from "./colours.js";
-import { draw, isTouched } from "./plots.js";
-import { Latest, ask, named } from "./studio.js";
+import { draw } from "./plots.js";
+import { Latest, ask, isTouched, named } from "./studio.js";
 import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;

@@ -1,15 +1,17 @@
 // The latent space as a map: where the test images lie, where the current vector is, what is decoded at
-// the place under the pointer. The points are Plotly's; what moves lies above them, so that they need no
-// redrawing while a slider or the pointer moves.
+// the place under the pointer. What moves lies above the dots, so that they need no redrawing while a slider or the
+// pointer moves.
 
-import { colourOf } from "./colours.js";
+import { colourOf, onTheme } from "./colours.js";
+import { drawDots } from "./dots.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { draw, isTouched } from "./plots.js";
-import { Latest, afterwards, ask, isShown, model, modelAddress, named, onModel, whenShown, within, written } from "./studio.js";
+import { EMPTY, Latest, afterwards, ask, isShown, isTouched, model, modelAddress, named, onModel, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
 const ZOOM = 1.6;
+const WHEEL = 1.01; // for each pixel that a wheel turns: two fingers on a trackpad keep hold of what is under them
+const WHEEL_STEP = 50; // and no more of them at a time, as many as one click of a wheel
 const HOW = isTouched ? "Tap a place to go there, or drag the marker." : "Move over it to decode a place, press to go there.";
 const [NEAREST, FARTHEST] = [0.02, 20]; // what half of the plane's width may be, well within what is decoded
 const TILES = 18;
@@ -20,16 +22,16 @@ const MISSED_BY = 28; // how far beside the marker a finger still takes hold of 
 const LABEL_APART = 24;
 const LABEL_PUSHES = 30;
 const SVG = "http://www.w3.org/2000/svg";
-/** Without WebGL Plotly would draw nothing; SVG draws the same, only slower. */
-const POINTS = hasWebGL() ? "scattergl" : "scatter";
 
 let parts = null;
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
 let place = [0, 0]; // of the current vector
 let marker = [0, 0]; // where it is drawn: at the edge if the place lies beyond
 let origin = null;
-let range = null; // {x: [left, right], y: [bottom, top]} as wanted; Plotly may widen it to keep the proportions
-let drawnWidth = 0;
+let range = null; // {x: [left, right], y: [bottom, top]} as wanted
+let view = null; // what of the plane is shown: the range and what else there is room for
+let sides = [0, 0]; // of what was drawn last, in pixels
+let wantedBehind = EMPTY; // the address of the picture behind the dots
 const hidden = new Set();
 
 export function mount(element) {
@@ -45,8 +47,14 @@ export function mount(element) {
   });
   listenToPointer(parts.surface);
   listenToKeys(parts.surface);
-  const drawAgain = () => map && isShown(element) && parts.plot.clientWidth !== drawnWidth && look(range);
-  new ResizeObserver(afterwards(drawAgain, RESTED_MILLISECONDS)).observe(parts.plot);
+  const drawAgain = () => map && isShown(element) && look(range);
+  const isOther = () => parts.dots.clientWidth !== sides[0];
+  new ResizeObserver(afterwards(() => isOther() && drawAgain(), RESTED_MILLISECONDS)).observe(parts.dots);
+  onTheme(() => {
+    sides = [0, 0]; // drawn anew, now or when it is seen again
+    drawAgain();
+  });
+  parts.plane.addEventListener("load", showBehind);
   parts.closer.addEventListener("click", () => zoom(1 / ZOOM));
   parts.farther.addEventListener("click", () => zoom(ZOOM));
   parts.all.addEventListener("click", () => map && look(whole()));
@@ -68,7 +76,7 @@ async function load() {
       ? `The latent plane itself: each dot is a test image. ${HOW}`
       : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ${HOW}`,
   );
-  await look(whole());
+  look(whole());
 }
 
 function say(text) {
@@ -84,105 +92,77 @@ function whole() {
   return { x: [-x, x], y: [-y, y] };
 }
 
-function zoom(factor) {
+/** Shows so many times as much of the plane, around the current vector or with a place kept where it is. */
+function zoom(factor, kept = null) {
   if (!map) return;
-  const around = (at, [low, high]) => {
+  const around = (axis, [low, high]) => {
     const half = within(((high - low) / 2) * factor, NEAREST, FARTHEST);
-    const middle = within(at, -FARTHEST, FARTHEST);
+    const share = kept ? (kept[axis] - low) / (high - low) : 0.5;
+    const middle = within((kept ?? place)[axis] + (1 - 2 * share) * half, -FARTHEST, FARTHEST);
     return [middle - half, middle + half];
   };
-  look({ x: around(place[0], range.x), y: around(place[1], range.y) });
+  look({ x: around(0, range.x), y: around(1, range.y) });
 }
 
 /** A part of the map that is zoomed in moves on when the marker comes to its edge. */
 function follow() {
   if (!map || range.x[1] - range.x[0] > 1.9 * whole().x[1]) return;
   const isAtEdge = (at, side) => at < EDGE * side || at > (1 - EDGE) * side;
-  const { clientWidth, clientHeight } = parts.plot;
-  if (isAtEdge(marker[0], clientWidth) || isAtEdge(marker[1], clientHeight)) zoom(1);
+  if (marker.some((at, axis) => isAtEdge(at, sides[axis]))) zoom(1);
 }
 
-/** Draws the points in a range of the plane, and the rest above them. */
-async function look(wanted) {
+/** Draws a range of the plane: the dots, what is behind them and what lies above them. */
+function look(wanted) {
   if (!map) return; // another model's is on its way
   range = wanted;
-  const size = parts.plot.parentElement.clientWidth;
-  drawnWidth = size;
-  const height = Math.round(Math.min(size, 460));
-  const axis = { showgrid: false, showticklabels: false, ticks: "", zeroline: true };
-  await draw(parts.plot, traces(), {
-    height,
-    dragmode: false,
-    hovermode: false,
-    showlegend: false,
-    margin: { l: 0, r: 0, t: 0, b: 0 },
-    xaxis: { ...axis, range: [...range.x], scaleanchor: "y" },
-    yaxis: { ...axis, range: [...range.y] },
-    images: [],
-  }, { staticPlot: true });
-  if (!map) return;
-  const shown = shownRange();
-  if (parts.behind.checked) {
-    const images = [
-      {
-        source: manifold(shown), xref: "x", yref: "y", x: shown.x[0], y: shown.y[1], layer: "below",
-        sizex: shown.x[1] - shown.x[0], sizey: shown.y[1] - shown.y[0], sizing: "stretch", opacity: 0.55,
-      },
-    ];
-    await window.Plotly.relayout(parts.plot, { images });
-    if (!map) return;
-  }
+  sides = [parts.dots.clientWidth, parts.dots.clientHeight];
+  if (!sides[0]) return; // it is drawn when it is seen again
+  view = filling(range, sides);
+  const isThin = parts.behind.checked;
+  drawDots(parts.dots, map, view, { radius: isThin ? 1.5 : 2, opacity: isThin ? 0.45 : 0.65, hidden });
+  lookBehind();
   drawLabels();
   mark(vector());
 }
 
+/** The range, with more of the plane on two sides where it must be to fill what is shown and keep its proportions. */
+function filling({ x, y }, [width, height]) {
+  const unit = Math.max((x[1] - x[0]) / width, (y[1] - y[0]) / height); // of a pixel
+  const around = ([low, high], side) => [low + high - unit * side, low + high + unit * side].map((twice) => twice / 2);
+  return { x: around(x, width), y: around(y, height) };
+}
+
+/** The digits of the plane, if they are wanted: asked for when the zooming rests, shown when they have come. */
+function lookBehind() {
+  wantedBehind = parts.behind.checked ? manifold(view) : EMPTY;
+  showBehind();
+  askBehind();
+}
+
+const askBehind = afterwards(() => {
+  if (parts.plane.src !== wantedBehind) parts.plane.src = wantedBehind;
+}, RESTED_MILLISECONDS);
+
+function showBehind() {
+  const { plane } = parts;
+  plane.hidden = plane.src !== wantedBehind || !plane.complete;
+}
+
 function manifold({ x, y }) {
-  const [width, height] = [parts.plot.clientWidth, parts.plot.clientHeight];
-  const columns = TILES;
-  const rows = Math.max(1, Math.min(40, Math.round((TILES * height) / width)));
-  return modelAddress("manifold.png", { left: x[0], right: x[1], bottom: y[0], top: y[1], columns, rows });
+  const rows = Math.max(1, Math.min(40, Math.round((TILES * sides[1]) / sides[0])));
+  return modelAddress("manifold.png", { left: x[0], right: x[1], bottom: y[0], top: y[1], columns: TILES, rows });
 }
 
-function traces() {
-  const groups = new Map();
-  map.labels.forEach((label, index) => {
-    if (!groups.has(label)) groups.set(label, { x: [], y: [] });
-    groups.get(label).x.push(map.x[index]);
-    groups.get(label).y.push(map.y[index]);
-  });
-  const isThin = parts.behind.checked;
-  return [...groups].map(([label, { x, y }]) => ({
-    x, y, name: className(label), mode: "markers", visible: !hidden.has(label), hoverinfo: "skip",
-    type: POINTS,
-    marker: { size: isThin ? 3 : 4, color: colourOf(label), opacity: isThin ? 0.45 : 0.65 },
-  }));
-}
-
-function hasWebGL() {
-  const canvas = document.createElement("canvas");
-  return Boolean(canvas.getContext("webgl2") ?? canvas.getContext("webgl"));
-}
-
-function shownRange() {
-  const { xaxis, yaxis } = parts.plot._fullLayout;
-  return { x: [...xaxis.range], y: [...yaxis.range] };
-}
-
-const toScreen = ([x, y]) => {
-  const shown = shownRange();
-  const [width, height] = [parts.plot.clientWidth, parts.plot.clientHeight];
-  return [
-    ((x - shown.x[0]) / (shown.x[1] - shown.x[0])) * width,
-    ((shown.y[1] - y) / (shown.y[1] - shown.y[0])) * height,
-  ];
-};
+const toScreen = ([x, y]) => [
+  ((x - view.x[0]) / (view.x[1] - view.x[0])) * sides[0],
+  ((view.y[1] - y) / (view.y[1] - view.y[0])) * sides[1],
+];
 
 function fromScreen(event) {
-  const shown = shownRange();
   const box = parts.surface.getBoundingClientRect();
   return [
-    shown.x[0] + ((event.clientX - box.left) / box.width) * (shown.x[1] - shown.x[0]),
-    shown.y[1] - ((event.clientY - box.top) / box.height) * (shown.y[1] - shown.y[0]),
+    view.x[0] + ((event.clientX - box.left) / box.width) * (view.x[1] - view.x[0]),
+    view.y[1] - ((event.clientY - box.top) / box.height) * (view.y[1] - view.y[0]),
   ];
 }
 
@@ -192,12 +172,11 @@ const toVector = ([x, y]) => map.centre.map((value, index) => value + x * map.ax
 
 /** The current vector, and one deviation around the mean of the picture it came from. */
 function mark(z) {
-  if (z.length !== map.centre.length || !parts.plot._fullLayout) return;
+  if (z.length !== map.centre.length || !view) return;
   place = onPlane(z);
   const marks = [];
   if (origin?.mean?.length === z.length) marks.push(spread(origin));
   const exact = toScreen(place);
-  const sides = [parts.plot.clientWidth, parts.plot.clientHeight];
   marker = exact.map((at, axis) => within(at, MARKER_RADIUS, sides[axis] - MARKER_RADIUS));
   const isBeyond = exact.some((at, axis) => Math.abs(at - marker[axis]) > MARKER_RADIUS);
   const [x, y] = marker;
@@ -331,6 +310,13 @@ function listenToPointer(surface) {
   surface.addEventListener("pointerleave", () => {
     parts.preview.hidden = true;
   });
+  const wheel = (event) => {
+    if (!event.ctrlKey || !map) return; // the wheel alone scrolls the page; two fingers on a trackpad come as this
+    event.preventDefault();
+    const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : event.deltaY * WHEEL_STEP;
+    zoom(WHEEL ** within(pixels, -WHEEL_STEP, WHEEL_STEP), fromScreen(event));
+  };
+  surface.addEventListener("wheel", wheel, { passive: false });
 }
 
 function isAtMarker(event, surface) {
@@ -348,7 +334,9 @@ function put(preview, event, surface) {
 
 function listenToKeys(surface) {
   const steps = { ArrowRight: [STEP, 0], ArrowLeft: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
+  const factors = { "+": 1 / ZOOM, "-": ZOOM };
   surface.addEventListener("keydown", (event) => {
+    if (event.key in factors && !event.ctrlKey && !event.metaKey) zoom(factors[event.key]);
     const step = steps[event.key];
     if (!step || !map) return;
     event.preventDefault();

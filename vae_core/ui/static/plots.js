@@ -1,6 +1,6 @@
 // Plotly from our own server, loaded when the first plot is needed, in the page's colours.
 
-import { coloured, worth } from "./colours.js";
+import { coloured, onTheme, worth } from "./colours.js";
 import { address, isShown } from "./studio.js";
 
 const STYLES = ["line", "marker", "fillcolor"];
@@ -8,9 +8,6 @@ const STYLES = ["line", "marker", "fillcolor"];
 const UNWANTED_BUTTONS = ["select2d", "lasso2d", "sendChartToCloud", "sendDataToCloud"];
 let library = null;
 const shown = new Set();
-
-/** Whether a finger is what points here: on a plot it scrolls the page. */
-export const isTouched = window.matchMedia("(pointer: coarse)").matches;
 
 /** The Plotly library, loaded once. */
 export function plotly() {
@@ -69,8 +66,8 @@ function merged(base, over) {
   return result;
 }
 
-new MutationObserver(() => {
+onTheme(() => {
   for (const element of shown) {
     if (element.layout) window.Plotly.react(element, element.data.map(painted), merged(element.layout, colours()));
   }
-}).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+});

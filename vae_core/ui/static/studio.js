@@ -212,5 +212,8 @@ export function withoutScrolling(slider) {
   });
 }
 
+/** Whether a finger is what points here: on a plot it scrolls the page. */
+export const isTouched = window.matchMedia("(pointer: coarse)").matches;
+
 /** Whether a part is on the screen, not in a hidden tab. */
 export const isShown = (element) => element.offsetParent !== null && !document.hidden;
