@@ -36,7 +36,7 @@ from vae_core.runs import delete_run, list_runs, tidy
 from vae_core.scratch import TEMPORARY
 from vae_core.settings import Settings
 
-SETTINGS = {"epochs": 4, "batch_size": 20, "limit": 320, "latent_dim": 4, "device": "cpu"}
+SETTINGS = {"epochs": 4, "batch_size": 10, "limit": 160, "latent_dim": 4, "device": "cpu"}
 PATIENCE_SECONDS = 120.0
 
 
@@ -55,6 +55,7 @@ class Attack:
         self.runs_dir = folder / "runs"
         data = write_small_data(folder / "data")
         self._dataset = read_idx_folder(data)
+        torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
         # Imports the rest of torch, but multiplies no matrices: a process that is forked after its parent has
         # done so waits for ever, now and then, for a lock of MKL's.
         torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
@@ -316,5 +317,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ["OMP_NUM_THREADS"] = "1"  # a forked process has none of its parent's threads
     sys.exit(main())

@@ -106,8 +106,5 @@ if __name__ == "__main__":
     fused_step.SHARES = fused_step.PIXEL_SHARES = 3
     fused_step.ADDED_COLUMNS, fused_step.UPDATED = 8192, 1 << 16
     cpu = torch.device("cpu")
-    if sys.argv[1] == "nan":
-        print(json.dumps(loss_with_nan("gaussian", cpu)))
-    else:
-        likelihood, count, beta, latent_dim = sys.argv[1:]
-        print(json.dumps(asdict(differences(likelihood, int(count), float(beta), int(latent_dim), cpu))))
+    found = [asdict(differences(*case, cpu)) for case in json.loads(sys.argv[1])]
+    print(json.dumps({"differences": found, "loss_with_nan": loss_with_nan("gaussian", cpu)}))
