@@ -295,10 +295,13 @@ def test_a_damaged_picture_is_read_or_one_clear_error(
 
 def test_half_a_picture_is_told_from_what_is_none() -> None:
     with pytest.raises(
-        PictureError, match=r"^this is not a picture that can be read \(.+\); expected PNG or JPEG$"
+        PictureError,
+        match=r"^this is not a picture that can be read \(.+\); expected PNG, JPEG, GIF, WEBP, BMP or TIFF$",
     ):
         read_picture(SMALL_FILES["PNG"][:60])
-    with pytest.raises(PictureError, match=r"^this is not a picture; expected PNG or JPEG$"):
+    with pytest.raises(
+        PictureError, match=r"^this is not a picture; expected PNG, JPEG, GIF, WEBP, BMP or TIFF$"
+    ):
         read_picture(b"half a picture")
 
 
@@ -422,7 +425,7 @@ def test_no_more_than_two_pictures_are_unpacked_at_once() -> None:
 
 @pytest.mark.parametrize("file_format", ["PPM", "TGA", "EPS"])
 def test_a_format_not_listed_is_refused_though_pillow_knows_it(file_format: str) -> None:
-    with pytest.raises(PictureError, match="expected PNG or JPEG"):
+    with pytest.raises(PictureError, match="expected PNG, JPEG, GIF, WEBP, BMP or TIFF"):
         read_picture(small_file(file_format))
 
 

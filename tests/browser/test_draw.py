@@ -223,7 +223,7 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     broken: Any = {"name": "seven.png", "mimeType": "image/png", "buffer": b"not a picture"}
     pad.get_by_label("Open a photo").set_input_files(broken)
     problem = pad.locator(".part-pen [role=alert]")
-    problem.filter(has_text="expected PNG or JPEG").wait_for()
+    problem.filter(has_text="expected PNG, JPEG, GIF, WEBP, BMP or TIFF").wait_for()
     assert problem.inner_text().startswith("This is not a picture")  # a sentence, as all that is said
     assert np.array_equal(ink_of(pad), before)
     assert said in verdict(pad)

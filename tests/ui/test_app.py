@@ -124,7 +124,7 @@ def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> N
     for body in (b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
         status, content = get(app, "runs/reference/sketch", body)
         assert status == 400
-        assert "expected PNG or JPEG" in json.loads(content)["error"]
+        assert "expected PNG, JPEG, GIF, WEBP, BMP or TIFF" in json.loads(content)["error"]
 
 
 def test_generated_route_depends_on_the_seed_alone(app: App) -> None:
@@ -251,7 +251,7 @@ def test_what_is_no_image_of_28x28_grey_pixels_is_not_encoded(app: App) -> None:
         assert "expected 28x28 in grey" in json.loads(content)["error"]
     status, content = get(app, "runs/reference/encode", b"not a picture")
     assert status == 400
-    assert "expected PNG or JPEG" in json.loads(content)["error"]
+    assert "expected PNG, JPEG, GIF, WEBP, BMP or TIFF" in json.loads(content)["error"]
 
 
 def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:
@@ -265,7 +265,7 @@ def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:
     assert ink[:, :120].max() == 0
     status, content = get(app, "ink.png", b"not a picture")
     assert status == 400
-    assert "expected PNG or JPEG" in json.loads(content)["error"]
+    assert "expected PNG, JPEG, GIF, WEBP, BMP or TIFF" in json.loads(content)["error"]
 
 
 def test_one_generated_image_is_the_tile_of_the_grid(app: App, dataset: Dataset) -> None:
