@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.browser import App, new_page, open_app, open_tab, set_field
+from support.browser import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app, open_tab, set_field
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -61,6 +61,28 @@ def visitor(opened: Page) -> Page:
     """The page at Explore, whoever had it before."""
     open_tab(opened, "Explore")
     return opened
+
+
+def test_nothing_moves_sideways_where_scrollbars_take_room(browser: Browser, app: App) -> None:
+    """As on Windows and Linux; what the tests' own browser has takes none."""
+    with_bars = browser.browser_type.launch(
+        executable_path=chromium_path(), args=CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]
+    )
+    page = new_page(with_bars, viewport={"width": 1350, "height": 940})
+    page.add_init_script(
+        "window.shifts = []; new PerformanceObserver((list) => window.shifts.push(...list.getEntries()"
+        ".map(({ value }) => value))).observe({ type: 'layout-shift', buffered: true });"
+    )
+    open_app(page, app.url)
+    page.wait_for_selector("#latent-map .map-here", state="attached")
+    assert page.evaluate("innerWidth - document.documentElement.clientWidth") > 0
+    assert sum(page.evaluate("window.shifts")) < 0.1  # "good", by Google's Core Web Vitals
+    left = "document.querySelector('#studio-header').getBoundingClientRect().left"
+    at_explore = page.evaluate(left)
+    page.set_viewport_size({"width": 1350, "height": 4000})  # all of it has room
+    page.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
+    assert page.evaluate(left) == at_explore
+    with_bars.close()
 
 
 def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) -> None:
