@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
@@ -410,3 +411,18 @@ def test_an_ipv6_address_is_listened_on_and_said_as_in_a_url() -> None:
         )  # fmt: skip
     assert process.returncode == 1
     assert process.stderr.startswith(f"error: cannot listen on [::1]:{port} (Address already in use")
+
+
+def test_the_plotting_library_travels_packed_where_that_is_understood(app: App) -> None:
+    address = f"{app.url}/studio/plotly.min.js"
+    with urllib.request.urlopen(address, timeout=30) as response:
+        assert response.headers["Content-Encoding"] is None
+        plain = response.read()
+    request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip, deflate, br"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert response.headers["Vary"] == "Accept-Encoding"
+        assert response.headers["Content-Type"].startswith("text/javascript")
+        packed = response.read()
+    assert len(packed) < len(plain) / 2.5
+    assert gzip.decompress(packed) == plain
