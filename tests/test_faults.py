@@ -306,10 +306,12 @@ def test_a_clock_that_runs_backwards_changes_no_duration(
 
 
 def test_killed_trainings_lose_only_the_epoch_in_progress() -> None:
-    """A short part of what scripts/faults.py does a hundred times."""
+    """A short part of what scripts/faults.py does a hundred times, started as by hand."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    del environment["OMP_NUM_THREADS"]
     ended = subprocess.run(
         [sys.executable, REPOSITORY / "tests/scripts/faults.py", "--trainings", "6", "--apps", "0"],
-        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=False, env=environment, timeout=600,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "nothing was lost" in ended.stdout
