@@ -33,7 +33,7 @@ LEAST_CONTRAST = 0.1
 """Less difference between paper and ink than this (of 1) is an empty picture."""
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 """Pillow knows many more; some of them start other programs."""
-EXPECTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+FORMATS_IN_WORDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 20_000
 WORKING_SIZE = 560
@@ -112,10 +112,10 @@ def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarr
     except Image.DecompressionBombError as error:
         raise PictureError(f"the picture has far too many pixels; {expected}") from error
     except Image.UnidentifiedImageError as error:
-        raise PictureError(f"this is not a picture; expected {EXPECTED}") from error
+        raise PictureError(f"this is not a picture; expected {FORMATS_IN_WORDS}") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise PictureError(
-            f"this is not a picture that can be read ({error}); expected {EXPECTED}"
+            f"this is not a picture that can be read ({error}); expected {FORMATS_IN_WORDS}"
         ) from error
 
 

@@ -1,5 +1,5 @@
-// The dots of the map on a canvas: ten thousand take some milliseconds, without WebGL and without a library, so that
-// the map is there with the page and follows a hand that zooms.
+// The dots of the map on a canvas: ten thousand take ten to twenty milliseconds of script on a slow machine, without
+// WebGL and without a library, so that the map is there with the page and follows a hand that zooms.
 
 import { colourOf, coloured } from "./colours.js";
 
