@@ -7,7 +7,8 @@ Here the matrix is first turned so that they vary along its axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ COVARIANCE = 0.95
 """Decays of the running averages: of the gradient, of its square, and of its covariances."""
 EPSILON = 1e-8
 EVERY = 10
-"""Steps between two turns of the axes; they are turned in each of the first twenty."""
+"""Steps between two turns of the axes; they are turned after each of the first twenty, too."""
 LARGEST_SIDE = 1024
 """A longer side of a matrix keeps its own axes: finding others would cost more than they give."""
 
@@ -26,28 +27,53 @@ LARGEST_SIDE = 1024
 class Soap(torch.optim.Optimizer):
     """Adam along the eigenvectors of the gradients' covariances. The first step only finds them.
 
+    After each `step` comes a `turn`. They are two as every step but the first can be captured in a CUDA
+    graph, where each is like the others.
+
     Args:
         parameters: weights of two dimensions or more; of a kernel (A, B, height, width) the matrix is
             (A, B * height * width).
-        learning_rate: as Adam's; `param_groups[0]["lr"]` may be changed between steps.
+        learning_rate: as Adam's; `param_groups[0]["lr"]` may be changed between steps. For captured steps a
+            scalar on their device.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float | Tensor) -> None:
         super().__init__(list(parameters), {"lr": learning_rate})
+        self._steps: int | None = None  # those of the state, for a look at which a GPU must be waited for
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step along the gradients, which every parameter must have."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad.flatten(1)  # (A, B)
-                state: dict[str, Tensor] = self.state[parameter]
-                if not state:
-                    state |= _first_state(gradient)
-                    continue
-                step = _adam_step(state, gradient)
-                parameter.add_(step.view_as(parameter), alpha=-group["lr"])
-                _follow_covariances(state, gradient)
+        for parameter, state in self._states():
+            assert parameter.grad is not None
+            gradient = parameter.grad.flatten(1)  # (A, B)
+            if not state:
+                state |= _first_state(gradient)
+                continue
+            step = _adam_step(state, gradient)
+            parameter.sub_(step.mul_(self.param_groups[0]["lr"]).view_as(parameter))
+            for side in _turned_sides(state):
+                state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
+
+    @torch.no_grad()
+    def turn(self) -> None:
+        """Turns the axes after the gradients' covariances, if that is due after the step just made."""
+        if self._steps is None:
+            self._steps = int(next(state["steps"] for _, state in self._states()))
+        else:
+            self._steps += 1
+        if self._steps % EVERY == 0 or self._steps <= 2 * EVERY:
+            for _, state in self._states():
+                for side in _turned_sides(state):
+                    _turn(state, side)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what `state_dict` gave."""
+        super().load_state_dict(state_dict)
+        self._steps = None
+
+    def _states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        return ((parameter, self.state[parameter]) for parameter in self.param_groups[0]["params"])
 
     def check(self) -> None:
         """Raises ValueError unless a state that was loaded fits the parameters and can be gone on from."""
@@ -82,7 +108,7 @@ def _first_state(gradient: Tensor) -> dict[str, Tensor]:
 
 def _adam_step(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
     """Adam's step (Kingma and Ba, 2015), its second moment taken along the axes: (A, B)."""
-    steps = state["steps"].add_(1).item()
+    steps = state["steps"].add_(1).double()  # at first the powers are almost 1
     momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
     second_moment = state["second_moment"].lerp_(_turned(state, gradient).square(), 1 - SECOND_MOMENT)
     scale = (second_moment / (1 - SECOND_MOMENT**steps)).sqrt_().add_(EPSILON)
@@ -100,15 +126,8 @@ def _turned_back(state: dict[str, Tensor], matrix: Tensor) -> Tensor:
     return matrix @ state["right_axes"].T if "right" in state else matrix
 
 
-def _follow_covariances(state: dict[str, Tensor], gradient: Tensor) -> None:
-    """Brings the covariances up to date and now and then turns the axes after them."""
-    steps = int(state["steps"])
-    is_due = steps % EVERY == 0 or steps <= 2 * EVERY
-    for side in ("left", "right"):
-        if side in state:
-            state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
-            if is_due:
-                _turn(state, side)
+def _turned_sides(state: dict[str, Tensor]) -> list[str]:
+    return [side for side in ("left", "right") if side in state]
 
 
 def _covariance(gradient: Tensor, side: str) -> Tensor:
@@ -120,5 +139,6 @@ def _turn(state: dict[str, Tensor], side: str) -> None:
     axes = state[f"{side}_axes"]
     moved = state[side] @ axes
     order = (axes * moved).sum(dim=0).argsort(descending=True, stable=True)
-    state["second_moment"] = state["second_moment"].index_select(0 if side == "left" else 1, order)
-    state[f"{side}_axes"] = torch.linalg.qr(moved[:, order])[0].contiguous()
+    second_moment = state["second_moment"]  # as all of it, changed where it is: a graph knows only the place
+    second_moment.copy_(second_moment.index_select(0 if side == "left" else 1, order))
+    axes.copy_(torch.linalg.qr(moved[:, order])[0])

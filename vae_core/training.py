@@ -94,7 +94,7 @@ def train(
         state.load(resume_from, iterations_per_epoch)
     model = state.model
     loss_of = group.averaging(TrainingLoss(model, settings, group.mean))
-    # SOAP reads its counters in Python, and what DistributedDataParallel does is more than a step.
+    # What DistributedDataParallel does is more than a step.
     is_capturable = device.type == "cuda" and state.soap is None and group.count == 1
     fused = fused_step(state, settings, images) if is_capturable else None
     meter = _Meter(state, settings.batch_size, device, group)
@@ -119,6 +119,8 @@ def train(
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
             state.set_learning_rate(learning_rate_at(settings, state.iteration, iterations_per_epoch))
             meter.add(make_step(indices))
+            if state.soap is not None:
+                state.soap.turn()
             state.iteration += 1
             ends_epoch = state.iteration % iterations_per_epoch == 0
             if not ends_epoch and (group.broadcast(meter.is_due()) or state.iteration == 1):

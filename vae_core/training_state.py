@@ -120,12 +120,15 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
     matrices = [parameter for parameter in model.parameters() if is_soap and parameter.dim() > 1]
     others = [parameter for parameter in model.parameters() if not (is_soap and parameter.dim() > 1)]
     on_gpu = device.type == "cuda"
+
+    def learning_rate() -> float | Tensor:
+        """In memory of the GPU, where a captured step finds it."""
+        return torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
+
     optimizer = torch.optim.Adam(
-        others, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu,
-        # In memory of the GPU, where a captured step finds it.
-        lr=torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate,
-    )  # fmt: skip
-    soap = Soap(matrices, settings.learning_rate) if matrices else None
+        others, lr=learning_rate(), betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu
+    )
+    soap = Soap(matrices, learning_rate()) if matrices else None
     return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
 
 
