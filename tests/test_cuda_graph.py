@@ -32,11 +32,12 @@ def zeros() -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 @pytest.mark.parametrize("likelihood", ["gaussian", "calibrated"])
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
 def test_replayed_steps_give_the_losses_of_eager_ones(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, schedule: str, likelihood: str
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, schedule: str, likelihood: str, optimizer: str
 ) -> None:
     monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
-    settings = replace(TINY, schedule=schedule, likelihood=likelihood)
+    settings = replace(TINY, schedule=schedule, likelihood=likelihood, optimizer=optimizer)
     captured = [report.total for report in train(settings, dataset.train)]
     monkeypatch.setenv(SWITCH, "0")
     eager = [report.total for report in train(settings, dataset.train)]
@@ -61,15 +62,17 @@ def test_each_replay_draws_the_noise_that_comes_next() -> None:
     assert len({tuple(values) for values in draws(capture=True)}) == 21
 
 
-def test_a_resumed_training_follows_the_undisturbed_one(dataset: Dataset) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_a_resumed_training_follows_the_undisturbed_one(dataset: Dataset, optimizer: str) -> None:
+    settings = replace(TINY, optimizer=optimizer)
     undisturbed, state = [], None
-    for report in train(TINY, dataset.train):
+    for report in train(settings, dataset.train):
         undisturbed.append(report)
         if isinstance(report, EpochReport) and report.epoch == 2:
             state = report.state.tensors()
     assert state is not None
     assert all(tensor.device.type == "cpu" for tensor in state.values())
-    *_, resumed = train(TINY, dataset.train, resume_from=state)
+    *_, resumed = train(settings, dataset.train, resume_from=state)
     assert resumed.total == undisturbed[-1].total
     weights = [last.state.model.state_dict().values() for last in (resumed, undisturbed[-1])]
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*weights, strict=True))
@@ -77,9 +80,11 @@ def test_a_resumed_training_follows_the_undisturbed_one(dataset: Dataset) -> Non
 
 
 @pytest.mark.parametrize(("begins", "ends"), [("cpu", "cuda"), ("cuda", "cpu")])
-def test_a_run_moves_between_cpu_and_gpu(dataset: Dataset, begins: str, ends: str) -> None:
-    *_, half = train(replace(TINY, epochs=2, device=begins), dataset.train)
-    *_, moved = train(replace(TINY, device=ends), dataset.train, resume_from=half.state.tensors())
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_a_run_moves_between_cpu_and_gpu(dataset: Dataset, begins: str, ends: str, optimizer: str) -> None:
+    settings = replace(TINY, optimizer=optimizer)
+    *_, half = train(replace(settings, epochs=2, device=begins), dataset.train)
+    *_, moved = train(replace(settings, device=ends), dataset.train, resume_from=half.state.tensors())
     assert moved.epoch == 4
     assert moved.total < half.total
 

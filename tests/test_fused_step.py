@@ -26,7 +26,10 @@ from vae_core.training import train
 from vae_core.training_state import new_state
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-CASES = [("gaussian", 2, 1.0, 16), ("bernoulli", 1, 0.3, 5), ("calibrated", 2, 4.0, 1)]
+CASES = [
+    ("gaussian", "adam", 2, 1.0, 16), ("bernoulli", "adam", 1, 0.3, 5), ("calibrated", "soap", 2, 4.0, 1)
+]  # fmt: skip
+LARGE_CASES = [("gaussian", "adam", 128, 1.0, 16), ("calibrated", "soap", 1000, 1.0, 32)]
 TINY = Settings(epochs=4, batch_size=100, limit=700, device="cuda")
 
 
@@ -65,7 +68,7 @@ def test_what_is_not_a_number_comes_through_the_relus(interpreted: dict[str, Any
 
 
 @needs_gpu
-@pytest.mark.parametrize("case", [*CASES, ("gaussian", 128, 1.0, 16), ("calibrated", 1000, 1.0, 32)])
+@pytest.mark.parametrize("case", [*CASES, *LARGE_CASES])
 def test_the_gpu_says_nearly_the_same(case: tuple) -> None:
     """TF32 has ten bits: ReLUs near zero open or close, and the gradients move by their share."""
     found = differences(*case, torch.device("cuda"))
@@ -76,12 +79,14 @@ def test_the_gpu_says_nearly_the_same(case: tuple) -> None:
 
 
 @needs_gpu
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "calibrated"])
+@pytest.mark.parametrize(
+    ("likelihood", "optimizer"), [("gaussian", "adam"), ("bernoulli", "soap"), ("calibrated", "adam")]
+)
 def test_a_training_goes_as_it_does_by_cudnn(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, likelihood: str
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, likelihood: str, optimizer: str
 ) -> None:
     monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
-    settings = replace(TINY, likelihood=likelihood, schedule="one-cycle")
+    settings = replace(TINY, likelihood=likelihood, optimizer=optimizer, schedule="one-cycle")
     fused = [report.total for report in train(settings, dataset.train)]
     monkeypatch.setenv(SWITCH, "0")
     plain = [report.total for report in train(settings, dataset.train)]

@@ -2,17 +2,18 @@
 
 What `gradients.py` is for the CPU: the chain rule written out, here so that a layer is one kernel each way.
 The weights, their gradients and Adam's moments lie one after the other in memory, so that a step of all of
-them is one kernel too.
+them is one kernel too; SOAP's steps are made by `soap.py`, as everywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -122,11 +123,11 @@ CHANNELS = 32
 
 
 class FusedStep:
-    """Makes the training steps of a state: its model's weights and Adam's moments change in place.
+    """Makes the training steps of a state: its model's weights and its optimisers' moments change in place.
 
     Args:
-        state: begun by `new_state` on a GPU, or loaded since. Its parameters and moments are moved in memory,
-            once, here.
+        state: begun by `new_state` on a GPU, or loaded since. With Adam alone its parameters and moments are
+            moved in memory, once, here.
         settings: of which likelihood, beta and latents matter here.
         images: uint8 (M, 28, 28), on the state's device and contiguous, as are `indices` and `eps`.
     """
@@ -138,16 +139,34 @@ class FusedStep:
         self._latents = settings.latent_dim
         # No layer waits for a kernel's gradient, and one map fills no GPU.
         self._side = torch.cuda.Stream(images.device) if images.is_cuda else None
-        self._adam = _FlatAdam(state)
         self._weights = dict(state.model.named_parameters())
+        places = _Places(self._weights)
+        memory = places.zeros()
+        self._gradients = places.views(memory)
+        self._adam = _FlatAdam(state, places, memory) if state.soap is None else None
+        self._optimizers = state.optimizers()
+        for name, parameter in self._weights.items():
+            parameter.grad = self._gradients[name]
 
     @torch.no_grad()
     def __call__(self, indices: Tensor, eps: Tensor) -> StepLoss:
         """The step of the images at `indices`, int64 (N,), with the noise eps, float (N, K); its loss."""
-        with _tf32(), torch.cuda.device(indices.device) if indices.is_cuda else contextlib.nullcontext():
-            return self._step(indices, eps)
+        with torch.cuda.device(indices.device) if indices.is_cuda else contextlib.nullcontext():
+            with _tf32():
+                loss = self._loss(indices, eps)
+            self._update()
+        return loss
 
-    def _step(self, indices: Tensor, eps: Tensor) -> StepLoss:
+    def _update(self) -> None:
+        """Of the weights, along their gradients."""
+        if self._adam is not None:
+            self._adam.step(self._kernels)
+            return
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+    def _loss(self, indices: Tensor, eps: Tensor) -> StepLoss:
+        """Leaves its gradients in `_gradients`."""
         count, weights = len(indices), self._weights
         of_latents = (self._latents, 1 << (self._latents - 1).bit_length())
 
@@ -191,7 +210,6 @@ class FusedStep:
         by_features1 = self._spread("encoder.2", by_features2, outputs=features1)
         self._outer_pixels("encoder.0", by_features1, self._images, indices)
         self._join()
-        self._adam.step(self._kernels)
 
         mean, log_variance = posterior.chunk(2, dim=1)
         return StepLoss(reconstruction + self._beta * kl, reconstruction, kl, mean, log_variance)
@@ -289,7 +307,7 @@ class FusedStep:
             layer.size, layer.small, layer.large, layer.planes, layer.transposed, SHARES, ROWS,
             num_stages=1,
         )  # fmt: skip
-        self._add_up(parts, self._adam.gradients[f"{name}.weight"])
+        self._add_up(parts, self._gradients[f"{name}.weight"])
 
     def _outer_pixels(self, name: str, small: Tensor, pixels: Tensor, indices: Tensor | None = None) -> None:
         """The same of a layer beside pictures: the images at `indices`, or the last layer's."""
@@ -299,12 +317,12 @@ class FusedStep:
             small, pixels, pixels if indices is None else indices, parts, len(small) * layer.size**2,
             layer.scale, layer.size, layer.stride, CHANNELS, indices is not None, PIXEL_SHARES, ROWS,
         )  # fmt: skip
-        self._add_up(parts, self._adam.gradients[f"{name}.weight"])
+        self._add_up(parts, self._gradients[f"{name}.weight"])
 
     def _outer_linear(self, name: str, by_output: Tensor, layer_input: Tensor) -> None:
         """The gradient of a linear layer's weight and bias, from (N, outputs) and (N, inputs)."""
-        torch.mm(by_output.T, layer_input, out=self._adam.gradients[f"{name}.weight"])
-        self._add_up(by_output, self._adam.gradients[f"{name}.bias"])
+        torch.mm(by_output.T, layer_input, out=self._gradients[f"{name}.weight"])
+        self._add_up(by_output, self._gradients[f"{name}.bias"])
 
     def _add_up(self, parts: Tensor, gradient: Tensor) -> None:
         """Sums the rows of (R, C) into a gradient's memory and beyond it: a bias lies after its kernel."""
@@ -317,31 +335,41 @@ class FusedStep:
         return self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
 
 
+class _Places:
+    """Where each parameter of a model has its numbers in a memory that they share, one after the other."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+        sizes = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters.values()]
+        *self._starts, self._size = itertools.accumulate(sizes, initial=0)
+
+    def zeros(self) -> Tensor:
+        """Such a memory."""
+        return torch.zeros(self._size, device=next(iter(self._parameters.values())).device)
+
+    def views(self, memory: Tensor) -> dict[str, Tensor]:
+        """Its parts, in their parameters' shapes."""
+        items = zip(self._starts, self._parameters.items(), strict=True)
+        return {name: _as_parameter(memory[start:], parameter) for start, (name, parameter) in items}
+
+
 class _FlatAdam:
     """Adam of all parameters at once; its state stays the optimiser's, where it is kept and loaded."""
 
-    def __init__(self, state: TrainingState) -> None:
-        parameters = dict(state.model.named_parameters())
-        sizes = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters.values()]
-        device = state.optimizer.param_groups[0]["lr"].device
-        self._weights, self._gradients, *self._moments = (
-            torch.zeros(sum(sizes), device=device) for _ in range(4)
-        )
-        self._steps = torch.zeros(len(sizes), device=device)
+    def __init__(self, state: TrainingState, places: _Places, gradients: Tensor) -> None:
+        self._gradients = gradients
+        self._weights, *self._moments = (places.zeros() for _ in range(3))
+        weights, *moments = (places.views(memory) for memory in (self._weights, *self._moments))
+        self._steps = torch.zeros(len(weights), device=gradients.device)
         self._group = state.optimizer.param_groups[0]
-        self.gradients: dict[str, Tensor] = {}
-        start = 0
-        for number, ((name, parameter), size) in enumerate(zip(parameters.items(), sizes, strict=True)):
-            self.gradients[name] = _as_parameter(self._gradients[start:], parameter)
-            parameter.data = _as_parameter(self._weights[start:], parameter).copy_(parameter.data)
-            kept = state.optimizer.state[parameter]
-            places = dict(zip(MOMENTS, self._moments, strict=True))
-            moved = {key: _as_parameter(place[start:], parameter) for key, place in places.items()}
+        for number, (name, parameter) in enumerate(state.model.named_parameters()):
+            parameter.data = weights[name].copy_(parameter.data)
+            moved = {key: views[name] for key, views in zip(MOMENTS, moments, strict=True)}
             moved["step"] = self._steps[number]
+            kept = state.optimizer.state[parameter]
             for key, value in kept.items():
                 moved[key].copy_(value)
             kept.update(moved)
-            start += size
 
     def step(self, kernels: ModuleType) -> None:
         self._steps.add_(1)

@@ -95,7 +95,7 @@ def train(
     model = state.model
     loss_of = group.averaging(TrainingLoss(model, settings, group.mean))
     # What DistributedDataParallel does is more than a step.
-    is_capturable = device.type == "cuda" and state.soap is None and group.count == 1
+    is_capturable = device.type == "cuda" and group.count == 1
     fused = fused_step(state, settings, images) if is_capturable else None
     meter = _Meter(state, settings.batch_size, device, group)
 

@@ -24,7 +24,7 @@ class Differences:
     posterior: float
     gradients: dict[str, float]
     weights: float
-    """After this step and two more of the optimiser, beside PyTorch's own Adam with the same gradients."""
+    """After this step and two more of the optimisers, beside those of `new_state` with the same gradients."""
 
 
 def state_of(settings: Settings, device: torch.device) -> TrainingState:
@@ -39,10 +39,10 @@ def state_of(settings: Settings, device: torch.device) -> TrainingState:
 
 
 def differences(
-    likelihood: str, count: int, beta: float, latent_dim: int, device: torch.device
+    likelihood: str, optimizer: str, count: int, beta: float, latent_dim: int, device: torch.device
 ) -> Differences:
     """Of the step of a mini-batch of so many random images."""
-    settings = Settings(likelihood=likelihood, beta=beta, latent_dim=latent_dim)
+    settings = Settings(likelihood=likelihood, optimizer=optimizer, beta=beta, latent_dim=latent_dim)
     state = state_of(settings, device)
     generator = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (count + 3, 28, 28), dtype=torch.uint8, generator=generator)
@@ -51,8 +51,8 @@ def differences(
 
     plain = VAE(latent_dim).double()
     plain.load_state_dict({name: value.cpu().double() for name, value in state.model.state_dict().items()})
-    others = [torch.nn.Parameter(parameter.detach().clone()) for parameter in state.model.parameters()]
-    adam = torch.optim.Adam(others, lr=settings.learning_rate)
+    other = new_state(settings, device)
+    other.model.load_state_dict(state.model.state_dict())
     batch = as_batch(images[indices]).double()
     mean, log_variance = plain.encode(batch)
     reconstruction = plain.decode(reparameterize(mean, log_variance, eps.double()))
@@ -60,7 +60,7 @@ def differences(
     expected.total.backward()
 
     step = FusedStep(state, settings, images.to(device))
-    gradients = step._adam.gradients
+    gradients = {name: value.grad for name, value in state.model.named_parameters() if value.grad is not None}
     loss = step(indices.to(device), eps.to(device))
     exact = {name: value.grad for name, value in plain.named_parameters()}
     off_by = {name: off(gradients[name], value) for name, value in exact.items() if value is not None}
@@ -68,12 +68,16 @@ def differences(
         if number:  # the optimiser alone, with other gradients
             for gradient in gradients.values():
                 gradient.copy_(torch.randn(gradient.shape, generator=generator))
-            step._adam.step(step._kernels)
-        for other, gradient in zip(others, gradients.values(), strict=True):
-            other.grad = gradient.clone()
-        adam.step()
+            step._update()
+        for name, parameter in other.model.named_parameters():
+            parameter.grad = gradients[name].clone()
+        for stepped in other.optimizers():
+            stepped.step()
+        for turned in (state.soap, other.soap):
+            if turned is not None:
+                turned.turn()
     weights = [
-        torch.cat([value.detach().flatten() for value in side]) for side in (state.model.parameters(), others)
+        torch.cat([value.detach().flatten() for value in side.model.parameters()]) for side in (state, other)
     ]
     return Differences(
         losses=[off(ours, theirs) for ours, theirs in zip(loss[:3], expected, strict=True)],
