@@ -363,7 +363,7 @@ def test_benchmark_as_json_is_one_object(run_command: Any, small_mnist: Path) ->
         "benchmark", "--json", "--rounds", 2, "--iterations", 2, "--device", "cpu", "--data-dir", small_mnist
     )
     assert code == 0
-    assert err == "measuring: 2 rounds of engine and plain loop\n"
+    assert err == "measuring: 2 rounds of engine and plain loop\n1 of 2 done\n2 of 2 done\n"
     measured = json.loads(out)
     assert {"engine_images_per_second", "plain_images_per_second", "ratio", "device"} <= set(measured)
     assert len(measured["engine_rounds"]) == len(measured["plain_rounds"]) == 2

@@ -56,8 +56,8 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("model=plane&z=1,-100.1", "expected 2 numbers from -100 to 100"),
         ("seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
         ("count=401", "count='401': expected a whole number from 1 to 400"),
-        ("class=99&model=plane", "class=99 is none of model plane; its classes are 0 to 9"),
-        ("class=3.5", "class='3.5': expected a whole number from 0 to 255"),
+        ("class=99&model=plane", "class='99' is none of model plane; its classes are 0 to 9"),
+        ("class=3.0", "class='3.0' is none of model reference; its classes are 0 to 9"),
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
         ("sampler=best", "'best'; known are prior, mixture"),
     ],
@@ -71,7 +71,7 @@ def test_a_class_cannot_be_of_a_model_that_was_not_tested(run: Run) -> None:
     models = list_runs(run.folder.parent)
     assert read_lesson("class=9&model=copied", models).values["class"] == "9"
     (run.folder / "evaluation.npz").unlink()
-    with pytest.raises(LessonError, match="class=9 is none of model copied; it has not been tested yet"):
+    with pytest.raises(LessonError, match="class='9' is none of model copied; it has not been tested yet"):
         read_lesson("class=9&model=copied", models)
 
 

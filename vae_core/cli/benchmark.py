@@ -33,9 +33,13 @@ def benchmark(
         *Progress.get_default_columns(), TimeElapsedColumn(), console=err, disable=is_hidden
     ) as bar:
         task = bar.add_task(what, total=2 * rounds)
-        measured = run_benchmark(
-            dataset, device, rounds, iterations, progress=lambda done: bar.update(task, completed=done)
-        )
+
+        def progress(done: int) -> None:
+            bar.update(task, completed=done)
+            if done % 2 == 0:
+                say_to_log(f"{done // 2} of {rounds} done")
+
+        measured = run_benchmark(dataset, device, rounds, iterations, progress)
     if as_json:
         print(json.dumps(measured.to_dict()))
         return

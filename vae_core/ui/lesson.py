@@ -137,14 +137,14 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         ("sampler", SAMPLERS),
     ):
         _check(f"there is no {'model' if name == 'with' else name}", _listed(values, name)[:1], known)
-    for name in GRID:
-        if name in values:
-            _check_number(name, values[name])
     chosen = runs.get(values.get("model", next(iter(runs), "")))
+    for name in GRID:
+        if name in values and (name != "class" or chosen is None):  # a model knows its classes better
+            _check_number(name, values[name])
     if "z" in values:
         _check_vector(values["z"], 0 if chosen is None else chosen.settings.latent_dim)
     if "class" in values and chosen is not None:
-        _check_class(int(values["class"]), chosen)
+        _check_class(values["class"], chosen)
     return Lesson(values)
 
 
@@ -171,12 +171,12 @@ def _check_number(name: str, text: str) -> None:
         raise LessonError(f"--lesson: {name}={in_short(text)}: expected {expected} from {low} to {high}")
 
 
-def _check_class(label: int, info: RunInfo) -> None:
+def _check_class(text: str, info: RunInfo) -> None:
     evaluation = Run(info.folder).evaluation_or_none()
-    known = range(0 if evaluation is None else len(evaluation.class_means))
-    if label not in known:
-        classes = f"its classes are 0 to {known[-1]}" if known else "it has not been tested yet"
-        raise LessonError(f"--lesson: class={label} is none of model {info.name}; {classes}")
+    known = [str(label) for label in range(0 if evaluation is None else len(evaluation.class_means))]
+    if text not in known:
+        classes = f"its classes are {known[0]} to {known[-1]}" if known else "it has not been tested yet"
+        raise LessonError(f"--lesson: class={in_short(text)} is none of model {info.name}; {classes}")
 
 
 def _check_vector(text: str, count: int) -> None:
