@@ -7,6 +7,7 @@ Here the matrix is first turned so that they vary along its axes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -40,20 +41,35 @@ class Soap(torch.optim.Optimizer):
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float | Tensor) -> None:
         super().__init__(list(parameters), {"lr": learning_rate})
         self._steps: int | None = None  # those of the state, for a look at which a GPU must be waited for
+        weights = self.param_groups[0]["params"]
+        self._streams = [torch.cuda.Stream(weight.device) for weight in weights if weight.is_cuda]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step along the gradients, which every parameter must have."""
-        for parameter, state in self._states():
-            assert parameter.grad is not None
-            gradient = parameter.grad.flatten(1)  # (A, B)
-            if not state:
-                state |= _first_state(gradient)
-                continue
-            step = _adam_step(state, gradient)
-            parameter.sub_(step.mul_(self.param_groups[0]["lr"]).view_as(parameter))
-            for side in _turned_sides(state):
-                state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
+        if not self.state:
+            for parameter, state in self._states():
+                state |= _first_state(_gradient(parameter))
+            return
+        if not self._streams:
+            for parameter, state in self._states():
+                self._move(parameter, state)
+            return
+        # A matrix is too small to fill a GPU: they go side by side.
+        here = torch.cuda.current_stream(self._streams[0].device)
+        for stream, (parameter, state) in zip(self._streams, self._states(), strict=True):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                self._move(parameter, state)
+        for stream in self._streams:
+            here.wait_stream(stream)
+
+    def _move(self, parameter: Tensor, state: dict[str, Tensor]) -> None:
+        gradient = _gradient(parameter)
+        step = _adam_step(state, gradient)
+        parameter.sub_(step.mul_(self.param_groups[0]["lr"]).view_as(parameter))
+        for side in _turned_sides(state):
+            state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
 
     @torch.no_grad()
     def turn(self) -> None:
@@ -89,6 +105,12 @@ class Soap(torch.optim.Optimizer):
                 raise ValueError("SOAP's state has a negative count or square")
 
 
+def _gradient(parameter: Tensor) -> Tensor:
+    """Of a weight, as a matrix (A, B)."""
+    assert parameter.grad is not None
+    return parameter.grad.flatten(1)
+
+
 def _first_state(gradient: Tensor) -> dict[str, Tensor]:
     """Averages that begin at nothing, and the first gradient's own axes, that of most variance first.
 
@@ -108,11 +130,16 @@ def _first_state(gradient: Tensor) -> dict[str, Tensor]:
 
 def _adam_step(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
     """Adam's step (Kingma and Ba, 2015), its second moment taken along the axes: (A, B)."""
-    steps = state["steps"].add_(1).double()  # at first the powers are almost 1
+    steps = state["steps"].add_(1)
     momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
     second_moment = state["second_moment"].lerp_(_turned(state, gradient).square(), 1 - SECOND_MOMENT)
-    scale = (second_moment / (1 - SECOND_MOMENT**steps)).sqrt_().add_(EPSILON)
-    return _turned_back(state, _turned(state, momentum).div_(scale)) / (1 - MOMENTUM**steps)
+    scale = (second_moment / _weight_of_all(SECOND_MOMENT, steps)).sqrt_().add_(EPSILON)
+    return _turned_back(state, _turned(state, momentum).div_(scale)) / _weight_of_all(MOMENTUM, steps)
+
+
+def _weight_of_all(decay: float, steps: Tensor) -> Tensor:
+    """Of the values in a running average that began at nothing: 1 - decay**steps, exact also when small."""
+    return -torch.expm1(steps * math.log(decay))
 
 
 def _turned(state: dict[str, Tensor], matrix: Tensor) -> Tensor:
