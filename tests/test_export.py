@@ -79,7 +79,7 @@ def test_another_suffix_is_refused(name: str) -> None:
 
 def test_a_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "NEEDED", ("json", "no_such_package"))
-    with pytest.raises(ExportError, match=r"no_such_package is not installed.*pip install '\.\[onnx\]'"):
+    with pytest.raises(ExportError, match=r"no_such_package is not installed.*pip install no_such_package$"):
         check_target(Path("decoder.onnx"))
 
 

@@ -53,7 +53,7 @@ def check_target(decoder: Path) -> None:
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ExportError(
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-            "install what an export needs with: pip install '.[onnx]'"
+            f"install what an export needs with: pip install {' '.join(missing)}"
         )
 
 

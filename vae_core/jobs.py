@@ -98,4 +98,4 @@ def prepare_resume(
 
 def _check_tensorboard(is_wanted: bool) -> None:
     if is_wanted and find_spec("tensorboard") is None:
-        raise TrainingError("TensorBoard is not installed; install it with: pip install '.[tensorboard]'")
+        raise TrainingError("TensorBoard is not installed; install it with: pip install tensorboard")

@@ -220,7 +220,7 @@ def test_one_class_alone(grid: Page) -> None:
     grid.locator("li[role=option]", has_text="3").click()
     wait_for_source(grid, GRID, "label=3")
     assert "label=3" in source_of(grid, GRID)
-    assert "all from class 3" in grid.locator("#generated-panel").inner_text()
+    assert "drawn around class 3" in grid.locator("#generated-panel").inner_text()
     grid.wait_for_function("document.querySelector('#generate-sampler input').disabled")
     assert grid.get_by_role("radio", name="mixture").is_disabled()  # a class is drawn without it
     reference = load_run("reference")

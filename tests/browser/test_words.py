@@ -134,7 +134,7 @@ def test_classes_are_called_by_their_names(page: Page, app: App) -> None:
     page.get_by_role("button", name="Generate", exact=True).click()
     wait_for_new_source(page, grid, before)
     assert "label=7" in source_of(page, grid)
-    page.locator("#generated-panel", has_text="all from class Sneaker").wait_for()
+    page.locator("#generated-panel", has_text="drawn around class Sneaker").wait_for()
 
 
 def test_the_words_follow_the_model(page: Page) -> None:

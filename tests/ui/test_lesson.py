@@ -50,6 +50,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("tabs=draw&tab=train", "'train'; known are draw"),
         ("model=gone", "'gone'; known are reference"),
         ("with=gone", "'gone'; known are reference"),
+        ("tab=explore,draw", "there is no tab 'explore,draw'; known are explore, draw"),
         ("z=1,2", "expected 16 numbers"),
         ("model=plane&z=1,two", "expected 2 numbers"),
         ("model=plane&z=1,nan", "expected 2 numbers"),

@@ -136,7 +136,8 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         ("with", runs),
         ("sampler", SAMPLERS),
     ):
-        _check(f"there is no {'model' if name == 'with' else name}", _listed(values, name)[:1], known)
+        one = [values[name]] if values.get(name) else []
+        _check(f"there is no {'model' if name == 'with' else name}", one, known)
     chosen = runs.get(values.get("model", next(iter(runs), "")))
     for name in GRID:
         if name in values and (name != "class" or chosen is None):  # a model knows its classes better

@@ -74,13 +74,14 @@ function verdict({ error, rank, nearest }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
   if (rank === null) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
   const [first, second] = nearest;
-  const share = Math.round(rank * 100);
+  const share = Math.min(Math.round(rank * 100), 99);
   const unusual = rank >= UNUSUAL ? ": the model has not seen many like this" : "";
   const nearestWords =
     first.probability >= 0.9
       ? `It lies among ${imagesOf(first.label)}`
       : `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  return `${nearestWords}. ${measured}, higher than ${share}% of the test images have${unusual}.`;
+  const others = rank === 1 ? "that of every test image" : `${share}% of the test images have`;
+  return `${nearestWords}. ${measured}, higher than ${others}${unusual}.`;
 }
 
 const percent = ({ probability }) => `${Math.round(100 * probability)}%`;

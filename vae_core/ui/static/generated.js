@@ -157,7 +157,7 @@ async function show() {
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
   choose(null);
   offerDownload();
-  const from = label !== "" ? `, all from class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
+  const from = label !== "" ? `, drawn around class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
   try {
     await picture.decode();
     about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`;
