@@ -326,7 +326,7 @@ def test_without_tensorboard_a_run_that_wants_it_is_refused_before_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "find_spec", lambda name: None)
-    with pytest.raises(TrainingError, match="pip install tensorboard$"):
+    with pytest.raises(TrainingError, match=r"pip install tensorboard$"):
         prepare(SHORT, tmp_path, "run", tensorboard=True)
     assert prepare(SHORT, tmp_path, "run").name == "run"
 

@@ -1,4 +1,4 @@
-"""A training step captured as a CUDA graph: its kernels, dozens of them, are launched as one.
+"""What a training does each time anew, captured as a CUDA graph: its kernels, dozens, are launched as one.
 
 On a fast GPU a fused step takes the device less time than Python takes to launch its kernels one by one.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,9 +19,11 @@ from vae_core.gradients import StepLoss
 SWITCH = "VAE_STUDIO_CUDA_GRAPH"
 """In the environment; 0 makes every step without a graph."""
 WARM_UP = 3
-"""Steps made as ever before one is captured: libraries get ready in them, and the moments begin."""
+"""Calls made as ever before one is captured: libraries get ready in them, and the moments begin."""
 AHEAD = 8
 """Steps launched before the device has done them: it need not wait for Python, and a report is of now."""
+
+Result = TypeVar("Result")
 
 
 def is_switched_off() -> bool:
@@ -28,57 +31,52 @@ def is_switched_off() -> bool:
     return os.environ.get(SWITCH) == "0"
 
 
-class CapturedStep:
-    """Makes the steps of the function it is given: calls it a few times, then replays its kernels.
+class Captured(Generic[Result]):
+    """A function without arguments: it is called a few times, then its kernels are replayed.
 
     Args:
-        step: what a step does with the indices of its mini-batch, int64 (N,) on the device, as many each
-            time. Whatever else it reads or changes must stay where it is in memory.
-        noise: where its random numbers come from; each replay moves it on as the step itself would.
+        function: whatever it reads or changes must stay where it is in memory.
+        noise: where its random numbers come from, on its device; each replay moves it on as a call would.
     """
 
-    def __init__(self, step: Callable[[Tensor], StepLoss], noise: torch.Generator) -> None:
-        self._step = step
+    def __init__(self, function: Callable[[], Result], noise: torch.Generator) -> None:
+        self._function = function
         self._noise = noise
         self._stream = torch.cuda.Stream(noise.device)
         self._warmed_up = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._launched: deque[torch.cuda.Event] = deque()
 
-    def __call__(self, indices: Tensor) -> StepLoss:
-        """One step. The loss it gives is overwritten by the next.
+    def __call__(self) -> Result:
+        """One call. What it gives is overwritten by the next.
 
         Raises:
-            TrainingError: the step cannot be captured; says how to do without.
+            TrainingError: the function cannot be captured; says how to do without.
         """
         with torch.cuda.device(self._noise.device):
             if self._warmed_up < WARM_UP:
                 self._warmed_up += 1
-                return self._beside(indices)
+                return self._beside()
             if self._graph is None:
-                self._graph = self._captured(indices)
-            self._indices.copy_(indices)
+                self._graph, self._result = self._captured()
             self._graph.replay()
-            self._keep_pace()
-            return self._loss
+            return self._result
 
-    def _beside(self, indices: Tensor) -> StepLoss:
-        """A step on the stream that will be captured, which cannot be the usual one."""
+    def _beside(self) -> Result:
+        """A call on the stream that will be captured, which cannot be the usual one."""
         usual = torch.cuda.current_stream()
         self._stream.wait_stream(usual)
         with torch.cuda.stream(self._stream):
-            loss = self._step(indices)
+            result = self._function()
         usual.wait_stream(self._stream)
-        return loss
+        return result
 
-    def _captured(self, indices: Tensor) -> torch.cuda.CUDAGraph:
-        """The kernels of a step, recorded without making it, and where they read and write."""
+    def _captured(self) -> tuple[torch.cuda.CUDAGraph, Result]:
+        """The kernels of a call, recorded without making it, and where they will leave its result."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._noise)
-        self._indices = indices.clone()
         try:
             with torch.cuda.graph(graph, stream=self._stream):
-                loss = self._step(self._indices)
+                return graph, self._function()
         except RuntimeError as error:
             cause = error.__context__ or error  # the end of a failed capture fails too, and says less
             if isinstance(cause, torch.OutOfMemoryError):
@@ -88,8 +86,41 @@ class CapturedStep:
                 f"the training step cannot be captured as a CUDA graph ({reason}); "
                 f"with {SWITCH}=0 in the environment it is made without one"
             ) from error
-        self._loss = StepLoss(*(part.detach() for part in loss))
-        return graph
+
+
+class CapturedStep:
+    """Makes the steps of the function it is given, as `Captured` does.
+
+    Args:
+        step: what a step does with the indices of its mini-batch, int64 (N,) on the device, as many each
+            time. Whatever else it reads or changes must stay where it is in memory.
+        noise: where its random numbers come from.
+    """
+
+    def __init__(self, step: Callable[[Tensor], StepLoss], noise: torch.Generator) -> None:
+        self._step = step
+        self._device = noise.device
+        self._make = Captured(self._loss, noise)
+        self._indices: Tensor | None = None
+        self._launched: deque[torch.cuda.Event] = deque()
+
+    def __call__(self, indices: Tensor) -> StepLoss:
+        """One step. The loss it gives is overwritten by the next.
+
+        Raises:
+            TrainingError: as `Captured`.
+        """
+        if self._indices is None:
+            self._indices = torch.empty_like(indices)
+        self._indices.copy_(indices)
+        loss = self._make()
+        with torch.cuda.device(self._device):
+            self._keep_pace()
+        return loss
+
+    def _loss(self) -> StepLoss:
+        assert self._indices is not None
+        return StepLoss(*(part.detach() for part in self._step(self._indices)))
 
     def _keep_pace(self) -> None:
         """Waits until the device is at most `AHEAD` steps behind."""

@@ -8,7 +8,7 @@ Here the matrix is first turned so that they vary along its axes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -28,8 +28,8 @@ LARGEST_SIDE = 1024
 class Soap(torch.optim.Optimizer):
     """Adam along the eigenvectors of the gradients' covariances. The first step only finds them.
 
-    After each `step` comes a `turn`. They are two as every step but the first can be captured in a CUDA
-    graph, where each is like the others.
+    After each `step` comes a `turn`. They are two as a CUDA graph does the same each time: all steps but the
+    first can be captured in one, and `turn_axes`, which is not always due, in another.
 
     Args:
         parameters: weights of two dimensions or more; of a kernel (A, B, height, width) the matrix is
@@ -51,16 +51,37 @@ class Soap(torch.optim.Optimizer):
             for parameter, state in self._states():
                 state |= _first_state(_gradient(parameter))
             return
+        self._of_each(self._move)
+
+    def turn(self, turn_axes: Callable[[], None] | None = None) -> None:
+        """Turns the axes if that is due after the step just made.
+
+        Args:
+            turn_axes: does what the method of this name does, which it else is.
+        """
+        if self._steps is None:
+            self._steps = int(next(state["steps"] for _, state in self._states()))
+        else:
+            self._steps += 1
+        if self._steps % EVERY == 0 or self._steps <= 2 * EVERY:
+            (turn_axes or self.turn_axes)()
+
+    @torch.no_grad()
+    def turn_axes(self) -> None:
+        """Turns the axes after the gradients' covariances."""
+        self._of_each(_turn)
+
+    def _of_each(self, work: Callable[[Tensor, dict[str, Tensor]], None]) -> None:
+        """Does it for each weight and its state; on a GPU side by side, as one does not fill it."""
         if not self._streams:
             for parameter, state in self._states():
-                self._move(parameter, state)
+                work(parameter, state)
             return
-        # A matrix is too small to fill a GPU: they go side by side.
         here = torch.cuda.current_stream(self._streams[0].device)
         for stream, (parameter, state) in zip(self._streams, self._states(), strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                self._move(parameter, state)
+                work(parameter, state)
         for stream in self._streams:
             here.wait_stream(stream)
 
@@ -70,18 +91,6 @@ class Soap(torch.optim.Optimizer):
         parameter.sub_(step.mul_(self.param_groups[0]["lr"]).view_as(parameter))
         for side in _turned_sides(state):
             state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
-
-    @torch.no_grad()
-    def turn(self) -> None:
-        """Turns the axes after the gradients' covariances, if that is due after the step just made."""
-        if self._steps is None:
-            self._steps = int(next(state["steps"] for _, state in self._states()))
-        else:
-            self._steps += 1
-        if self._steps % EVERY == 0 or self._steps <= 2 * EVERY:
-            for _, state in self._states():
-                for side in _turned_sides(state):
-                    _turn(state, side)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what `state_dict` gave."""
@@ -161,11 +170,14 @@ def _covariance(gradient: Tensor, side: str) -> Tensor:
     return gradient @ gradient.T if side == "left" else gradient.T @ gradient
 
 
-def _turn(state: dict[str, Tensor], side: str) -> None:
-    """One step of the power iteration for the eigenvectors, in the order of their eigenvalues."""
-    axes = state[f"{side}_axes"]
-    moved = state[side] @ axes
-    order = (axes * moved).sum(dim=0).argsort(descending=True, stable=True)
-    second_moment = state["second_moment"]  # as all of it, changed where it is: a graph knows only the place
-    second_moment.copy_(second_moment.index_select(0 if side == "left" else 1, order))
-    axes.copy_(torch.linalg.qr(moved[:, order])[0])
+def _turn(parameter: Tensor, state: dict[str, Tensor]) -> None:
+    """One step of the power iteration for the eigenvectors, in the order of their eigenvalues.
+
+    As all of the state, they are changed where they are: a graph knows only the places.
+    """
+    for side in _turned_sides(state):
+        axes, second_moment = state[f"{side}_axes"], state["second_moment"]
+        moved = state[side] @ axes
+        order = (axes * moved).sum(dim=0).argsort(descending=True, stable=True)
+        second_moment.copy_(second_moment.index_select(0 if side == "left" else 1, order))
+        axes.copy_(torch.linalg.qr(moved[:, order])[0])

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_core.cuda_graph import CapturedStep, is_switched_off
+from vae_core.cuda_graph import Captured, CapturedStep, is_switched_off
 from vae_core.data import ImageSet
 from vae_core.devices import choose_device
 from vae_core.distributed import ALONE, Group
@@ -112,15 +112,18 @@ def train(
                 optimizer.step()
         return loss
 
+    turn_axes = None
     if is_capturable and not is_switched_off():
         make_step = CapturedStep(make_step, state.noise)
+        if state.soap is not None:
+            turn_axes = Captured(state.soap.turn_axes, state.noise)
 
     while state.epoch < settings.epochs:
         for indices in shuffled_batches(len(images), settings, state.epoch, device):
             state.set_learning_rate(learning_rate_at(settings, state.iteration, iterations_per_epoch))
             meter.add(make_step(indices))
             if state.soap is not None:
-                state.soap.turn()
+                state.soap.turn(turn_axes)
             state.iteration += 1
             ends_epoch = state.iteration % iterations_per_epoch == 0
             if not ends_epoch and (group.broadcast(meter.is_due()) or state.iteration == 1):
