@@ -284,6 +284,21 @@ def test_without_centring_the_model_sees_the_digit_where_it_is(pad: Page) -> Non
     assert "has not seen many like this" in verdict(pad)
 
 
+def test_what_no_test_image_is_as_bad_as_is_told_so(pad: Page) -> None:
+    """And not as a share of them that is rounded to all."""
+    box = pad.locator("#sketch canvas").bounding_box()
+    assert box
+    pad.mouse.move(box["x"] + 10, box["y"] + 10)
+    pad.mouse.down()
+    for row in range(1, 9):  # a scribble over all of the pad
+        pad.mouse.move(
+            box["x"] + (10, box["width"] - 10)[row % 2], box["y"] + row * box["height"] / 9, steps=4
+        )
+    pad.mouse.up()
+    wait_for_answer(pad)
+    assert "higher than that of every test image: the model has not seen many like this" in verdict(pad)
+
+
 def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
     draw(pad, 3)
