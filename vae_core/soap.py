@@ -57,7 +57,7 @@ class Soap(torch.optim.Optimizer):
         """Turns the axes if that is due after the step just made.
 
         Args:
-            turn_axes: does what the method of this name does, which it else is.
+            turn_axes: what does it, the method of this name captured, say; without it the method itself.
         """
         if self._steps is None:
             self._steps = int(next(state["steps"] for _, state in self._states()))
@@ -142,12 +142,12 @@ def _adam_step(state: dict[str, Tensor], gradient: Tensor) -> Tensor:
     steps = state["steps"].add_(1)
     momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
     second_moment = state["second_moment"].lerp_(_turned(state, gradient).square(), 1 - SECOND_MOMENT)
-    scale = (second_moment / _weight_of_all(SECOND_MOMENT, steps)).sqrt_().add_(EPSILON)
-    return _turned_back(state, _turned(state, momentum).div_(scale)) / _weight_of_all(MOMENTUM, steps)
+    scale = (second_moment / _bias_correction(SECOND_MOMENT, steps)).sqrt_().add_(EPSILON)
+    return _turned_back(state, _turned(state, momentum).div_(scale)) / _bias_correction(MOMENTUM, steps)
 
 
-def _weight_of_all(decay: float, steps: Tensor) -> Tensor:
-    """Of the values in a running average that began at nothing: 1 - decay**steps, exact also when small."""
+def _bias_correction(decay: float, steps: Tensor) -> Tensor:
+    """The factor by which an average that began at nothing is too small: 1 - decay**steps, also near 0."""
     return -torch.expm1(steps * math.log(decay))
 
 

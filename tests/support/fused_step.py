@@ -13,6 +13,7 @@ from vae_core.fused_step import FusedStep
 from vae_core.loss import elbo_loss
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.settings import Settings
+from vae_core.soap import Soap
 from vae_core.training_state import TrainingState, new_state
 
 
@@ -24,7 +25,8 @@ class Differences:
     posterior: float
     gradients: dict[str, float]
     weights: float
-    """After this step and two more of the optimisers, beside those of `new_state` with the same gradients."""
+    """After this step and two more of the optimisers, beside PyTorch's own Adam, and SOAP for the matrices if
+    it is asked for, with the same gradients."""
 
 
 def state_of(settings: Settings, device: torch.device) -> TrainingState:
@@ -51,8 +53,11 @@ def differences(
 
     plain = VAE(latent_dim).double()
     plain.load_state_dict({name: value.cpu().double() for name, value in state.model.state_dict().items()})
-    other = new_state(settings, device)
-    other.model.load_state_dict(state.model.state_dict())
+    others = [torch.nn.Parameter(parameter.detach().clone()) for parameter in state.model.parameters()]
+    matrices = [parameter for parameter in others if optimizer == "soap" and parameter.dim() > 1]
+    rest = [parameter for parameter in others if not (optimizer == "soap" and parameter.dim() > 1)]
+    adam = torch.optim.Adam(rest, lr=settings.learning_rate)
+    soap = Soap(matrices, settings.learning_rate) if matrices else None
     batch = as_batch(images[indices]).double()
     mean, log_variance = plain.encode(batch)
     reconstruction = plain.decode(reparameterize(mean, log_variance, eps.double()))
@@ -69,15 +74,15 @@ def differences(
             for gradient in gradients.values():
                 gradient.copy_(torch.randn(gradient.shape, generator=generator))
             step._update()
-        for name, parameter in other.model.named_parameters():
-            parameter.grad = gradients[name].clone()
-        for stepped in other.optimizers():
-            stepped.step()
-        for turned in (state.soap, other.soap):
-            if turned is not None:
-                turned.turn()
+        for other, gradient in zip(others, gradients.values(), strict=True):
+            other.grad = gradient.clone()
+        adam.step()
+        if soap is not None and state.soap is not None:
+            soap.step()
+            soap.turn()
+            state.soap.turn()
     weights = [
-        torch.cat([value.detach().flatten() for value in side.model.parameters()]) for side in (state, other)
+        torch.cat([value.detach().flatten() for value in side]) for side in (state.model.parameters(), others)
     ]
     return Differences(
         losses=[off(ours, theirs) for ours, theirs in zip(loss[:3], expected, strict=True)],
