@@ -112,8 +112,10 @@ def _train_in_sight(job: Job, group: Group) -> None:
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)
     count = len(dataset.train.images[: settings.limit])
-    iterations = full_batches(settings, count) * settings.epochs
+    if not job.resume:  # of a run that goes on, that it has other images is to be said before
+        full_batches(settings, count)
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
+    iterations = count // settings.batch_size * settings.epochs
     columns = (
         TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
