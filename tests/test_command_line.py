@@ -358,18 +358,6 @@ def test_the_sample_is_named_as_a_subset(
     assert "test images: 500" in out
 
 
-def test_too_few_images_for_a_mini_batch_are_said_before_anything_begins(
-    run_command: Any, small_mnist: Path, tmp_path: Path
-) -> None:
-    code, out, err = run_command(
-        "train", "--limit", 50, "--epochs", 1, "--runs-dir", tmp_path / "runs", "--data-dir", small_mnist
-    )
-    assert (code, out) == (2, "")
-    assert err.startswith("error: a mini-batch of 128 is more than the 50 training images")
-    assert err.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
-
-
 def test_benchmark_as_json_is_one_object(run_command: Any, small_mnist: Path) -> None:
     code, out, err = run_command(
         "benchmark", "--json", "--rounds", 2, "--iterations", 2, "--device", "cpu", "--data-dir", small_mnist

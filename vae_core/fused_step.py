@@ -143,8 +143,8 @@ class FusedStep:
         places = _Places(self._weights)
         memory = places.zeros()
         self._gradients = places.views(memory)
-        self._adam = _FlatAdam(state, places, memory) if state.soap is None else None
-        self._optimizers = state.optimizers()
+        is_adam_alone = state.soap is None
+        self._optimizers = [_FlatAdam(state, places, memory)] if is_adam_alone else state.optimizers()
         for name, parameter in self._weights.items():
             parameter.grad = self._gradients[name]
 
@@ -159,9 +159,6 @@ class FusedStep:
 
     def _update(self) -> None:
         """Of the weights, along their gradients."""
-        if self._adam is not None:
-            self._adam.step(self._kernels)
-            return
         for optimizer in self._optimizers:
             optimizer.step()
 
@@ -357,6 +354,7 @@ class _FlatAdam:
     """Adam of all parameters at once; its state stays the optimiser's, where it is kept and loaded."""
 
     def __init__(self, state: TrainingState, places: _Places, gradients: Tensor) -> None:
+        self._kernels = _kernels()
         self._gradients = gradients
         self._weights, *self._moments = (places.zeros() for _ in range(3))
         weights, *moments = (places.views(memory) for memory in (self._weights, *self._moments))
@@ -371,10 +369,11 @@ class _FlatAdam:
                 moved[key].copy_(value)
             kept.update(moved)
 
-    def step(self, kernels: ModuleType) -> None:
+    def step(self) -> None:
+        """Of all parameters, along the gradients."""
         self._steps.add_(1)
         beta1, beta2 = self._group["betas"]
-        kernels.adam[(_programs(len(self._weights), UPDATED),)](
+        self._kernels.adam[(_programs(len(self._weights), UPDATED),)](
             self._weights, self._gradients, *self._moments, self._steps, self._group["lr"],
             len(self._weights), beta1, beta2, self._group["eps"], math.log2(beta1), math.log2(beta2), UPDATED,
         )  # fmt: skip

@@ -102,9 +102,8 @@ class Soap(torch.optim.Optimizer):
 
     def check(self) -> None:
         """Raises ValueError unless a state that was loaded fits the parameters and can be gone on from."""
-        for parameter in self.param_groups[0]["params"]:
+        for parameter, state in self._states():
             expected = _first_state(torch.zeros_like(parameter).flatten(1))
-            state: dict[str, Tensor] = self.state[parameter]
             shapes = {name: value.shape for name, value in state.items()}
             if shapes != {name: value.shape for name, value in expected.items()}:
                 raise ValueError("SOAP's state is of another model")

@@ -58,6 +58,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
         ("count=401", "count='401': expected a whole number from 1 to 400"),
         ("class=99&model=plane", "class='99' is none of model plane; its classes are 0 to 9"),
+        ("class=3.5", "class='3.5' is none of model reference; its classes are 0 to 9"),
         ("class=3.0", "class='3.0' is none of model reference; its classes are 0 to 9"),
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
         ("sampler=best", "'best'; known are prior, mixture"),
@@ -74,6 +75,11 @@ def test_a_class_cannot_be_of_a_model_that_was_not_tested(run: Run) -> None:
     (run.folder / "evaluation.npz").unlink()
     with pytest.raises(LessonError, match="class='9' is none of model copied; it has not been tested yet"):
         read_lesson("class=9&model=copied", models)
+
+
+def test_a_class_is_a_number_also_where_there_is_no_model() -> None:
+    with pytest.raises(LessonError, match=r"class='3\.5': expected a whole number from 0 to 255"):
+        read_lesson("class=3.5", [])
 
 
 def test_an_address_goes_before_the_lesson_and_one_with_a_model_is_a_place_of_its_own() -> None:

@@ -107,13 +107,10 @@ def _train_in_sight(job: Job, group: Group) -> None:
     """Performs a job with a progress bar and a line for each epoch."""
     from vae_core.recording import perform
     from vae_core.run_folder import Run
-    from vae_core.training import full_batches
 
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)
     count = len(dataset.train.images[: settings.limit])
-    if not job.resume:  # of a run that goes on, that it has other images is to be said before
-        full_batches(settings, count)
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = count // settings.batch_size * settings.epochs
     columns = (

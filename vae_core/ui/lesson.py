@@ -140,12 +140,12 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         _check(f"there is no {'model' if name == 'with' else name}", one, known)
     chosen = runs.get(values.get("model", next(iter(runs), "")))
     for name in GRID:
-        if name in values and (name != "class" or chosen is None):  # a model knows its classes better
+        if name == "class" and name in values and chosen is not None:
+            _check_class(values[name], chosen)
+        elif name in values:
             _check_number(name, values[name])
     if "z" in values:
         _check_vector(values["z"], 0 if chosen is None else chosen.settings.latent_dim)
-    if "class" in values and chosen is not None:
-        _check_class(values["class"], chosen)
     return Lesson(values)
 
 
