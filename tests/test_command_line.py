@@ -259,7 +259,12 @@ def test_resuming_goes_on_to_more_epochs(
 
 
 def test_runs_are_listed_with_what_differs(run_command: Any, tiny_run: Path) -> None:
-    code, out, _ = run_command("runs", "--runs-dir", tiny_run.parent)
+    code, out, told = run_command("runs", "--runs-dir", tiny_run.parent / "typo")
+    assert code == 0
+    assert out.split()[:7] == ["run", "state", "epochs", "test", "loss", "data", "made"]
+    assert told == f"There is no folder {tiny_run.parent / 'typo'}: these are the shipped runs.\n"
+    code, out, told = run_command("runs", "--runs-dir", tiny_run.parent)
+    assert told == ""
     assert code == 0
     tiny = next(line for line in out.splitlines() if "tiny" in line)
     assert "finished" in tiny

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_core import load_run
-from vae_core.errors import LatentError
+from vae_core.errors import LatentError, PictureError
 from vae_core.inference import (
     check_latents,
     decode_latents,
@@ -94,6 +95,23 @@ def test_samples_of_the_posterior_have_its_mean_and_spread(model: VAE) -> None:
     assert np.abs((z.mean(axis=0) - result.mean) / spread).max() < 0.05
     assert z.std(axis=0) == pytest.approx(spread, rel=0.05)
     assert np.array_equal(z, posterior_samples(model, result, 20_000, seed=3))
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.full((28, 28), 255, np.uint8), "from 255 to 255"),
+        (np.full((28, 28), np.nan), "from nan to nan"),
+        (np.full((28, 28), -0.01), "from -0.01 to -0.01"),
+        (np.zeros((20, 28)), "of shape (20, 28)"),
+        (np.zeros((1, 28, 28)), "of shape (1, 28, 28)"),
+    ],
+)
+def test_what_is_no_image_from_0_to_1_is_not_reconstructed(model: VAE, image: np.ndarray, told: str) -> None:
+    with pytest.raises(
+        PictureError, match=rf"^expected an image of 28x28 numbers from 0 to 1, not {re.escape(told)}$"
+    ):
+        reconstruct_image(model, image)
 
 
 def test_temperature_scales_the_noise() -> None:

@@ -91,6 +91,11 @@ def test_an_unknown_run_is_refused_with_those_there_are(run: Run) -> None:
         find_run("nope", run.folder.parent)
 
 
+def test_what_is_neither_name_nor_path_is_no_run() -> None:
+    with pytest.raises(RunError, match=r"^expected a run's name, or the path of its folder, not 5$"):
+        find_run(5)  # type: ignore[arg-type]
+
+
 def test_a_run_of_ones_own_comes_before_a_shipped_one_of_its_name(run: Run) -> None:
     own = run.folder.rename(run.folder.with_name("quick"))
     listed = [info.folder for info in list_runs(own.parent) if info.name == "quick"]

@@ -206,7 +206,7 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
             raise DataError(
                 f"{folder}: {prefix} has {len(images):,} images but {len(labels):,} labels; expected as many"
             )
-        splits[split] = ImageSet(images, labels, name, f"{name}, from the folder that {origin} names", folder)
+        splits[split] = ImageSet(images, labels, name, f"{name}, from {origin}", folder)
     return Dataset(**splits)
 
 

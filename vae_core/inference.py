@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vae_core.errors import LatentError
+from vae_core.errors import LatentError, PictureError
 from vae_core.latent_space import LARGEST_LATENT, ClassGaussians
 from vae_core.loss import kl_terms
 from vae_core.mixture import LatentMixture
-from vae_core.model import VAE
+from vae_core.model import IMAGE_SIZE, VAE
 
 CHUNK = 5000
 """Images compared at a time, to keep the memory small."""
@@ -75,8 +75,17 @@ def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) ->
 
     Args:
         seed: decode a sample of the posterior, drawn with this seed; by default its mean.
+
+    Raises:
+        PictureError: its values are not all numbers from 0 to 1, or it is not 28x28.
     """
-    batch = torch.from_numpy(np.array(image, dtype=np.float32))[None, None]  # (1, 1, 28, 28)
+    values = np.array(image, dtype=np.float32)
+    expected = f"expected an image of {IMAGE_SIZE}x{IMAGE_SIZE} numbers from 0 to 1"
+    if values.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        raise PictureError(f"{expected}, not of shape {values.shape}")
+    if not ((values >= 0) & (values <= 1)).all():  # nor is NaN
+        raise PictureError(f"{expected}, not from {values.min():g} to {values.max():g}")
+    batch = torch.from_numpy(values)[None, None]  # (1, 1, 28, 28)
     mean, log_variance = model.encode(batch)  # (1, K) each
     z = mean if seed is None else model.sample(mean, log_variance, torch.Generator().manual_seed(seed))
     decoded = model.decode(z)

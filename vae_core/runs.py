@@ -72,8 +72,10 @@ def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     """A run by its folder's path, or by name in `runs_dir` or among the shipped runs.
 
     Raises:
-        RunError: there is none; says which there are.
+        RunError: there is none, and says which there are; or this is neither.
     """
+    if not isinstance(run, str | os.PathLike):
+        raise RunError(f"expected a run's name, or the path of its folder, not {in_short(run)}")
     as_path = Path(run)
     with suppress(OSError):  # too long for a path, or in a folder that may not be looked into
         if (as_path / "run.json").is_file():

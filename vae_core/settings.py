@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 from vae_core.errors import SettingsError, in_short
 
 DEVICES = "auto, cpu, cuda or cuda:N"
+MOST_SEED = 2**32 - 1
+"""Of every seed, wherever it is given: a browser's numbers hold it exactly."""
 
 
 def _setting(default: Any, about: str, **limits: Any) -> Any:
@@ -70,7 +72,7 @@ class Settings:
         choices=("adam", "soap"),
     )
     seed: int = _setting(
-        0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=2**32 - 1
+        0, "Start of all random numbers; the same seed repeats a run.", minimum=0, maximum=MOST_SEED
     )
     limit: int | None = _setting(
         None, "Train on the first so many images only, else on all.", minimum=1, maximum=10_000_000
@@ -157,6 +159,8 @@ def range_in_words(field: dataclasses.Field) -> str:
 GENERATED_IMAGES = 64
 """How many images the reference generates."""
 MOST_GENERATED_IMAGES = 400
+MOST_TEMPERATURE = 2
+"""Of the noise that is decoded; 1 is N(0, I) itself."""
 Sampler = Literal["prior", "mixture"]
 """Where the latent vectors of generated images come from: N(0, I), or what `vae_core.mixture` has fitted."""
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)

@@ -62,6 +62,7 @@ def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Brows
     assert "“nose”: there are model, compare" in problem.inner_text()
     assert "a parameter that is not here, “sead”: there are tabs, hide, preset, model" in problem.inner_text()
     assert "a tab that is not here, “paint”: there are explore, draw, errors." in problem.inner_text()
+    assert "vector" not in problem.inner_text()  # an address with a model is not given the lesson's
     assert tabs_of(page) == ["Explore", "Draw", "Test errors"]
     assert page.get_by_role("application").count() == 0  # the map
     page.get_by_role("button", name="Random digit").click()
@@ -102,10 +103,14 @@ def test_the_servers_lesson_holds_until_an_address_says_otherwise(browser: Brows
     assert page.get_by_role("radio", name="Quick").is_checked()
     page.get_by_role("button", name="Advanced").click()
     assert page.get_by_label("Optimizer").input_value() == "soap"
-    page.reload()
+    page.goto(f"{app.url}/?model=plain&preset=quik&tab=train")
     page.wait_for_selector("#training-status", state="visible")
     wait_until_alive(page)
     assert tabs_of(page) == ["Explore", "Draw", "Train", "Test errors"]
+    problem = page.locator("#studio-title [role=alert]")
+    problem.get_by_text("“plain”").wait_for()
+    assert "This is plane." in problem.inner_text()  # not the app's first model, but the lesson's
+    assert page.get_by_role("radio", name="Quick").is_checked()
 
     summary = page.locator(".part-parity summary").first
     summary.click()

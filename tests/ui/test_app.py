@@ -141,6 +141,13 @@ def test_generated_route_depends_on_the_seed_alone(app: App) -> None:
         ("generated.png?count=401", "count: .*less than or equal to 400"),
         ("generated.png?count=x", "count: .*integer"),
         ("generated.png?seed=-1", "seed: .*greater than or equal to 0"),
+        ("generated.png?seed=4294967296", "seed: .*less than or equal to 4294967295"),
+        (
+            "generated.png?sed=3&v=1",
+            "no parameter 'sed'; expected count, seed, temperature, label, sampler, scale",
+        ),
+        ("card?count=3", "no parameter 'count'; expected none"),
+        ("generated.png?temperature=2.1", "temperature: .*less than or equal to 2"),
         ("generated.png?temperature=nan", "temperature: "),
         ("generated.png?label=12", "knows no class 12; it knows 0, 1, 2"),
         ("generated/64?count=64", "no image 64 of 64; expected 0 to 63"),

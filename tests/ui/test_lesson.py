@@ -15,6 +15,7 @@ from support.browser import REPOSITORY, free_port
 from vae_core.errors import LessonError
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
+from vae_core.settings import PRESETS
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
 
 ZEROS = ",".join(["0"] * 16)
@@ -82,15 +83,16 @@ def test_a_class_is_a_number_also_where_there_is_no_model() -> None:
         read_lesson("class=3.5", [])
 
 
-def test_an_address_goes_before_the_lesson_and_one_with_a_model_is_a_place_of_its_own() -> None:
+def test_an_address_goes_before_the_lesson_where_it_can_be_followed() -> None:
     lesson = Lesson({"tabs": "draw", "preset": "quick", "model": "plane", "z": "1,2"})
-    assert lesson.of({}, "model") == "plane"
-    assert lesson.of({"tabs": "train"}, "tabs") == "train"
-    assert lesson.of({"tabs": "train"}, "preset") == "quick"
-    assert lesson.of({"model": "reference"}, "z") is None
-    assert lesson.of({"seed": "9"}, "z") == "1,2"
-    assert lesson.of({"z": "3,4"}, "z") == "3,4"
-    assert lesson.of({"hide": "map"}, "z") == "1,2"
+    models = ("reference", "plane")
+    assert lesson.of({}, "model", models) == "plane"
+    assert lesson.of({"model": "reference"}, "model", models) == "reference"
+    assert lesson.of({"model": "referense"}, "model", models) == "plane"
+    assert lesson.of({"model": "reference"}, "preset", PRESETS) == "quick"
+    assert lesson.of({"preset": "sharp"}, "preset", PRESETS) == "sharp"
+    assert lesson.of({"preset": "shrap"}, "preset", PRESETS) == "quick"
+    assert lesson.of({"preset": ""}, "preset", PRESETS) == ""  # in other words: not the lesson's
 
 
 def test_the_app_refuses_a_wrong_lesson_in_one_line(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from vae_core.cli.options import AsJson, DataDir, Device, RunArgument, RunsDir
+from vae_core.cli.options import RUNS_DIR, AsJson, DataDir, Device, RunArgument, RunsDir
 from vae_core.cli.output import err, load, out, say_to_log
 
 
@@ -23,7 +22,7 @@ def evaluate(
         typer.Option("--sampled/--mean", help="Decode sampled latents, as the reference does, or the mean."),
     ] = True,
     data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("checkpoints"),
+    runs_dir: RunsDir = RUNS_DIR,
     device: Device = "auto",
 ) -> None:
     """Measure a run on the test set: loss, errors, active units, bounds, and how good its samples are.

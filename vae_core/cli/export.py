@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.options import RUNS_DIR, RunArgument, RunsDir
 
 
 def export(
@@ -16,7 +16,7 @@ def export(
         Path,
         typer.Option("--out", help="The decoder's file, .onnx; the encoder's, encoder.onnx, goes beside it."),
     ] = Path("decoder.onnx"),
-    runs_dir: RunsDir = Path("checkpoints"),
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Write decoder and encoder as ONNX, for programs without PyTorch, and compare both with PyTorch.
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.options import RUNS_DIR, RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
 from vae_core.errors import SettingsError
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, SAMPLERS
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_SEED, SAMPLERS
 
 
 def generate(
@@ -22,7 +22,7 @@ def generate(
             help=f"How many images, 1 to {MOST_GENERATED_IMAGES}.", min=1, max=MOST_GENERATED_IMAGES
         ),
     ] = GENERATED_IMAGES,
-    seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=MOST_SEED)] = 0,
     scale: Annotated[
         int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)
     ] = 2,
@@ -33,7 +33,7 @@ def generate(
             "mixture of the training images' encodings, made by evaluate)."
         ),
     ] = "prior",
-    runs_dir: RunsDir = Path("checkpoints"),
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Decode latent vectors drawn from N(0, I), or from the run's mixture, into one tiled picture."""
     if sampler not in SAMPLERS:

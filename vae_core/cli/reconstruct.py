@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.options import RUNS_DIR, RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
 from vae_core.errors import PictureError
 
@@ -23,7 +23,7 @@ def reconstruct(
     out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path(
         "reconstruction.png"
     ),
-    runs_dir: RunsDir = Path("checkpoints"),
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
     from vae_core.inference import reconstruct_image

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
 
 from rich.markup import escape
 from rich.table import Column, Table
 
-from vae_core.cli.options import AsJson, RunsDir
+from vae_core.cli.options import RUNS_DIR, AsJson, RunsDir
 from vae_core.cli.output import out
 
 
-def runs(runs_dir: RunsDir = Path("checkpoints"), as_json: AsJson = False) -> None:
+def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     """List the runs: state, settings, test loss."""
     from vae_core.runs import list_runs
 
+    if runs_dir != RUNS_DIR and not runs_dir.is_dir():
+        print(f"There is no folder {runs_dir}: these are the shipped runs.", file=sys.stderr)
     found = list_runs(runs_dir)
     if as_json:
         print(json.dumps({"runs": [run.brief() for run in found]}))

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vae_core.cli.options import DataDir, RunsDir, option_of
+from vae_core.cli.options import RUNS_DIR, DataDir, RunsDir, option_of
 from vae_core.cli.output import err, load, out
 from vae_core.errors import SettingsError
 from vae_core.settings import PRESETS, Settings
@@ -41,7 +41,7 @@ def train(
     limit: Annotated[int | None, option_of("limit")] = None,
     device: Annotated[str | None, option_of("device")] = None,
     data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("checkpoints"),
+    runs_dir: RunsDir = RUNS_DIR,
     name: Annotated[
         str | None, typer.Option(help="Name of the new run; made up from the time if absent.")
     ] = None,

@@ -15,7 +15,7 @@ from PIL import Image
 from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.runs import list_runs
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, SAMPLERS, Settings
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_SEED, SAMPLERS, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
 from vae_core.ui.routes.generate import sampled
@@ -73,14 +73,14 @@ def build(studio: Studio) -> None:
 
         Args:
             count: how many, 1 to 400.
-            seed: a whole number; the same seed gives the same picture.
+            seed: 0 to 4294967295; the same seed gives the same picture.
             model: the run whose model it is; a wrong name is answered with those that there are.
             sampler: prior for N(0, I), or mixture for the Gaussian mixture fitted to the model's latents.
         """
         from vae_core.inference import decode_latents
 
         count = _whole("count", count, 1, MOST_GENERATED_IMAGES)
-        seed = _whole("seed", seed, 0, 2**63 - 1)
+        seed = _whole("seed", seed, 0, MOST_SEED)
         if sampler not in SAMPLERS:
             raise SettingsError("sampler", f"expected {' or '.join(SAMPLERS)}, not {in_short(sampler)}")
         loaded = model_of(model)

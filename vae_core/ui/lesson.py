@@ -17,7 +17,7 @@ from vae_core.errors import LessonError, in_short
 from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
-from vae_core.settings import MOST_GENERATED_IMAGES, PRESETS, SAMPLERS
+from vae_core.settings import MOST_GENERATED_IMAGES, MOST_SEED, MOST_TEMPERATURE, PRESETS, SAMPLERS
 
 TABS = {
     "explore": "Explore",
@@ -28,7 +28,12 @@ TABS = {
 }
 """The tabs by their names in addresses, in their order."""
 RESTRICTIONS = ("tabs", "hide", "preset")
-GRID = {"seed": (0, 2**32 - 1), "count": (1, MOST_GENERATED_IMAGES), "class": (0, 255), "temperature": (0, 2)}
+GRID = {
+    "seed": (0, MOST_SEED),
+    "count": (1, MOST_GENERATED_IMAGES),
+    "class": (0, 255),
+    "temperature": (0, MOST_TEMPERATURE),
+}
 """Numbers of an address that say what is generated: least and most; whole ones but the temperature."""
 START = ("model", "tab", "z", "with", *GRID, "sampler")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
@@ -67,7 +72,8 @@ PARTS = {
     "gallery": Part("Images behind the bars", "errors", ".part-gallery"),
     "classes": Part("Errors by class", "errors", "#error-classes"),
     "meanings": Part("What the numbers mean", "errors", ".part-meanings"),
-    "sampler": Part("Sampler and class", "generate", "#generate-sampler, #generate-class"),
+    "sampler": Part("Sampler", "generate", "#generate-sampler"),
+    "class": Part("Class", "generate", "#generate-class"),
     "invention": Part("Memory or invention?", "generate", ".part-invention"),
     "walk": Part("Walk", "generate", ".part-walk"),
 }
@@ -79,14 +85,13 @@ class Lesson:
 
     values: Mapping[str, str] = field(default_factory=dict)
 
-    def of(self, address: Mapping[str, str], name: str) -> str | None:
-        """What a parameter is for a visitor who came with these others in the address.
+    def of(self, address: Mapping[str, str], name: str, known: Collection[str]) -> str | None:
+        """What "preset" or "model" is for a visitor who came with this address.
 
-        An address that names a model is a place of its own, as the page writes them: a visitor's model is not
-        given the lesson's vector.
+        What the address says counts, also that it is empty; where that is none of those known, the lesson.
         """
-        is_own_place = name in START and "model" in address
-        return address.get(name, None if is_own_place else self.values.get(name))
+        said = address.get(name)
+        return said if said == "" or said in known else self.values.get(name)
 
     @property
     def head(self) -> str:

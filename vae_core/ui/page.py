@@ -16,6 +16,7 @@ from vae_core.errors import DataError, RunError
 from vae_core.passwords import read_passwords
 from vae_core.run_record import RunInfo
 from vae_core.runs import tidy
+from vae_core.settings import PRESETS
 from vae_core.ui import api
 from vae_core.ui.gate.guard import Access, Guard
 from vae_core.ui.gate.login import Doorman, visitor
@@ -150,8 +151,9 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
 
         def opening(request: gr.Request) -> list[Any]:
             said = request.query_params
-            recipe = lesson.of(said, "preset")
-            return [_refreshed(studio, lesson.of(said, "model")), *train.form_values(recipe)]
+            models = [info.name for info in studio.models()]
+            recipe, model = lesson.of(said, "preset", PRESETS), lesson.of(said, "model", models)
+            return [_refreshed(studio, model), *train.form_values(recipe)]
 
         page.load(
             opening, None, [model, *form], queue=False, show_progress="hidden", api_visibility="private"

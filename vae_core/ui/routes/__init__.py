@@ -19,13 +19,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from vae_core.errors import LoginError, ReadOnlyError, RunError, VAEStudioError
+from vae_core.errors import LoginError, ReadOnlyError, RequestError, RunError, VAEStudioError, in_short
 from vae_core.ui.routes import draw, errors, explore, generate, models, parity, runs, training
 from vae_core.ui.studio import Studio
 
 PREFIX = "/studio"
 STATUS = {RunError: 404, LoginError: 401, ReadOnlyError: 403}
 """Of the kinds of mistakes; of all others 400."""
+VERSION = "v"
+"""A parameter that every route takes: the page names by it the model's version, for the browser's cache."""
 STATIC = Path(__file__).parent.parent / "static"
 
 
@@ -41,7 +43,9 @@ def add_routes(app: FastAPI, studio: Studio, visitor: Callable[[Request], str | 
             raise LoginError("log in first")
 
     for part in (models, explore, draw, training, parity, runs, errors, generate):
-        app.include_router(part.router(studio), prefix=PREFIX, dependencies=[Depends(has_logged_in)])
+        app.include_router(
+            part.router(studio), prefix=PREFIX, dependencies=[Depends(has_logged_in), Depends(is_understood)]
+        )
     app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
 
     @app.get(f"{PREFIX}/plotly.min.js")
@@ -59,6 +63,19 @@ def add_routes(app: FastAPI, studio: Studio, visitor: Callable[[Request], str | 
     def explain_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
+
+
+def is_understood(request: Request) -> None:
+    """For all routes: a parameter that is misspelt would be left out without a word.
+
+    Raises:
+        RequestError: the address has a parameter that its route does not know.
+    """
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    if unknown := [name for name in request.query_params if name not in (*known, VERSION)]:
+        raise RequestError(
+            f"there is no parameter {in_short(unknown[0])}; expected {', '.join(known) or 'none'}"
+        )
 
 
 def _plotly() -> Path:

@@ -10,12 +10,13 @@ from fastapi.responses import Response
 
 from vae_core.errors import RequestError, RunError
 from vae_core.evaluated import Evaluation
+from vae_core.settings import MOST_SEED, MOST_TEMPERATURE
 from vae_core.ui.studio import Loaded
 
 Vector = Annotated[str, Query(max_length=20_000, description="a latent vector: numbers with commas between")]
-Seed = Annotated[int, Query(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Query(ge=0, le=MOST_SEED)]
 Scale = Annotated[int, Query(ge=1, le=8, description="width and height of each pixel")]
-Temperature = Annotated[float, Query(ge=0, le=3, description="of the noise; 1 is N(0, I)")]
+Temperature = Annotated[float, Query(ge=0, le=MOST_TEMPERATURE, description="of the noise; 1 is N(0, I)")]
 Label = Annotated[int | None, Query(ge=0, le=255, description="only this class; all without it")]
 
 

@@ -46,7 +46,10 @@ export const problemOfLesson = () =>
     .filter(Boolean)
     .join(" ");
 
-/** The parameters of an address, and of the server's lesson where they say nothing: as Lesson.of. */
+/**
+ * The parameters of an address, and of the server's lesson where they say nothing. An address that names a model is a
+ * place of its own, as the page writes them: a visitor's model is not given the lesson's vector.
+ */
 export function withLesson(search) {
   const said = new URLSearchParams(search);
   const isOwnPlace = said.has("model");

@@ -4,7 +4,7 @@
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
-import { misnamed, problemOfLesson, shownTabs, START, TABS, withLesson } from "./lesson.js";
+import { misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
 const LARGEST = 100; // of what the server decodes
@@ -117,7 +117,7 @@ async function follow(search, state) {
   }
   if (!isNewest()) return;
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
-  const opened = shownTabs().includes(asked) ? asked : shownTabs()[0];
+  const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
   setTimeout(() => {
     if (!isNewest()) return;

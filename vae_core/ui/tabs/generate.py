@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES
+from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_TEMPERATURE
 from vae_core.ui.parts import ask_first, call, part
 
 
@@ -31,7 +31,7 @@ def build() -> None:
                 label="Temperature",
                 info="1 draws from the sampler itself; less stays near the middle.",
                 minimum=0,
-                maximum=2,
+                maximum=MOST_TEMPERATURE,
                 step=0.05,
                 value=1,
             )
