@@ -231,6 +231,17 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     assert pad.locator(".fitted").is_visible()
     draw(pad, 1)
     problem.wait_for(state="hidden")
+    wait_for_answer(pad)
+    before = ink_of(pad)
+    pad.locator("#sketch canvas").evaluate(
+        """(canvas) => {
+          const dataTransfer = new DataTransfer();
+          for (const name of ['one.png', 'two.png']) dataTransfer.items.add(new File(['x'], name));
+          canvas.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+        }"""
+    )
+    problem.filter(has_text="2 files: expected one picture at a time.").wait_for()
+    assert np.array_equal(ink_of(pad), before)
 
 
 def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None:

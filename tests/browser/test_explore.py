@@ -634,8 +634,11 @@ def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, da
         kl = 0.5 * (z**2 + deviation**2 - 1 - 2 * np.log(deviation)).sum()
         assert numbers() == pytest.approx((squared, kl, squared + kl), abs=0.12)
         assert f"{squared / 392:.3f}"[:4] in panel.inner_text()
+        assert f"ELBO loss {numbers()[2]:.2f} nats" in page.locator(".starts").inner_text()
         page.locator("#latent-6").fill("2.5")
         page.wait_for_timeout(700)
+    page.get_by_role("button", name="Mean of class 1").click()
+    page.locator(".starts").filter(has_not_text="ELBO").wait_for()
 
 
 def test_the_address_shares_the_vector_and_the_back_button_works(

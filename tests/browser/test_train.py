@@ -79,15 +79,20 @@ def test_a_training_process_gets_ready_when_train_opens_and_not_before(page: Pag
     wait_for(lambda: len(workers_of(app.process.pid)) == 1)
 
 
-def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
-    open_tab(page, "Train")
-    set_field(page, "Epochs", "1000")
+def listen_to_state(page: Page) -> None:
+    """Keeps in `said` all that the line of the state says from now on."""
     page.evaluate(
         """window.said = [];
         const line = document.querySelector('#training-status .state');
         new MutationObserver(() => said.push(line.innerText.trim())).observe(
           line, { subtree: true, childList: true, characterData: true });"""
     )
+
+
+def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
+    open_tab(page, "Train")
+    set_field(page, "Epochs", "1000")
+    listen_to_state(page)
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function(
         "document.querySelector('#training-status').innerText.includes('Training')"
@@ -346,11 +351,13 @@ def test_a_resume_that_begins_again_says_so(page: Page, app: App, tiny_run: Path
     open_tab(page, "Train")
     row_of(page, "early").get_by_role("button", name="early").click()
     page.locator("#training-status [data-is=what]").filter(has_text="early").wait_for()
+    listen_to_state(page)
     page.get_by_role("button", name="Resume").click()
     page.locator("#training-problem").get_by_text(
         "early begins again: no epoch of it was finished."
     ).wait_for()
     wait_for_state(page, "Finished")
+    assert "Starting… early" in page.evaluate("said")
     shutil.rmtree(app.runs_dir / "early")
 
 

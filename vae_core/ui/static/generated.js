@@ -4,7 +4,7 @@ import { Tiles } from "./tiles.js";
 import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
-const MOST_SEED = 2 ** 32 - 1;
+export const MOST_SEED = 2 ** 32 - 1;
 const MOST_IMAGES = 400; // as settings.py has it
 const RESTED_MILLISECONDS = 200;
 const FIRST = { seed: 0, count: 64, temperature: 1, label: "", sampler: "prior" };

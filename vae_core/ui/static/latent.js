@@ -1,7 +1,7 @@
 // The one latent vector of the whole app. Whoever changes it calls setVector or explore; whoever shows it
 // listens. Beside the vector stands its origin: the picture it was encoded from, if there is one.
 
-import { ask, modelAddress, onModel, tellProblem } from "./studio.js";
+import { address, ask, modelAddress, onModel, tellProblem } from "./studio.js";
 
 export const LIMIT = 3;
 /** A latent of less KL tells next to nothing. Active units are counted by another measure: see evaluated.py. */
@@ -35,6 +35,14 @@ export function setVector(values, from = origin) {
 export function explore(values, from = null) {
   setVector(values, from);
   openExplore();
+}
+
+/** One of the test images, any one by default, with the model's own mean and spread. */
+export async function exploreTestImage(wanted = null) {
+  const { count } = await ask(address("test-images"));
+  const index = wanted ?? Math.floor(Math.random() * count);
+  const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));
+  explore(mean, { words: `test image ${index}, ${called}`, picture: seen, mean, deviation });
 }
 
 /** Calls the listener with vector and origin, now and whenever one of them changes. */

@@ -2,8 +2,7 @@
 
 import { onDigit } from "./digit.js";
 import { foldOnPhones } from "./fold.js";
-import { onVector } from "./latent.js";
-import { exploreTestImage } from "./starts.js";
+import { exploreTestImage, onVector } from "./latent.js";
 import { latentsByUse } from "./sliders.js";
 import { haveChildren, named, nameBar, tellProblem } from "./studio.js";
 import { worded } from "./words.js";
@@ -11,6 +10,8 @@ import { worded } from "./words.js";
 const PIXELS = 784;
 const MEAN_INSTEAD_OF_HALF_SUM = PIXELS / 2;
 const LEAST_TIMES = 10; // from which the KL term would win, beyond doubt
+const listeners = [];
+let loss = null;
 
 /** KL of N(mean, deviation^2) to N(0, 1) for each latent, nats (Kingma and Welling 2013, appendix B). */
 export const klTerms = (mean, deviation) =>
@@ -20,6 +21,17 @@ export const klTerms = (mean, deviation) =>
 export function halfSquaredError(first, second) {
   const [a, b] = [pixelsOf(first), pixelsOf(second)];
   return 0.5 * a.reduce((sum, value, index) => sum + (value - b[index]) ** 2, 0);
+}
+
+/** Calls the listener with the loss of the digit that is explored, in nats, and with null while there is none. */
+export function onLoss(listener) {
+  listeners.push(listener);
+  listener(loss);
+}
+
+function tell(nats) {
+  loss = nats;
+  for (const listener of listeners) listener(nats);
 }
 
 export function mount(element) {
@@ -52,6 +64,7 @@ function update(parts, { z, origin, decoded }) {
     for (const figure of [parts.squared, parts.kl, parts.sum]) figure.textContent = "–";
     for (const bar of [parts.squaredBar, parts.klBar]) bar.style.removeProperty("--share");
     parts.words.textContent = worded("Take a digit, then move the sliders: see what each move costs, in nats.");
+    tell(null);
     return;
   }
   const squared = halfSquaredError(parts.digit, decoded);
@@ -64,6 +77,7 @@ function update(parts, { z, origin, decoded }) {
   parts.squaredBar.style.setProperty("--share", `${(100 * squared) / most}%`);
   parts.klBar.style.setProperty("--share", `${(100 * kl) / most}%`);
   showBars(parts.bars, terms);
+  tell(squared + kl);
   const mean = squared / MEAN_INSTEAD_OF_HALF_SUM;
   const times = Math.round(kl / Math.max(mean, 1e-6));
   const collapse = `: the KL would outweigh it ${times} to 1, and the model would learn to say nothing (collapse)`;

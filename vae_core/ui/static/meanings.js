@@ -2,7 +2,7 @@
 
 import { foldOnPhones } from "./fold.js";
 import { OURS, ask, named, tellProblem, untilReady } from "./studio.js";
-import { onView, showProgress, testedAddress } from "./tested.js";
+import { measuredAddress, onView, showProgress } from "./tested.js";
 
 const LIKELIHOODS = {
   gaussian: "half the squared error, summed over the 784 pixels",
@@ -21,7 +21,7 @@ function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
     ["Mean error", summary.mse_mean.toFixed(4), "The squared difference per pixel, on a scale from 0 for equal to 1 for black instead of white."],
     ["Median error", summary.mse_median.toFixed(4), "Half of the images are nearer to their original than this."],
     ["95th percentile", summary.mse_p95.toFixed(4), "One image in twenty is further from its original than this."],
-    ["Active units", `${summary.active_units} of ${latentDim}`, "Latents whose mean varies by more than 0.01 over the test set (Burda et al. 2016); the others carry nothing. Train counts those with more than 0.05 nats of KL: another measure."],
+    ["Active units", `${summary.active_units} of ${latentDim}`, "Latents whose mean varies by more than 0.01 over the test set (Burda et al. 2016), however little they tell; the others carry nothing. Train counts those with more than 0.05 nats of KL: another measure."],
   ];
 }
 
@@ -65,7 +65,7 @@ export function mount(element) {
   parts.measure.addEventListener("click", async () => {
     parts.rest.hidden = true;
     try {
-      await ask(testedAddress("figures"), { method: "POST", headers: OURS });
+      await ask(measuredAddress("figures"), { method: "POST", headers: OURS });
     } catch (error) {
       tellProblem(error.message);
     }
@@ -76,7 +76,7 @@ export function mount(element) {
 async function showAll(parts, facts, isCurrent) {
   parts.numbers.replaceChildren(...figures(facts).map((row) => pair(...row)));
   parts.note.hidden = parts.rest.hidden = true;
-  const answer = await untilReady(testedAddress("figures"), (share, step) => {
+  const answer = await untilReady(measuredAddress("figures"), (share, step) => {
     if (!isCurrent()) return;
     showProgress(parts, share);
     parts.step.textContent = step || "Waiting for its turn";

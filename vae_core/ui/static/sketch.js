@@ -190,8 +190,9 @@ function listenToFiles(element) {
   element.addEventListener("dragover", (event) => event.preventDefault());
   element.addEventListener("drop", (event) => {
     event.preventDefault();
-    const [file] = event.dataTransfer.files;
-    if (file) bringIn(file);
+    const [file, ...more] = event.dataTransfer.files;
+    if (more.length) tell({ problem: `${more.length + 1} files: expected one picture at a time.`, isOfFile: true });
+    else if (file) bringIn(file);
   });
 }
 

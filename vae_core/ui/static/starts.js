@@ -1,7 +1,8 @@
 // Where to start from: the mean of a class, or one of the test images.
 
-import { explore, onVector } from "./latent.js";
-import { address, ask, modelAddress, named, onModel, tellProblem } from "./studio.js";
+import { explore, exploreTestImage, onVector } from "./latent.js";
+import { onLoss } from "./loss.js";
+import { named, onModel, tellProblem } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
@@ -14,19 +15,14 @@ export function mount(element, trigger) {
   onVector((_, origin) => {
     parts.about.textContent = origin ? `from ${origin.words}` : "";
   });
+  onLoss((nats) => {
+    parts.loss.textContent = nats === null ? "" : `ELBO loss ${nats.toFixed(2)} nats`;
+  });
   parts.test.addEventListener("click", () => exploreTestImage().catch((error) => tellProblem(error.message)));
 }
 
 /** For Gradio: the button "Random digit", by the name of what the model has learned. */
 export const randomButton = () => [{ value: worded("Random digit"), __type__: "update" }];
-
-/** One of the test images, any one by default, with the model's own mean and spread. */
-export async function exploreTestImage(wanted = null) {
-  const { count } = await ask(address("test-images"));
-  const index = wanted ?? Math.floor(Math.random() * count);
-  const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));
-  explore(mean, { words: `test image ${index}, ${called}`, picture: seen, mean, deviation });
-}
 
 function classButton([label, mean]) {
   const button = document.createElement("button");

@@ -52,6 +52,9 @@ export function testedAddress(path, parameters = {}) {
   return modelAddress(path ? `errors/${path}` : "errors", { ...view, ...parameters });
 }
 
+/** The address of something that is the same from whichever latents the view decodes. */
+export const measuredAddress = (path) => modelAddress(`errors/${path}`, { on: view.on });
+
 /** Shows in a part, made of `measuring` and `progress`, how far something is; null hides it. */
 export function showProgress(parts, share) {
   parts.measuring.hidden = share === null;
@@ -64,7 +67,7 @@ export const notHere = ({ here }) =>
 
 /** Whether the images of the view are in the app, and which the app has: asked once for all parts. */
 export function images() {
-  ofView ??= ask(testedAddress("images")).catch((error) => {
+  ofView ??= ask(measuredAddress("images")).catch((error) => {
     ofView = null; // whoever asks next tries again
     throw error;
   });

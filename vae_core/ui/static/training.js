@@ -40,6 +40,7 @@ let isStopAsked = false; // while the training starts
 let training = null; // the run that is trained, by whomever
 let stopQuestion = null; // aborts the question whether to stop it
 let isStarting = false; // one that was asked for in this window
+let starting = ""; // its name, as far as it was given
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
 let wake = () => {};
@@ -79,7 +80,7 @@ export async function resuming(_, epochs) {
     const isAgreed = await agreed({ title: `Train ${run} on to ${epochs} epochs?`, words: done + warning, yes: "Train on" });
     if (!isAgreed) return [null, epochs];
   }
-  expectStart();
+  expectStart(run);
   choose(run);
   return [run, epochs];
 }
@@ -148,8 +149,9 @@ export function watchInstead(name, other) {
   if (chosen === name) watchRun(other);
 }
 
-/** A start is on its way: look more often until it is there. */
-export function expectStart() {
+/** A start is on its way, of a run of this name if it has one: look more often until it is there. */
+export function expectStart(name) {
+  starting = name ?? "";
   choose("");
   isStopAsked = false;
   isStarting = training === null;
@@ -165,7 +167,7 @@ function sayStarting(parts) {
   document.body.dataset.starting = "";
   for (const one of [parts.explore, parts.error, parts.warning]) one.hidden = true;
   setText(parts.state, isStopAsked ? "Stopping, as soon as it has started…" : "Starting…");
-  setText(parts.what, "");
+  setText(parts.what, starting);
   setText(parts.title, "Training loss");
   for (const one of ["epoch", "loss", "test", "elapsed", "remaining", "speed"]) setText(parts[one], "–");
   parts.progress.value = 0;
