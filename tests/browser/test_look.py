@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.browser import CHROMIUM_OPTIONS, App, chromium_path, new_page, open_app, open_tab, set_field
+from support.browser import (
+    CHROMIUM_OPTIONS,
+    App,
+    chromium_path,
+    new_page,
+    open_app,
+    open_tab,
+    set_field,
+    wait_until_alive,
+)
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 LEAST_TARGET = 24
@@ -142,6 +151,30 @@ def test_what_is_chosen_moves_nothing(visitor: Page) -> None:
     visitor.get_by_role("button", name="Image 12", exact=True).click()
     visitor.locator("#invention", has_text="is nearest").wait_for()
     assert walk.evaluate("panel => panel.offsetTop") == before
+
+
+@pytest.mark.parametrize(
+    ("tab", "late", "words", "said"),
+    [
+        ("errors", "**/errors/facts*", ".part-errors [role=status]", "10,000"),
+        ("generate", "**/generated.png*", "#generated-panel [role=status]", "64 images"),
+    ],
+)
+def test_on_a_phone_there_is_room_for_the_words_that_come_last(
+    browser: Browser, app: App, tab: str, late: str, words: str, said: str
+) -> None:
+    page = new_page(browser, viewport={"width": 390, "height": 844})
+    held: list[Route] = []
+    page.route(late, lambda route: held.append(route))
+    with page.expect_request(late):
+        page.goto(f"{app.url}/?tab={tab}&hide=map")
+    wait_until_alive(page)
+    room = page.locator(words).bounding_box()
+    held[0].continue_()
+    page.unroute(late)
+    page.locator(words).filter(has_text=said).wait_for()
+    assert page.locator(words).bounding_box() == room
+    page.close()
 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(visitor: Page) -> None:
