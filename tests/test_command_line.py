@@ -174,6 +174,17 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     assert Image.open(tmp_path / "seen.png").size == (28, 28)
 
 
+def test_a_damaged_evaluation_keeps_no_picture_from_being_reconstructed(
+    run_command: Any, run: Run, tmp_path: Path
+) -> None:
+    (run.folder / "evaluation.npz").write_bytes(b"damaged")
+    picture = tmp_path / "bar.png"
+    Image.fromarray(np.pad(np.full((20, 4), 255, np.uint8), 12)).save(picture)
+    code, out, _ = run_command("reconstruct", run.folder, picture, "--out", tmp_path / "seen.png")
+    assert code == 0
+    assert "per-pixel error" in out
+
+
 def test_the_mean_reconstructs_better_than_a_sample(
     run_command: Any, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

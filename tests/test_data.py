@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
+from http.client import BadStatusLine
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -241,6 +242,29 @@ def test_without_a_network_the_packaged_sample_comes_within_seconds(
     assert np.bincount(sample.test.labels).tolist() == [50] * 10
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again at once"))
     assert np.array_equal(load_dataset().test.images, sample.test.images)
+
+
+def test_a_mirror_that_speaks_no_http_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import MNIST
+
+    def download(self: MNIST) -> None:
+        raise BadStatusLine("LOG IN TO THIS NETWORK FIRST")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "_answers", lambda url: True)
+    monkeypatch.setattr(MNIST, "download", download)
+    assert load_dataset().train.is_sample
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(DataError, match=r"cannot be looked into \(Permission denied\); expected the four"):
+        read_idx_folder(folder)
 
 
 @pytest.fixture

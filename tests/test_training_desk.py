@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from vae_core import worker
-from vae_core.data import read_idx_folder
+from vae_core.data import Dataset, read_idx_folder
 from vae_core.errors import BusyError, RunError, SettingsError, TrainingError
+from vae_core.jobs import Job, prepare
 from vae_core.run_folder import Run
 from vae_core.runs import create_run
 from vae_core.settings import Settings
@@ -90,6 +94,32 @@ def test_a_process_gets_ready_with_fewer_images_than_the_recipes_batch(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))  # no job comes
     monkeypatch.setattr("os.nice", lambda by: None)
     assert worker.main() == 0
+
+
+def test_a_folder_that_is_mended_before_the_start_is_read_then(
+    small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, trained = tmp_path / "data", []
+    job = prepare(Settings(), tmp_path / "runs", "mine", str(small_mnist))
+
+    class Visitor:
+        """Mends the folder and starts a training."""
+
+        def readline(self) -> str:
+            shutil.copytree(small_mnist, data)
+            return json.dumps(asdict(job))
+
+    def perform(job: Job, dataset: Dataset) -> list[None]:
+        trained.append((job, len(dataset.train)))
+        return []
+
+    monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(data)])
+    monkeypatch.setattr("sys.stdin", Visitor())
+    monkeypatch.setattr("os.nice", lambda by: None)
+    monkeypatch.setattr("vae_core.recording.perform", perform)
+    monkeypatch.setattr(worker, "_say", lambda text: pytest.fail(text))
+    assert worker.main() == 0
+    assert trained == [(job, 700)]
 
 
 def test_the_desk_refuses_names_and_runs_before_it_starts_anything(

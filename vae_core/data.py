@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +217,19 @@ def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
     They lie in the folder itself, or where torchvision.datasets.MNIST puts them below it: all in one place.
 
     Raises:
-        DataError: the folder or one of them is not there.
+        DataError: the folder or one of them is not there, or cannot be looked for.
     """
     if not os.path.isdir(folder):  # whatever is wrong with its name
         raise DataError(
             f"{origin}: {folder} is not there, or not a folder; expected the four MNIST IDX files in it"
         )
-    found = {place: _files_in(folder / place) for place in PLACES}
+    try:
+        found = {place: _files_in(folder / place) for place in PLACES}
+    except OSError as error:
+        raise DataError(
+            f"{origin}: {folder} cannot be looked into ({error.strerror or error}); expected the four MNIST "
+            "IDX files in it"
+        ) from error
     place = max(PLACES, key=lambda place: len(found[place]))  # of equals the first
     for name in MNIST_MD5:
         if name not in found[place]:
@@ -346,7 +353,7 @@ def _download(target: Path) -> bool:
             read_idx_folder(raw)
             shutil.rmtree(target, ignore_errors=True)  # a damaged one
             shutil.move(raw, target)
-    except (OSError, RuntimeError, DataError):
+    except (OSError, HTTPException, RuntimeError, DataError):
         return False
     finally:
         socket.setdefaulttimeout(before)

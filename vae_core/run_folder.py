@@ -93,8 +93,15 @@ class Run:
 
     def evaluation_version(self) -> int:
         """Changes whenever the evaluation does; 0 without one."""
+        return self._version("evaluation.npz")
+
+    def mixture_version(self) -> int:
+        """Changes whenever the mixture does; 0 without one."""
+        return self._version("mixture.npz")
+
+    def _version(self, name: str) -> int:
         try:
-            return (self.folder / "evaluation.npz").stat().st_mtime_ns
+            return (self.folder / name).stat().st_mtime_ns
         except OSError:
             return 0
 

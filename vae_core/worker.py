@@ -30,10 +30,9 @@ def main() -> int:
     from vae_core.jobs import Job
     from vae_core.recording import perform
 
-    try:
-        dataset, problem = load_dataset(options.data_dir), None
-    except VAEStudioError as error:
-        dataset, problem = None, error
+    dataset = None
+    with suppress(VAEStudioError):  # it may be mended until there is a job, and is said then
+        dataset = load_dataset(options.data_dir)
     with suppress(OSError):  # the app, and whoever drags its sliders, comes first
         os.nice(NICENESS)
     if dataset is not None:
@@ -44,8 +43,7 @@ def main() -> int:
         return 0
     started = False
     try:
-        if problem is not None:
-            raise problem
+        dataset = dataset or load_dataset(options.data_dir)
         for _ in perform(Job(**json.loads(line)), dataset):
             if not started:
                 _say("started")

@@ -330,6 +330,24 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     pad.get_by_role("dialog", name="Share").wait_for()
 
 
+def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
+    draw(pad, 3)
+    wait_for_answer(pad)
+    rests = "document.querySelector('#flow [data-is=explore]').closest('[inert]') !== null"
+    assert not pad.evaluate(rests)
+    held: list[Route] = []
+    pad.route("**/runs/plane/sketch*", lambda route: held.append(route))
+    with pad.expect_request("**/runs/plane/sketch*"):
+        pad.get_by_label("Model", exact=True).click()
+        pad.get_by_role("option", name=re.compile("^plane")).click()
+    assert pad.evaluate(rests)
+    held[0].continue_()
+    pad.wait_for_function(f"!({rests})")
+    pad.locator("#flow [data-is=explore]").click()
+    pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    pad.wait_for_function("document.querySelector('.latent output').innerText !== '0.00'")
+
+
 @pytest.mark.parametrize(("width", "height"), [(844, 390), (740, 360)])
 def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together(
     app: App, pad: Page, width: int, height: int

@@ -148,6 +148,15 @@ def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun
     errors.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
 
 
+def test_two_quick_presses_do_not_lead_beyond_the_first_images(errors: Page) -> None:
+    errors.get_by_role("button", name="Next").click()
+    errors.wait_for_function("document.querySelector('#error-images').innerText.includes('17 to ')")
+    errors.get_by_role("button", name="Previous").evaluate("button => { button.click(); button.click(); }")
+    errors.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
+    assert not errors.locator("#error-images [data-is=problem]").is_visible()
+    assert errors.get_by_role("button", name="Next").is_enabled()
+
+
 @pytest.mark.parametrize(("button", "at"), [("16 best", 0), ("16 worst", -1)])
 def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, button: str, at: int) -> None:
     errors.get_by_role("button", name=button).click()

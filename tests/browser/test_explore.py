@@ -27,6 +27,7 @@ from support.browser import (
     wait_for_address,
     wait_for_model,
     wait_for_new_source,
+    wait_until_alive,
     watched_page,
 )
 from vae_core import load_run
@@ -580,6 +581,37 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     wait_for_address(page, "with=reference")
 
 
+def test_a_choice_is_not_lost_to_news_of_the_model_before(page: Page, app: App, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
+    page.goto(f"{app.url}/?hide=map&model=twin")
+    page.wait_for_function("document.querySelector('#decoded-digit img')?.src.includes('/runs/twin/')")
+    held: list[Route] = []
+    page.route("**/runs/plane/card", lambda route: held.append(route))
+    with page.expect_request("**/runs/plane/card"):
+        page.get_by_label("Model", exact=True).click()
+        page.get_by_role("option", name=re.compile("^plane")).click()
+    os.utime(app.runs_dir / "twin" / "model.safetensors")  # it has been trained further
+    for _ in range(2):
+        with page.expect_response("**/studio/models"):  # one of them knows it
+            pass
+    page.wait_for_timeout(500)
+    held[0].continue_()
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/plane/')")
+
+
+def test_a_press_while_the_page_comes_to_life_is_obeyed(blank: Page, app: App) -> None:
+    held: list[Route] = []
+    blank.route("**/runs/reference/card", lambda route: held.append(route))
+    with blank.expect_request("**/runs/reference/card"):
+        blank.goto(f"{app.url}/?hide=map")
+    wait_until_alive(blank)
+    blank.get_by_role("button", name="Random digit").click()
+    blank.wait_for_timeout(300)
+    held[0].continue_()
+    wait_for_address(blank, "z=")
+    assert np.abs(vector(blank)).max() > 0
+
+
 def test_another_model_reads_the_same_picture_again(
     page: Page, app: App, dataset: Dataset, tiny_run: Path, reference: Any
 ) -> None:
@@ -724,6 +756,7 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         "count=401&z=1": ("expected 16 numbers", "asks for: Count: expected a whole number from 1 to 400."),
         "seed=&temperature=3": ("Seed: expected a whole number from 0", "Temperature: expected a number"),
         "with=nope&z=1": ("a model to compare with that is not here, “nope”: there are reference, quick",),
+        "with=reference": ("The address compares reference with itself.",),
         "class=ten": ("Class: expected one of 0, 1, 2",),
         "sampler=best": ("Sampler: expected prior or mixture.",),
     }

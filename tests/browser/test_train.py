@@ -532,6 +532,17 @@ def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finishe
     wait_for_state(page, "Stopped", "Finished")
 
 
+def test_training_again_that_is_refused_is_not_waited_for(page: Page, finished: str) -> None:
+    open_tab(page, "Train")
+    page.wait_for_selector("#loss-curve .main-svg")
+    row_of(page, "mine").get_by_role("button", name="Card").click()
+    page.route("**/again", lambda route: route.fulfill(status=400, json={"error": "no such device"}))
+    page.get_by_role("button", name="Train again").click()
+    page.locator("#runs [role=alert]", has_text="No such device").wait_for()
+    state = page.locator("#training-status [data-is=state]")
+    state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for 15 s
+
+
 def test_a_tab_opened_while_the_page_comes_to_life_stays_open(browser: Browser, app: App) -> None:
     page = new_page(browser)
     held = []

@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+import os
 import re
 import socket
 import subprocess
@@ -29,6 +30,7 @@ from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.settings import Settings
+from vae_core.ui.routes.reading import in_digits
 
 ZEROS = ",".join(["0"] * 16)
 
@@ -433,3 +435,17 @@ def test_the_plotting_library_travels_packed_where_that_is_understood(app: App) 
         packed = response.read()
     assert len(packed) < len(plain) / 2.5
     assert gzip.decompress(packed) == plain
+
+
+def test_a_deviation_is_never_rounded_to_0() -> None:
+    assert in_digits(np.array([3.2109e-7, 0.123456, 1.0], np.float32)) == [3.211e-07, 0.1235, 1.0]
+
+
+def test_without_its_packages_the_app_says_how_to_get_them() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", str(REPOSITORY / "app.py")]  # -S: without what pip has installed
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "error: the app's packages are not installed yet; do first, in its folder: pip install .\n"
+    )

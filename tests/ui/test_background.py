@@ -52,6 +52,20 @@ def test_a_failure_is_said_once_and_then_tried_again() -> None:
     assert background.task("a", compute).result.result(10) == "done"
 
 
+def test_also_who_only_asks_for_it_hears_of_a_failure_once() -> None:
+    background = Background()
+
+    def compute(progress: Progress) -> str:
+        raise RequestError("not this time")
+
+    background.task("a", compute).result.exception(10)
+    kept = background.known("a")
+    assert kept is not None
+    with pytest.raises(RequestError, match="not this time"):
+        kept.answer()
+    assert background.known("a") is None
+
+
 def test_the_results_kept_are_limited() -> None:
     background = Background()
     for number in range(MOST_KEPT + 5):

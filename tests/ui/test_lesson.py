@@ -50,6 +50,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("preset=slow", "'slow'; known are reference"),
         ("tabs=draw&tab=train", "'train'; known are draw"),
         ("model=gone", "'gone'; known are reference"),
+        ("model=plane&with=plane", "with=plane compares the model with itself"),
         ("with=gone", "'gone'; known are reference"),
         ("tab=explore,draw", "there is no tab 'explore,draw'; known are explore, draw"),
         ("z=1,2", "expected 16 numbers"),

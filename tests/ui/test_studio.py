@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vae_core import data
 from vae_core.errors import DataError
+from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run
+from vae_core.runs import store_mixture
 from vae_core.ui.page import _get_ready
 from vae_core.ui.studio import Studio
 
@@ -77,3 +81,18 @@ def test_a_note_that_nothing_can_be_trained_goes_when_the_folder_is_mended(
     assert "Nothing can be trained or measured here: the folder" in (studio.data_note() or "")
     shutil.copytree(small_mnist, tmp_path / "data")
     assert studio.data_note() is None
+
+
+def test_a_mixture_that_is_stored_later_is_found(
+    run: Run, tmp_path: Path, write_idx: Callable[..., None]
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for prefix in ("train", "t10k"):
+        write_idx(others, prefix, np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8))
+    studio = Studio(run.folder.parent, str(others), "cpu")
+    loaded = studio.load("copied")
+    assert studio.mixture(loaded).result.result(60) is None  # its training images are not here
+    encodings = np.random.default_rng(0).normal(size=(40, 16))
+    store_mixture(loaded.info, loaded.version, LatentMixture.fit(encodings))
+    assert isinstance(studio.mixture(loaded).result.result(60), LatentMixture)

@@ -28,7 +28,7 @@ def reconstruct(
     """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
     from vae_core.inference import reconstruct_image
     from vae_core.pictures import png_bytes, to_grey
-    from vae_core.runs import load_run
+    from vae_core.runs import find_run
     from vae_core.sketch import read_picture, to_mnist_form
 
     check_png(out_file)
@@ -36,6 +36,6 @@ def reconstruct(
         sketch = to_mnist_form(read_picture(image.read_bytes()))
     except PictureError as error:
         raise PictureError(f"{image}: {error}") from error
-    reconstruction = reconstruct_image(load_run(run, runs_dir).model, sketch.image)
+    reconstruction = reconstruct_image(find_run(run, runs_dir).model(), sketch.image)
     write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")

@@ -62,11 +62,7 @@ class Background:
             compute: given a function to tell how far it is.
         """
         with self._lock:
-            kept = self._tasks.get(key)
-            if kept is not None:
-                self._tasks.move_to_end(key)
-                if _failed(kept):
-                    del self._tasks[key]
+            if (kept := self._given_out(key)) is not None:
                 return kept
             task = self._tasks[key] = Task()
             for old in [name for name, other in self._tasks.items() if other.result.done()]:
@@ -80,9 +76,17 @@ class Background:
         return self.task(key, compute).result.result()
 
     def known(self, key: Hashable) -> Task | None:
-        """The computation of this name if it has begun, or else None."""
+        """The computation of this name if it has begun, or else None; a failed one once, as `task`."""
         with self._lock:
-            return self._tasks.get(key)
+            return self._given_out(key)
+
+    def _given_out(self, key: Hashable) -> Task | None:
+        kept = self._tasks.get(key)
+        if kept is not None:
+            self._tasks.move_to_end(key)
+            if _failed(kept):
+                del self._tasks[key]
+        return kept
 
     def _perform(self, task: Task, compute: Callable[[Progress], Any]) -> None:
         with self._turn:

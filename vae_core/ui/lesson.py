@@ -144,6 +144,8 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         one = [values[name]] if values.get(name) else []
         _check(f"there is no {'model' if name == 'with' else name}", one, known)
     chosen = runs.get(values.get("model", next(iter(runs), "")))
+    if chosen is not None and values.get("with") == chosen.name:
+        raise LessonError(f"--lesson: with={chosen.name} compares the model with itself")
     for name in GRID:
         if name == "class" and name in values and chosen is not None:
             _check_class(values[name], chosen)

@@ -118,7 +118,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
                 elem_id="model-choice",
                 interactive=True,
                 scale=0,
-                min_width=280,
+                min_width=310,
             )
         news = part("models", elem_id="models-news")
         link = part("link", elem_id="link")

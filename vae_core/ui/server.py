@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from vae_core.version import __version__
@@ -79,6 +80,8 @@ def main(arguments: list[str] | None = None, runs_dir: Path = RUNS_DIR, program:
         the exit code: 1, or 2 for a wrong lesson, with one line on standard error.
     """
     options = parse_options(arguments, runs_dir, program)
+    if find_spec("gradio") is None:
+        return _failed("the app's packages are not installed yet; do first, in its folder: pip install .")
     if problem := _port_problem(options.host, options.port):
         return _failed(problem)
 

@@ -175,10 +175,12 @@ class Studio:
         Without one, because the app has other images than the model was trained on, the result is None.
         """
 
+        run = self.run(loaded.info.name)
+
         def find(progress: Progress) -> LatentMixture | None:
             from vae_core.assessment import fitted_mixture
 
-            stored = self.run(loaded.info.name).mixture()
+            stored = run.mixture()
             if stored is not None:
                 return stored
             mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
@@ -187,7 +189,8 @@ class Studio:
                     store_mixture(loaded.info, loaded.version, mixture)
             return mixture
 
-        return self.background.task(("mixture", loaded.info.name, loaded.version), find)
+        # One may be stored meanwhile, by this app or another program.
+        return self.background.task(("mixture", run.name, loaded.version, run.mixture_version()), find)
 
     def models(self) -> list[RunInfo]:
         """The runs that have a model to look at."""

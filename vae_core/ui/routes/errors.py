@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from vae_core.errors import DataError, RequestError
 from vae_core.pictures import data_uri
 from vae_core.ui.routes.answers import Label, from_our_page
+from vae_core.ui.routes.reading import in_digits
 from vae_core.ui.routes.tested import Latents, On, Tested, measuring, tested
 from vae_core.ui.studio import Studio
 
@@ -198,7 +199,7 @@ def _pictures(shown: Tested, chosen: np.ndarray) -> dict[str, Any]:
             "difference": data_uri(np.abs(seen.reconstructions[row] - seen.images[row])),
             "z": seen.z[row].round(4).tolist(),
             "mean": seen.means[row].round(4).tolist(),
-            "deviation": seen.deviations[row].round(4).tolist(),
+            "deviation": in_digits(seen.deviations[row]),
         }
         for row, index in enumerate(chosen)
     ]

@@ -58,9 +58,15 @@ def encoding(loaded: Loaded, image: np.ndarray) -> dict[str, Any]:
 def _encoded(result: Reconstruction) -> dict[str, Any]:
     return {
         "mean": result.mean.round(4).tolist(),
-        "deviation": np.exp(0.5 * result.log_variance).round(4).tolist(),
+        "deviation": in_digits(np.exp(0.5 * result.log_variance)),
         "reconstruction": data_uri(result.image),
     }
+
+
+def in_digits(deviations: np.ndarray) -> list[float]:
+    """Deviations for the page, of four digits each: rounded to four places one might be 0, and the loss takes
+    its logarithm."""
+    return [float(f"{deviation:.4g}") for deviation in deviations]
 
 
 def _nearest_classes(loaded: Loaded, mean: np.ndarray) -> list[dict[str, Any]]:

@@ -33,6 +33,6 @@ def router(studio: Studio) -> APIRouter:
         path = studio.run(run).folder / "previews" / f"{iteration:06d}-{kind}.png"
         if kind not in PREVIEW_KINDS or not path.is_file():
             raise RunError(f"run {run} has no preview {kind} of iteration {iteration}")
-        return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
+        return FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
 
     return routes

@@ -23,11 +23,15 @@ export function mount(element) {
   showNothing(parts);
   onReconstruction((news) => {
     if (news?.isOfFile) return;
+    parts.explore.inert = parts.resampled.inert = false;
     answer = news?.problem ? null : news; // the problem is said beside the pad, by pen.js
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);
   });
-  onModel(() => answer === null && showNothing(parts));
+  onModel(() => {
+    if (answer === null) showNothing(parts);
+    else parts.explore.inert = parts.resampled.inert = true; // the last model's, until this one has answered
+  });
   parts.explore.addEventListener("click", () => explore(answer.z, origin()));
   parts.resample.addEventListener("click", () => set({ seed: (seed += 1) }));
   parts.byMean.addEventListener("change", () => set({ sampled: false }));

@@ -1,7 +1,7 @@
 // The test images of a range of errors: original, reconstruction and difference of each, a page at a time.
 
 import { explore } from "./latent.js";
-import { Latest, ask, named } from "./studio.js";
+import { Latest, ask, named, onModel } from "./studio.js";
 import { images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
@@ -27,6 +27,7 @@ export function mount(element) {
   });
   for (const [name, step] of [["previous", -1], ["next", 1]]) {
     parts[name].addEventListener("click", () => {
+      parts.previous.disabled = parts.next.disabled = true; // until it is known what lies beyond
       page += step;
       show.submit();
     });
@@ -35,6 +36,7 @@ export function mount(element) {
     [selection, page, isNew] = [news, 0, true];
     show.submit();
   });
+  onModel(() => (parts.images.inert = true)); // until the new model's are there
   onView((news) => {
     [facts, page] = [news, 0];
     parts.low.placeholder = facts.low.toFixed(3);
@@ -44,6 +46,8 @@ export function mount(element) {
 }
 
 function complain(error) {
+  parts.previous.disabled = page === 0;
+  parts.next.disabled = false;
   parts.problem.hidden = false;
   parts.problem.textContent = error.message;
 }
@@ -61,6 +65,7 @@ async function load() {
   if (asked !== selection) return;
   parts.about.textContent = described(asked, answer);
   parts.images.replaceChildren(...answer.items.map(shownImage));
+  parts.images.inert = false;
   parts.pages.hidden = answer.pages < 2;
   parts.previous.disabled = page === 0;
   parts.next.disabled = page + 1 >= answer.pages;

@@ -44,8 +44,8 @@ function verdict({ nearest, images, learned, has_all: hasAll }) {
   }
   if (!usual) return sentence;
   const isMemory = nearest.error < usual;
-  const than = `the model's usual error on an image it is shown (${usual.toFixed(4)})`;
+  const than = `the model's usual error on an image it is shown, decoded from the mean (${usual.toFixed(4)})`;
   return isMemory
-    ? `${sentence} That is less than ${than}: it may as well be that image.`
-    : `${sentence} That is more than ${than}: it is ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
+    ? `${sentence} That is less than ${than}: as near as a copy would be. It may be remembered.`
+    : `${sentence} That is more than ${than}: no copy of it, and so ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
 }

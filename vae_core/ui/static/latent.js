@@ -1,7 +1,7 @@
 // The one latent vector of the whole app. Whoever changes it calls setVector or explore; whoever shows it
 // listens. Beside the vector stands its origin: the picture it was encoded from, if there is one.
 
-import { address, ask, modelAddress, onModel, tellProblem } from "./studio.js";
+import { address, ask, firstModel, model, modelAddress, onModel, tellProblem } from "./studio.js";
 
 export const LIMIT = 3;
 /** A latent of less KL tells next to nothing. Active units are counted by another measure: see evaluated.py. */
@@ -31,14 +31,19 @@ export function setVector(values, from = origin) {
   for (const listener of listeners) listener(z, origin);
 }
 
-/** "Explore from here": the vector, the picture it came from if any, and the tab that shows both. */
+/**
+ * "Explore from here": the vector, the picture it came from if any, and the tab that shows both. A vector of a model
+ * that has just been chosen away may be of another length, and leads nowhere.
+ */
 export function explore(values, from = null) {
+  if (values.length !== model().latent_dim) return;
   setVector(values, from);
   openExplore();
 }
 
 /** One of the test images, any one by default, with the model's own mean and spread. */
 export async function exploreTestImage(wanted = null) {
+  await firstModel;
   const { count } = await ask(address("test-images"));
   const index = wanted ?? Math.floor(Math.random() * count);
   const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));

@@ -30,7 +30,7 @@ export function mount(element, trigger) {
   onTile(write);
   let isFirst = true;
   onModel((card) => {
-    if (isFirst) follow(location.search, history.state);
+    if (isFirst) follow(location.search, history.state, true);
     else write();
     isFirst = false;
   });
@@ -99,9 +99,10 @@ function searchOfNow() {
 
 /**
  * Makes the app what an address says. What cannot be followed is said, and the rest is followed. Of two steps
- * through the addresses that overlap, the later one counts.
+ * through the addresses that overlap, the later one counts. Where the page is only being opened, a visitor may have
+ * moved already; what the address does not say stays so.
  */
-async function follow(search, state) {
+async function follow(search, state, isOpening = false) {
   const step = (newestStep += 1);
   const isNewest = () => step === newestStep;
   isApplying = true;
@@ -111,7 +112,7 @@ async function follow(search, state) {
   const isSaid = new URLSearchParams(search).has("tab"); // and not by the server's lesson
   if (isSaid && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
   try {
-    problems.push(await followToModel(parameters, state, isNewest));
+    problems.push(await followToModel(parameters, state, isNewest, isOpening));
   } catch (error) {
     problems.push(`The address could not be followed: ${error.message}.`);
   }
@@ -119,19 +120,21 @@ async function follow(search, state) {
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
+  const isAhead = isOpening && !parameters.has("z") && vector().some((value) => value !== 0);
+  const place = JSON.stringify(placeOfNow(opened));
   setTimeout(() => {
     if (!isNewest()) return;
     // Gradio does not tell of a tab that was opened before its listeners were there.
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     isApplying = false;
-    if (hasMoved) remember();
-    else followed = JSON.stringify(placeOfNow(opened)); // Gradio may still be about to open it
+    if (hasMoved || isAhead || JSON.stringify(placeOfNow(opened)) !== place) remember();
+    else followed = place; // Gradio may still be about to open the tab
     hasMoved = false;
   }, RESTED_MILLISECONDS + 100);
 }
 
 /** Answers with what cannot be followed, in words, or "". */
-async function followToModel(parameters, state, isNewest) {
+async function followToModel(parameters, state, isNewest, isOpening) {
   const run = parameters.get("model") ?? model().run;
   const second = parameters.get("with") ?? "";
   const isHere = run === model().run && second === "";
@@ -142,11 +145,12 @@ async function followToModel(parameters, state, isNewest) {
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST);
-  if (isVector) setVector(z, state?.source ?? null);
+  if (isVector && (parameters.has("z") || !isOpening)) setVector(z, state?.source ?? null);
   const unknown = [second].filter((name) => name && !known.includes(name));
-  await compareWith(unknown.length ? "" : second);
+  await compareWith(unknown.length || second === run ? "" : second);
   const problemOfGrid = followGrid(parameters);
   const problems = [misnamed("model to compare with", unknown, known)];
+  if (second === run) problems.push(`The address compares ${run} with itself.`);
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
   return problems.filter(Boolean).join(" ");

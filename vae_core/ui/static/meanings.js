@@ -56,6 +56,7 @@ export function mount(element) {
   const show = (facts) =>
     showAll(parts, facts, () => facts === current).catch((error) => {
       showProgress(parts, null);
+      parts.rest.hidden = false; // it can be tried again
       tellProblem(error.message);
     });
   onView((facts) => {

@@ -1,6 +1,6 @@
 // Notices when a run gets its first model or a better one: tells Gradio's drop-down and the tabs.
 
-import { address, ask, chooseModel, model } from "./studio.js";
+import { address, ask, model, refreshModel } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
 const listeners = [];
@@ -40,5 +40,5 @@ async function look(trigger) {
   known = listing;
   const versions = Object.fromEntries(models.map(({ run, version }) => [run, version]));
   for (const listener of versionListeners) listener(versions);
-  if (now && now.version !== current.version) await chooseModel(now.run);
+  if (now && now.version !== current.version) await refreshModel();
 }

@@ -3,7 +3,7 @@
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, watchedRun, watchInstead, watchRun } from "./training.js";
+import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const ticked = new Set();
@@ -215,7 +215,10 @@ function actOnCard(parts, event) {
     expectStart();
     const path = `runs/${encodeURIComponent(card.dataset.run)}/again`;
     attempt(parts, async () => {
-      await ask(address(path), { method: "POST", headers: OURS });
+      await ask(address(path), { method: "POST", headers: OURS }).catch((error) => {
+        startRefused();
+        throw error;
+      });
       bringToSight();
     });
   }

@@ -1,7 +1,7 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
 import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
-import { named, onModel, within, withoutScrolling } from "./studio.js";
+import { firstModel, named, onModel, within, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
 const FINEST = 0.01;
@@ -46,7 +46,8 @@ export function mount(element) {
 }
 
 /** Button "Random digit": a vector from the prior, within the sliders' reach. */
-export function randomise() {
+export async function randomise() {
+  await firstModel;
   setVector(vector().map(() => clamped(normal())), null);
 }
 

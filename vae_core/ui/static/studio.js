@@ -13,8 +13,13 @@ const listeners = [];
 const problemListeners = [];
 let card = null;
 let newestChoice = 0;
+let isChoosing = false;
+let tellFirst = () => {};
 let problem = null;
 let hasFailed = false; // the last choice of a model
+
+/** Resolves once there is a model: a button that is pressed while the page comes to life is obeyed then. */
+export const firstModel = new Promise((resolve) => (tellFirst = resolve));
 
 /** The address of a direct route, with its parameters. */
 export function address(path, parameters = {}) {
@@ -47,7 +52,7 @@ export async function answered(url, options) {
 export const ask = async (url, options) => (await answered(url, options)).json();
 
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
-const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
+export const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
 
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
@@ -68,22 +73,31 @@ export async function untilReady(url, tell) {
 export async function chooseModel(run) {
   if (!run) return;
   const choice = (newestChoice += 1);
+  isChoosing = true;
   let chosen;
   try {
     chosen = await cardOf(run);
   } catch (error) {
     if (choice !== newestChoice) return;
+    isChoosing = false;
     tellProblem(error.message);
     hasFailed = true;
     return;
   }
   if (choice !== newestChoice) return; // an answer that comes late is of no model that is wanted any more
+  isChoosing = false;
   const isSame = card?.run === chosen.run && card.version === chosen.version;
   if (hasFailed || !isSame) tellProblem(null);
   hasFailed = false;
   if (isSame) return;
   card = chosen;
   for (const listener of listeners) listener(card);
+  tellFirst();
+}
+
+/** Reads the card of the chosen model anew, as it has been trained further; not while another is being chosen. */
+export async function refreshModel() {
+  if (!isChoosing) await chooseModel(card.run);
 }
 
 /** Calls the listener with the model's card, now if there is one and whenever it changes. */

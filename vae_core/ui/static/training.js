@@ -8,7 +8,7 @@ import { onRuns } from "./models.js";
 import { plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { agreed } from "./question.js";
-import { address, ask, isShown, keep, kept, named } from "./studio.js";
+import { address, ask, isShown, keep, kept, named, sentence } from "./studio.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
 
@@ -235,6 +235,13 @@ export function startAnswered() {
   setTimeout(() => (isStarting &&= !document.querySelector("#training-problem [role=alert]")), ANSWERED_MILLISECONDS);
 }
 
+/** The start has been refused, and why is told elsewhere: nothing is expected any more. */
+export function startRefused() {
+  expectedUntil = 0;
+  isStarting = false;
+  wake();
+}
+
 function smoothed(before, now) {
   if (!now) return before;
   return before ? 0.85 * before + 0.15 * now : now;
@@ -264,7 +271,7 @@ function showStatus(parts, news, watched) {
   setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
-  setText(parts.error, news.error ?? "");
+  setText(parts.error, sentence(news.error ?? ""));
   parts.note.hidden = !news.data_note;
   setText(parts.note, news.data_note ?? "");
   parts.warning.hidden = !news.warning;
