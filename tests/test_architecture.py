@@ -64,6 +64,7 @@ def test_a_file_imports_only_from_floors_below() -> None:
             below = below.split(".")[0]
             if package == "vae_core" and below in modules:
                 assert floor_of[below] < floor_of[module], f"{module} imports {below}"
+            assert not name.startswith("vae_core.cli") or module == "__main__", f"{module} imports {name}"
 
 
 def test_importing_the_package_and_listing_runs_needs_no_torch() -> None:

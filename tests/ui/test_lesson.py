@@ -15,7 +15,7 @@ from support.browser import REPOSITORY, free_port
 from vae_core.errors import LessonError
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
-from vae_core.settings import PRESETS
+from vae_core.settings import MOST_GENERATED_IMAGES, PRESETS
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
 
 ZEROS = ",".join(["0"] * 16)
@@ -36,6 +36,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
     known = json.loads(html.unescape(re.findall('content="(.*?)"', Lesson(values).head)[0]))
     assert known["lesson"] == text
     assert list(known["parts"]) == list(PARTS)
+    assert known["grid"]["count"] == [1, MOST_GENERATED_IMAGES]  # the page has no limits of its own
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,9 @@ class Lesson:
             "presets": list(PRESETS),
             "restrictions": RESTRICTIONS,
             "start": START,
+            "grid": GRID,
+            "samplers": SAMPLERS,
+            "largest_latent": LARGEST_LATENT,
             "lesson": urlencode(self.values, safe=","),
         }
         return (

@@ -1,14 +1,12 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
+import { GRID, SAMPLERS } from "./lesson.js";
 import { Tiles } from "./tiles.js";
 import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
 import { className } from "./words.js";
 
-export const MOST_SEED = 2 ** 32 - 1;
-const MOST_IMAGES = 400; // as settings.py has it
 const RESTED_MILLISECONDS = 200;
 const FIRST = { seed: 0, count: 64, temperature: 1, label: "", sampler: "prior" };
-const SAMPLERS = ["prior", "mixture"];
 /** What is wanted, by its names in the page's address. */
 const NAMES = { seed: "seed", count: "count", temperature: "temperature", class: "label", sampler: "sampler" };
 const listeners = [];
@@ -64,11 +62,12 @@ export function seedLeft(seed, ...others) {
 
 /** What cannot be generated, in words, by the names of what is wanted. */
 function problemsOf({ seed, count, temperature, label, sampler }) {
-  const isWhole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
+  const isWithin = (value, [low, high]) => Number.isFinite(value) && value >= low && value <= high;
+  const span = ([low, high]) => `from ${low} to ${high.toLocaleString("en")}`;
   const problems = {};
-  if (!isWhole(seed, 0, MOST_SEED)) problems.seed = `Seed: expected a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`;
-  if (!isWhole(count, 1, MOST_IMAGES)) problems.count = `Count: expected a whole number from 1 to ${MOST_IMAGES}.`;
-  if (!(Number.isFinite(temperature) && temperature >= 0 && temperature <= 2)) problems.temperature = "Temperature: expected a number from 0 to 2.";
+  if (!Number.isInteger(seed) || !isWithin(seed, GRID.seed)) problems.seed = `Seed: expected a whole number ${span(GRID.seed)}.`;
+  if (!Number.isInteger(count) || !isWithin(count, GRID.count)) problems.count = `Count: expected a whole number ${span(GRID.count)}.`;
+  if (!isWithin(temperature, GRID.temperature)) problems.temperature = `Temperature: expected a number ${span(GRID.temperature)}.`;
   const classes = Object.keys(model().class_means);
   if (label !== "" && !classes.includes(label)) problems.label = `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
   if (!SAMPLERS.includes(sampler)) problems.sampler = `Sampler: expected ${SAMPLERS.join(" or ")}.`;
@@ -115,7 +114,7 @@ export function fields() {
 export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
-export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED ? seed + 1 : 0];
+export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < GRID.seed[1] ? seed + 1 : 0];
 
 /** For Gradio: the sampler rests while one class is chosen, which is drawn without it. */
 export const samplerFor = (label) => [{ interactive: !label, __type__: "update" }];

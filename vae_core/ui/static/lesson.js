@@ -15,6 +15,11 @@ export const TABS = known.tabs;
 /** Names of the parts that can be left out: {words, tab}. */
 export const PARTS = known.parts;
 export const PRESETS = known.presets;
+/** The least and the most of the numbers that say what is generated, by their names in addresses. */
+export const GRID = known.grid;
+export const SAMPLERS = known.samplers;
+/** Of what the server decodes. */
+export const LARGEST_LATENT = known.largest_latent;
 /** Parameters of an address that say where the visitor is. */
 export const START = known.start;
 

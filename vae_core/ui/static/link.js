@@ -4,10 +4,9 @@
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
-import { misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
+import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
-const LARGEST = 100; // of what the server decodes
 const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
 let tab = "explore";
@@ -144,14 +143,14 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
-  const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST);
+  const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST_LATENT);
   if (isVector && (parameters.has("z") || !isOpening)) setVector(z, state?.source ?? null);
   const unknown = [second].filter((name) => name && !known.includes(name));
   await compareWith(unknown.length || second === run ? "" : second);
   const problemOfGrid = followGrid(parameters);
   const problems = [misnamed("model to compare with", unknown, known)];
   if (second === run) problems.push(`The address compares ${run} with itself.`);
-  if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST} to ${LARGEST} after z=.`);
+  if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST_LATENT} to ${LARGEST_LATENT} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
   return problems.filter(Boolean).join(" ");
 }

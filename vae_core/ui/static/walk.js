@@ -1,6 +1,7 @@
 // An animated walk through the latent space, to look at and to take along.
 
-import { MOST_SEED, onTile } from "./generated.js";
+import { onTile } from "./generated.js";
+import { GRID } from "./lesson.js";
 import { ask, model, modelAddress, named, onModel } from "./studio.js";
 
 const FIRST = "Start a walk";
@@ -20,7 +21,7 @@ export function mount(element) {
   parts.go.addEventListener("click", async () => {
     const { count, ...others } = wanted;
     const of = model();
-    const way = { ...others, seed: (wanted.seed + steps) % (MOST_SEED + 1) };
+    const way = { ...others, seed: (wanted.seed + steps) % (GRID.seed[1] + 1) };
     steps += 1;
     parts.picture.src = modelAddress("walk.webp", way);
     for (const kind of ["gif", "webp"]) {
