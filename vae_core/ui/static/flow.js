@@ -16,6 +16,9 @@ export function mount(element) {
   let answer = null;
   let seed = 0;
   const origin = () => ({ words: "your drawing", picture: answer.seen, mean: answer.mean, deviation: answer.deviation });
+  const restUntilAnswered = () => {
+    parts.explore.inert = parts.resampled.inert = answer !== null && answer.run !== model().run; // of the last model
+  };
   const samples = new Tiles(parts.samples, {
     words: (index) => `Explore sample ${index + 1}`,
     choose: (index) => explore(answer.samples.z[index], origin()),
@@ -23,14 +26,14 @@ export function mount(element) {
   showNothing(parts);
   onReconstruction((news) => {
     if (news?.isOfFile) return;
-    parts.explore.inert = parts.resampled.inert = false;
     answer = news?.problem ? null : news; // the problem is said beside the pad, by pen.js
     if (answer === null) showNothing(parts);
     else show(parts, answer, samples);
+    restUntilAnswered();
   });
   onModel(() => {
     if (answer === null) showNothing(parts);
-    else parts.explore.inert = parts.resampled.inert = true; // the last model's, until this one has answered
+    restUntilAnswered();
   });
   parts.explore.addEventListener("click", () => explore(answer.z, origin()));
   parts.resample.addEventListener("click", () => set({ seed: (seed += 1) }));

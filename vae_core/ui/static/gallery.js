@@ -1,7 +1,7 @@
 // The test images of a range of errors: original, reconstruction and difference of each, a page at a time.
 
 import { explore } from "./latent.js";
-import { Latest, ask, named, onModel } from "./studio.js";
+import { Latest, ask, model, named, onModel } from "./studio.js";
 import { images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
@@ -53,7 +53,7 @@ function complain(error) {
 }
 
 async function load() {
-  const asked = selection;
+  const [asked, of] = [selection, model()];
   parts.problem.hidden = true;
   press();
   const available = await images();
@@ -62,7 +62,7 @@ async function load() {
   if (available.missing) return clear(notHere(available));
   if (asked === null) return clear(hint);
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
-  if (asked !== selection) return;
+  if (asked !== selection || of !== model()) return;
   parts.about.textContent = described(asked, answer);
   parts.images.replaceChildren(...answer.items.map(shownImage));
   parts.images.inert = false;
