@@ -17,6 +17,8 @@ from vae_core.settings import Settings
 FORMAT = 1
 SHIPPED_RUNS = ("reference", "quick", "sharp", "plane")
 """Names of the runs that come with VAE Studio; a user's run cannot take one."""
+RUNS_DIR = Path("checkpoints")
+"""Where runs are unless another folder is named; there is none before the first training elsewhere."""
 STATES = ("running", "stopped", "finished", "failed", "interrupted")
 METRIC_NAMES = (
     "epoch", "iteration", "total", "reconstruction", "kl", "images_per_second", "elapsed_seconds",

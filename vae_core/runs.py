@@ -21,7 +21,7 @@ from vae_core.errors import RunError, in_short
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter, cannot_write
-from vae_core.run_record import FORMAT, SHIPPED_RUNS, RunInfo
+from vae_core.run_record import FORMAT, RUNS_DIR, SHIPPED_RUNS, RunInfo
 from vae_core.scratch import TEMPORARY, sweep
 from vae_core.settings import Settings
 from vae_core.version import __version__
@@ -68,7 +68,7 @@ class LoadedRun:
         return self.info.settings
 
 
-def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "checkpoints") -> Run:
+def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = RUNS_DIR) -> Run:
     """A run by its folder's path, or by name in `runs_dir` or among the shipped runs.
 
     Raises:
@@ -83,7 +83,7 @@ def find_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "ch
     return run_named(str(run), runs_dir)
 
 
-def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Run:
+def run_named(name: str, runs_dir: str | os.PathLike[str] = RUNS_DIR) -> Run:
     """A run by its name alone, in `runs_dir` or among the shipped runs; never one that lies elsewhere.
 
     Raises:
@@ -98,7 +98,7 @@ def run_named(name: str, runs_dir: str | os.PathLike[str] = "checkpoints") -> Ru
     raise RunError(f"no run named {name!r}; there are: {known}")
 
 
-def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
+def list_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:
     """All readable runs: the shipped ones first, then those of `runs_dir`, newest first.
 
     A folder whose name no run may have (`NAME_PATTERN`) is left out: nobody could choose it by its name.
@@ -114,7 +114,7 @@ def list_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
 
 
-def running_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunInfo]:
+def running_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:
     """Those of `list_runs` that are being trained now; far cheaper, as only their records are read."""
     running = []
     for folder in _run_folders(Path(runs_dir).resolve()):
@@ -125,7 +125,7 @@ def running_runs(runs_dir: str | os.PathLike[str] = "checkpoints") -> list[RunIn
     return sorted(running, key=lambda info: info.created, reverse=True)
 
 
-def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "checkpoints") -> LoadedRun:
+def load_run(run: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = RUNS_DIR) -> LoadedRun:
     """A run with its model, settings, metrics and evaluation; `run` is a name or a folder's path.
 
     Raises:

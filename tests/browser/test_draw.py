@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from support.browser import App, compare_with, new_page, open_tab, swipe, wait_until_alive
+from support.browser import App, compare_with, hold, new_page, open_tab, swipe, wait_until_alive
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Page
 
 PAD = 280
 
@@ -335,8 +335,7 @@ def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
     wait_for_answer(pad)
     rests = "document.querySelector('#flow [data-is=explore]').closest('[inert]') !== null"
     assert not pad.evaluate(rests)
-    held: list[Route] = []
-    pad.route("**/runs/plane/sketch*", lambda route: held.append(route))
+    held = hold(pad, "**/runs/plane/sketch*")
     with pad.expect_request("**/runs/plane/sketch*"):
         pad.get_by_label("Model", exact=True).click()
         pad.get_by_role("option", name=re.compile("^plane")).click()
@@ -413,8 +412,7 @@ def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(ap
 
 
 def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App, pad: Page) -> None:
-    held: list[Route] = []
-    pad.route("**/card*", lambda route: held.append(route))
+    held = hold(pad, "**/card*")
     with pad.expect_request("**/card*"):
         pad.goto(f"{app.url}/?hide=map")
     wait_until_alive(pad)

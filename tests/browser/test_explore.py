@@ -19,6 +19,7 @@ from PIL import Image
 from support.browser import (
     App,
     compare_with,
+    hold,
     new_page,
     open_app,
     open_tab,
@@ -37,7 +38,7 @@ from vae_core.latent_space import LatentMap, slerp
 from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 DIGIT = "#decoded-digit img"
 AT_ZERO = pytest.mark.usefixtures("at_zero")
@@ -520,8 +521,7 @@ def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(browser: Browse
 
 def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
-    held: list[Route] = []
-    page.route("**/runs/plane/card", lambda route: held.append(route))
+    held = hold(page, "**/runs/plane/card")
     compare_with(page, "plane")
     menu = page.locator(".compare-choice:visible")  # by the keyboard, which stays there
     menu.locator("summary").press("Enter")
@@ -585,8 +585,7 @@ def test_a_choice_is_not_lost_to_news_of_the_model_before(page: Page, app: App, 
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
     page.goto(f"{app.url}/?hide=map&model=twin")
     page.wait_for_function("document.querySelector('#decoded-digit img')?.src.includes('/runs/twin/')")
-    held: list[Route] = []
-    page.route("**/runs/plane/card", lambda route: held.append(route))
+    held = hold(page, "**/runs/plane/card")
     with page.expect_request("**/runs/plane/card"):
         page.get_by_label("Model", exact=True).click()
         page.get_by_role("option", name=re.compile("^plane")).click()
@@ -600,8 +599,7 @@ def test_a_choice_is_not_lost_to_news_of_the_model_before(page: Page, app: App, 
 
 
 def test_a_press_while_the_page_comes_to_life_is_obeyed(blank: Page, app: App) -> None:
-    held: list[Route] = []
-    blank.route("**/runs/reference/card", lambda route: held.append(route))
+    held = hold(blank, "**/runs/reference/card")
     with blank.expect_request("**/runs/reference/card"):
         blank.goto(f"{app.url}/?hide=map")
     wait_until_alive(blank)
@@ -718,8 +716,7 @@ def test_of_two_quick_steps_back_the_later_counts(page: Page, app: App) -> None:
     page.evaluate(
         "['?model=plane&z=1,1', '?model=reference'].forEach((search) => history.pushState(null, '', search))"
     )
-    held: list[Route] = []
-    page.route("**/studio/models", lambda route: held.append(route))
+    held = hold(page, "**/studio/models")
     with page.expect_request("**/studio/models"):  # is there a model of this name?
         page.go_back()
     page.go_back()  # to the model that is still there, of which nothing need be asked

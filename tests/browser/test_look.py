@@ -11,6 +11,7 @@ from support.browser import (
     CHROMIUM_OPTIONS,
     App,
     chromium_path,
+    hold,
     new_page,
     open_app,
     open_tab,
@@ -19,7 +20,7 @@ from support.browser import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page
 
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 LEAST_TARGET = 24
@@ -164,8 +165,7 @@ def test_on_a_phone_there_is_room_for_the_words_that_come_last(
     browser: Browser, app: App, tab: str, late: str, words: str, said: str
 ) -> None:
     page = new_page(browser, viewport={"width": 390, "height": 844})
-    held: list[Route] = []
-    page.route(late, lambda route: held.append(route))
+    held = hold(page, late)
     with page.expect_request(late):
         page.goto(f"{app.url}/?tab={tab}&hide=map")
     wait_until_alive(page)

@@ -17,6 +17,7 @@ from scripts.faults import wait_for, workers_of
 from support.browser import (
     App,
     answer,
+    hold,
     new_page,
     open_tab,
     set_field,
@@ -445,8 +446,7 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
     state = page.locator("#training-status [data-is=state]")
     state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for 15 s
 
-    held: list[Route] = []
-    page.route("**/queue/join*", lambda route: held.append(route), times=1)
+    held = hold(page, "**/queue/join*", times=1)
     with page.expect_request("**/queue/join*"):
         page.get_by_role("button", name="Start training").click()
     state.filter(has_text="Starting").wait_for()

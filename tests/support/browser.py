@@ -20,7 +20,7 @@ from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 REPOSITORY = Path(__file__).parent.parent.parent
 FORBIDDEN = "Content Security Policy"
@@ -159,6 +159,13 @@ def wait_for_model(page: Page) -> None:
 def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
     wait_until_alive(page)
+
+
+def hold(page: Page, address: str, **options: Any) -> list[Route]:
+    """What the page asks of an address from now on, which waits until a test lets it go on."""
+    held: list[Route] = []
+    page.route(address, lambda route: held.append(route), **options)
+    return held
 
 
 def wait_for_address(page: Page, part: str) -> None:

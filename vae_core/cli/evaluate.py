@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from vae_core.cli.options import RUNS_DIR, AsJson, DataDir, Device, RunArgument, RunsDir
+from vae_core.cli.options import AsJson, DataDir, Device, RunArgument, RunsDir
 from vae_core.cli.output import err, load, out, say_to_log
+from vae_core.run_record import RUNS_DIR
 
 
 def evaluate(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vae_core.cli.options import RUNS_DIR, RunArgument, RunsDir
+from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.run_record import RUNS_DIR
 
 
 def export(

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from vae_core.cli.options import RUNS_DIR, RunArgument, RunsDir
+from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
 from vae_core.errors import SettingsError
+from vae_core.run_record import RUNS_DIR
 from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_SEED, SAMPLERS
 
 

@@ -22,8 +22,6 @@ def option_of(field_name: str, default: Any = None) -> Any:
     return typer.Option(flag, help=f"{escape(about)} Reference: {reference}.", show_default=False)
 
 
-RUNS_DIR = Path("checkpoints")
-"""Where runs are unless --runs-dir says otherwise; there is none before the first training elsewhere."""
 RunArgument = Annotated[str, typer.Argument(help="A run's name, or the path of its folder.", metavar="RUN")]
 DataDir = Annotated[
     str | None, typer.Option(help="Folder with the four IDX files; else $MNIST_DIR, the cache, a download.")

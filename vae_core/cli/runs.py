@@ -8,8 +8,9 @@ import sys
 from rich.markup import escape
 from rich.table import Column, Table
 
-from vae_core.cli.options import RUNS_DIR, AsJson, RunsDir
+from vae_core.cli.options import AsJson, RunsDir
 from vae_core.cli.output import out
+from vae_core.run_record import RUNS_DIR
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:

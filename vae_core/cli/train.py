@@ -18,9 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vae_core.cli.options import RUNS_DIR, DataDir, RunsDir, option_of
+from vae_core.cli.options import DataDir, RunsDir, option_of
 from vae_core.cli.output import err, load, out
 from vae_core.errors import SettingsError
+from vae_core.run_record import RUNS_DIR
 from vae_core.settings import PRESETS, Settings
 
 if TYPE_CHECKING:

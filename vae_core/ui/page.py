@@ -151,15 +151,15 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
 
         def opening(request: gr.Request) -> list[Any]:
             said = request.query_params
-            models = [info.name for info in studio.models()]
-            recipe, model = lesson.of(said, "preset", PRESETS), lesson.of(said, "model", models)
-            return [_refreshed(studio, model), *train.form_values(recipe)]
+            choices = _choices(studio)
+            model = lesson.of(said, "model", [name for _, name in choices])
+            return [_refreshed(choices, model), *train.form_values(lesson.of(said, "preset", PRESETS))]
 
         page.load(
             opening, None, [model, *form], queue=False, show_progress="hidden", api_visibility="private"
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
-            lambda chosen: _refreshed(studio, chosen),
+            lambda chosen: _refreshed(_choices(studio), chosen),
             model, model, queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         train_tab.select(
@@ -176,11 +176,10 @@ def _choices(studio: Studio) -> list[tuple[str, str]]:
     return [(_words(info), info.name) for info in studio.models()]
 
 
-def _refreshed(studio: Studio, chosen: str | None) -> gr.Dropdown:
-    """The choices as they are now; a model that is gone gives way to the first there is."""
-    choices = _choices(studio)
-    is_there = chosen in [name for _, name in choices]
-    return gr.Dropdown(choices=choices, value=chosen if is_there else studio.first_model())
+def _refreshed(choices: list[tuple[str, str]], chosen: str | None) -> gr.Dropdown:
+    """With the choices of now; a model that is gone gives way to the first there is."""
+    names = [name for _, name in choices]
+    return gr.Dropdown(choices=choices, value=chosen if chosen in names else next(iter(names), None))
 
 
 def _words(info: RunInfo) -> str:

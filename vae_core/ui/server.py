@@ -14,12 +14,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from vae_core.run_record import RUNS_DIR
 from vae_core.version import __version__
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
 ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
-RUNS_DIR = Path("checkpoints")
 EVERYWHERE = ("0.0.0.0", "::")
 FAR_AWAY = ("192.0.2.1", 9)
 """An address for documentation (RFC 5737), which belongs to nobody."""

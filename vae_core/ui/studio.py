@@ -174,7 +174,6 @@ class Studio:
 
         Without one, because the app has other images than the model was trained on, the result is None.
         """
-
         run = self.run(loaded.info.name)
 
         def find(progress: Progress) -> LatentMixture | None:

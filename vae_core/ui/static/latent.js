@@ -41,13 +41,17 @@ export function explore(values, from = null) {
   openExplore();
 }
 
-/** One of the test images, any one by default, with the model's own mean and spread. */
-export async function exploreTestImage(wanted = null) {
+/** Any of the test images, with the model's own mean and spread. */
+export async function exploreTestImage() {
   await firstModel;
-  const { count } = await ask(address("test-images"));
-  const index = wanted ?? Math.floor(Math.random() * count);
-  const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));
-  explore(mean, { words: `test image ${index}, ${called}`, picture: seen, mean, deviation });
+  try {
+    const { count } = await ask(address("test-images"));
+    const index = Math.floor(Math.random() * count);
+    const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));
+    explore(mean, { words: `test image ${index}, ${called}`, picture: seen, mean, deviation });
+  } catch (error) {
+    tellProblem(error.message);
+  }
 }
 
 /** Calls the listener with vector and origin, now and whenever one of them changes. */

@@ -4,7 +4,7 @@ import { onDigit } from "./digit.js";
 import { foldOnPhones } from "./fold.js";
 import { exploreTestImage, onVector } from "./latent.js";
 import { latentsByUse } from "./sliders.js";
-import { haveChildren, named, nameBar, tellProblem } from "./studio.js";
+import { haveChildren, named, nameBar } from "./studio.js";
 import { worded } from "./words.js";
 
 const PIXELS = 784;
@@ -53,7 +53,7 @@ export function mount(element) {
     parts.reconstruction.src = picture.src;
     show();
   });
-  parts.take.addEventListener("click", () => exploreTestImage().catch((error) => tellProblem(error.message)));
+  parts.take.addEventListener("click", exploreTestImage);
 }
 
 function update(parts, { z, origin, decoded }) {

@@ -2,7 +2,7 @@
 
 import { explore, exploreTestImage, onVector } from "./latent.js";
 import { onLoss } from "./loss.js";
-import { named, onModel, tellProblem } from "./studio.js";
+import { named, onModel } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
@@ -18,7 +18,7 @@ export function mount(element, trigger) {
   onLoss((nats) => {
     parts.loss.textContent = nats === null ? "" : `ELBO loss ${nats.toFixed(2)} nats`;
   });
-  parts.test.addEventListener("click", () => exploreTestImage().catch((error) => tellProblem(error.message)));
+  parts.test.addEventListener("click", exploreTestImage);
 }
 
 /** For Gradio: the button "Random digit", by the name of what the model has learned. */

@@ -14,12 +14,8 @@ const problemListeners = [];
 let card = null;
 let newestChoice = 0;
 let isChoosing = false;
-let tellFirst = () => {};
 let problem = null;
 let hasFailed = false; // the last choice of a model
-
-/** Resolves once there is a model: a button that is pressed while the page comes to life is obeyed then. */
-export const firstModel = new Promise((resolve) => (tellFirst = resolve));
 
 /** The address of a direct route, with its parameters. */
 export function address(path, parameters = {}) {
@@ -92,7 +88,6 @@ export async function chooseModel(run) {
   if (isSame) return;
   card = chosen;
   for (const listener of listeners) listener(card);
-  tellFirst();
 }
 
 /** Reads the card of the chosen model anew, as it has been trained further; not while another is being chosen. */
@@ -105,6 +100,9 @@ export function onModel(listener) {
   listeners.push(listener);
   if (card) listener(card);
 }
+
+/** Resolves once there is a model: a button that is pressed while the page comes to life is obeyed then. */
+export const firstModel = new Promise(onModel);
 
 export const model = () => card;
 
