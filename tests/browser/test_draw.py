@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,51 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from support.browser import App, compare_with, hold, new_page, open_tab, swipe, wait_until_alive
+from support.browser import (
+    App,
+    compare_with,
+    hold,
+    new_page,
+    open_app,
+    open_tab,
+    swipe,
+    wait_until_alive,
+    watched_page,
+)
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 PAD = 280
+PEN_WIDTH = "24"
+
+
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """The page of the tests that can begin where another has ended."""
+    with watched_page(profile, app) as page:
+        open_app(page, f"{app.url}/?hide=map")
+        yield page
 
 
 @pytest.fixture
-def pad(page_without_map: Page) -> Page:
-    """The page with the drawing pad open."""
+def pad(lasting: Page) -> Page:
+    """The lasting page with the drawing pad open, as on a fresh one."""
+    open_tab(lasting, "Draw")
+    clear(lasting)
+    lasting.get_by_role("radio", name="Pen").check()
+    lasting.get_by_role("radio", name="decode the mean").check()
+    lasting.get_by_label("Width").fill(PEN_WIDTH)
+    lasting.get_by_label("Centre like MNIST").check()
+    return lasting
+
+
+@pytest.fixture
+def fresh_pad(page_without_map: Page) -> Page:
+    """A page of its own with the drawing pad open."""
     open_tab(page_without_map, "Draw")
-    page_without_map.wait_for_selector("#sketch canvas")
+    assert page_without_map.get_by_label("Width").input_value() == PEN_WIDTH
     return page_without_map
 
 
@@ -310,7 +342,8 @@ def test_what_no_test_image_is_as_bad_as_is_told_so(pad: Page) -> None:
     assert "higher than that of every test image: the model has not seen many like this" in verdict(pad)
 
 
-def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Path) -> None:
+def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_run: Path) -> None:
+    pad = fresh_pad
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
     draw(pad, 3)
     wait_for_answer(pad)
@@ -330,7 +363,8 @@ def test_a_second_model_gets_the_same_drawing(pad: Page, app: App, tiny_run: Pat
     pad.get_by_role("dialog", name="Share").wait_for()
 
 
-def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
+def test_what_another_model_has_answered_cannot_be_explored(fresh_pad: Page) -> None:
+    pad = fresh_pad
     draw(pad, 3)
     wait_for_answer(pad)
     rests = "document.querySelector('#flow [data-is=explore]').closest('[inert]') !== null"
@@ -349,9 +383,9 @@ def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(844, 390), (740, 360)])
 def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together(
-    app: App, pad: Page, width: int, height: int
+    app: App, browser: Browser, width: int, height: int
 ) -> None:
-    phone = new_page(pad.context.browser, has_touch=True, viewport={"width": width, "height": height})
+    phone = new_page(browser, has_touch=True, viewport={"width": width, "height": height})
     phone.goto(f"{app.url}/?tab=draw&hide=map")
     wait_until_alive(phone)
     draw(phone, 7)
@@ -366,12 +400,14 @@ def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together
     phone.close()
 
 
-def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, pad: Page) -> None:
-    assert pad.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
-    touch = new_page(pad.context.browser, has_touch=True, viewport={"width": 390, "height": 844})
+def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(
+    app: App, browser: Browser
+) -> None:
+    touch = new_page(browser, has_touch=True, viewport={"width": 390, "height": 844})
     touch.goto(f"{app.url}/?tab=draw&hide=map")
     touch.wait_for_selector("#sketch canvas")
     wait_until_alive(touch)
+    assert touch.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
     box = touch.locator("#sketch canvas").bounding_box()
     assert box
     touch.evaluate("window.scrollTo(0, 0)")
@@ -411,7 +447,8 @@ def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(ap
     touch.close()
 
 
-def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App, pad: Page) -> None:
+def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App, blank: Page) -> None:
+    pad = blank
     held = hold(pad, "**/card*")
     with pad.expect_request("**/card*"):
         pad.goto(f"{app.url}/?hide=map")
