@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +108,6 @@ def test_the_commands_of_the_command_line_work(
     monkeypatch.setenv("MNIST_DIR", str(small_mnist))
     monkeypatch.setattr(assessment, "BOUND_SAMPLES", 100)  # of 1000, for speed
     for command in IN_ORDER:
-        if "--tensorboard" in command and find_spec("tensorboard") is None:
-            continue  # it needs an extra
         program, *arguments = shlex.split(command)
         if " benchmark" in command:
             arguments += ["--rounds", "1", "--iterations", "2"]

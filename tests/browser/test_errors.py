@@ -163,6 +163,11 @@ def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, b
     gallery(errors, f"The {button} of 205 test images")
     expected = np.sort(evaluated(run))[:: -1 if at else 1][:16]
     assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
+    span = [
+        float(errors.get_by_label(name).get_attribute("placeholder") or "")
+        for name in ("Error from", "Error to")
+    ]
+    assert span == pytest.approx([expected.min(), expected.max()], abs=6e-5)
 
 
 def test_an_image_of_the_gallery_is_explored_from_its_own_latents(fresh: Page) -> None:

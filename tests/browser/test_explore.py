@@ -19,6 +19,7 @@ from PIL import Image
 from support.browser import (
     App,
     compare_with,
+    go_to,
     hold,
     new_page,
     open_app,
@@ -185,6 +186,21 @@ def test_digit_buttons_go_to_the_class_means(page: Page, reference: Any) -> None
         0
     ]
     assert np.abs(shown_pixels(page, DIGIT) - expected).max() < 0.02
+
+
+@AT_ZERO
+def test_a_number_beyond_its_slider_is_told_apart(page: Page) -> None:
+    beyond = page.locator(".latent output.beyond")
+    assert beyond.count() == 0
+    z = ",".join(["4.25", *["0"] * 15])
+    go_to(page, f"?model=reference&z={z}")
+    beyond.wait_for()
+    assert beyond.inner_text() == "4.25"
+    slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
+    assert slider.get_attribute("aria-valuetext") == "4.25, beyond the slider"
+    slider.fill("2")
+    beyond.wait_for(state="detached")
+    assert slider.get_attribute("aria-valuetext") is None
 
 
 @AT_ZERO

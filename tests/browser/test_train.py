@@ -145,6 +145,11 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     set_field(page, "Epochs", "2.5")  # which was rounded once
     page.get_by_role("button", name="Start training").click()
     problem.filter(has_text="Epochs must be a whole number from 1 to 10,000, not 2.5").wait_for()
+    folded = page.locator("#advanced > button")
+    folded.filter(has_text="Advanced: the recipe with epochs 2.5").wait_for()
+    page.get_by_role("radio", name="Quick").check()
+    folded.filter(has_text=re.compile("^Advanced[^:]*$")).wait_for()
+    assert page.get_by_label("Epochs").input_value() == "10"
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
 
 
@@ -308,6 +313,20 @@ def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: s
     for run in ("reference", "mine"):
         row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, "reference", "mine")
+    page.wait_for_function(  # the axis has room for them
+        """() => {
+          const { data, layout } = document.querySelector('#loss-curve .js-plotly-plot');
+          const share = ({ y }) => [...y].filter((loss) => loss < layout.yaxis.range[1]).length / y.length;
+          return data.slice(4).every((overlaid) => share(overlaid) >= 0.9);
+        }"""
+    )
+    row_of(page, "sharp").get_by_role("checkbox").check()
+    page.locator(
+        "#runs [role=status]", has_text="Not laid over mine (gaussian): sharp (calibrated)"
+    ).wait_for()
+    wait_for_overlays(page, "reference", "mine")
+    row_of(page, "sharp").get_by_role("checkbox").uncheck()
+    page.locator("#runs [role=status]", has_text="Tick runs to lay their curves").wait_for()
     row_of(page, "mine").get_by_role("button", name="Rename").click()
     answer(page, "Rename mine", "Rename", "plane")
     question = page.get_by_role("dialog", name="Rename mine")

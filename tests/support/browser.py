@@ -172,6 +172,14 @@ def wait_for_address(page: Page, part: str) -> None:
     page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
 
 
+def go_to(page: Page, search: str) -> None:
+    """As the back button would, without loading the page anew: what the address says becomes so."""
+    page.evaluate(
+        "search => { history.pushState(null, '', search); dispatchEvent(new PopStateEvent('popstate')); }",
+        search,
+    )
+
+
 def source_of(page: Page, selector: str) -> str:
     return page.locator(selector).get_attribute("src") or ""
 

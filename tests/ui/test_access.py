@@ -44,6 +44,7 @@ CHANGES = [
     ("POST", "/studio/runs/mine/name?to=other"), ("DELETE", "/studio/runs/mine"), ("POST", "/studio/archive"),
     ("POST", "/studio/runs/mine/again"), ("POST", "/studio/runs/reference/again"),
 ]  # fmt: skip
+FROM_A_BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 def png(size: int = 28) -> bytes:
@@ -273,7 +274,7 @@ def test_a_caller_cannot_have_a_file_of_this_machine_copied_to_where_it_is_serve
     if not is_checked_before:
         monkeypatch.setattr(guard, "check_call", lambda *arguments: None)
     fns = gradio_app(studio.app).get_blocks().fns  # type: ignore[arg-type]
-    number = next(number for number, function in fns.items() if function.name == "_preset_values")
+    number = next(number for number, function in fns.items() if function.name == "_chosen_recipe")
     for path in ("/etc/passwd", str(REPOSITORY / "pyproject.toml"), "http://127.0.0.1:1/x"):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         answer = studio.post("/gradio_api/run/predict", json={"data": [file], "fn_index": number})
@@ -283,6 +284,17 @@ def test_a_caller_cannot_have_a_file_of_this_machine_copied_to_where_it_is_serve
         kind, words = call(studio, "reconstruct", file, "reference")
         assert kind in ("error", "status 400"), words
         assert "root:x" not in json.dumps(words)
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_a_line_for_a_program(
+    studio: TestClient,
+) -> None:
+    browsers = studio.get("/explore/deep", headers=FROM_A_BROWSER)
+    assert browsers.status_code == 404
+    assert "There is no page here" in browsers.text
+    assert "default-src" in browsers.headers["content-security-policy"]
+    programs = studio.get("/explore/deep")
+    assert (programs.status_code, programs.json()) == (404, {"detail": "Not Found"})
 
 
 def test_only_pictures_can_be_uploaded(studio: TestClient) -> None:
@@ -469,3 +481,5 @@ def test_under_a_path_of_a_site_the_page_asks_there(tmp_path: Path, small_mnist:
         app = build_app(tmp_path / "runs", str(small_mnist), root_path=root_path)
         with TestClient(app, base_url="http://127.0.0.1:7860") as client:
             assert f'"root":"{root}"' in client.get("/").text
+            missing = client.get("/explore/deep", headers=FROM_A_BROWSER).text
+            assert f'<a href="{root_path or ""}/">' in missing  # the way back

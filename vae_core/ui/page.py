@@ -24,6 +24,7 @@ from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES
 from vae_core.ui.lesson import TABS, Lesson, read_lesson
 from vae_core.ui.parts import STATIC, ask_first, call, markup, part
 from vae_core.ui.routes import add_routes
+from vae_core.ui.routes.missing import nothing_here
 from vae_core.ui.studio import Studio
 from vae_core.ui.tabs import draw, errors, explore, generate, train
 from vae_core.ui.theme import studio_theme
@@ -90,6 +91,7 @@ def build_app(
     # Gradio checks where a caller's files lie only in an app that was launched, which this one, mounted, is
     # not: without this line it copies any file of this machine to where it can be fetched.
     page.has_launched = True
+    gradio_app(app).add_exception_handler(404, nothing_here(root_path))
     app.add_middleware(Guard, access=access, visitor=who, gradio=lambda: gradio_app(app))
     threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
     return app

@@ -16,6 +16,8 @@ let totals = []; // the watched run's losses
 let span = null; // of the axis, as it was last set here
 const overlaid = new Map(); // points and colour of each
 let laid = []; // the names of those that are wanted
+/** The classes' colours, those first that are least like the watched run's own curves. */
+const COLOURS = [3, 6, 9, 5, 2, 8, 0, 7, 4, 1];
 let tellOverlaid = () => {};
 
 /** Calls the listener when other runs are to be laid over the curve, or none any more. */
@@ -25,6 +27,8 @@ export function onOverlaid(listener) {
 
 /** Lays the loss of these runs over the watched one's; those that have grown are fetched anew. */
 export async function overlay(names, grown = []) {
+  const isNews = names.join() !== laid.join() || names.some((name) => grown.includes(name) || !overlaid.has(name));
+  if (!isNews) return;
   laid = names;
   for (const name of [...overlaid.keys()]) if (!names.includes(name)) overlaid.delete(name);
   for (const name of names) {
@@ -35,12 +39,10 @@ export async function overlay(names, grown = []) {
   tellOverlaid();
 }
 
-/** A curve keeps its colour while others come and go. */
+/** A curve keeps its colour while others come and go; of more than there are colours some have the same. */
 function freeColour() {
   const taken = [...overlaid.values()].map(({ colour }) => colour);
-  let free = 0;
-  while (taken.includes(free)) free += 1;
-  return free;
+  return COLOURS.find((colour) => !taken.includes(colour)) ?? COLOURS[taken.length % COLOURS.length];
 }
 
 /** Draws what is new of the watched run, and the others over it. */
@@ -94,14 +96,15 @@ function layoutFor(news) {
 }
 
 /**
- * What the axis spans: from 0 to above nearly all points, as the first few of a run are ten times the rest; a
- * calibrated likelihood is a density, whose loss goes below 0.
+ * What the axis spans: from 0 to above nearly all points of each run, as the first few of a run are ten times the
+ * rest; a calibrated likelihood is a density, whose loss goes below 0.
  */
 function usefulSpan() {
-  if (!totals.length) return [0, 60];
-  const sorted = [...totals].sort((a, b) => a - b);
-  const high = Math.max(0, sorted[Math.floor(0.97 * (sorted.length - 1))]);
-  const low = Math.min(0, sorted[0]);
+  const curves = [totals, ...[...overlaid.values()].map(({ points }) => points.map((point) => point[1]))];
+  const sorted = curves.filter((curve) => curve.length).map((curve) => [...curve].sort((a, b) => a - b));
+  if (!sorted.length) return [0, 60];
+  const high = Math.max(0, ...sorted.map((curve) => curve[Math.floor(0.97 * (curve.length - 1))]));
+  const low = Math.min(0, ...sorted.map((curve) => curve[0]));
   return [1.1 * low, high + 0.15 * (high - low)];
 }
 
@@ -129,4 +132,5 @@ async function showOverlays(plot) {
   if (!plot.data || plot.dataset.overlaid === wanted) return;
   plot.dataset.overlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
+  await followSpan(await plotly(), plot);
 }

@@ -69,6 +69,7 @@ async function load() {
   parts.pages.hidden = answer.pages < 2;
   parts.previous.disabled = page === 0;
   parts.next.disabled = page + 1 >= answer.pages;
+  showSpan(asked, answer.items);
   const first = page * answer.size;
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;
@@ -93,6 +94,14 @@ function press() {
   }
   parts.low.value = selection?.low?.toFixed(4) ?? "";
   parts.high.value = selection?.high?.toFixed(4) ?? "";
+}
+
+/** In the fields stands which errors are seen, unless they say which are wanted. */
+function showSpan(asked, items) {
+  if (asked.low !== undefined || !items.length) return;
+  const errors = items.map(({ error }) => error);
+  parts.low.placeholder = Math.min(...errors).toFixed(4);
+  parts.high.placeholder = Math.max(...errors).toFixed(4);
 }
 
 function nameOf(label) {

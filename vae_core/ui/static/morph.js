@@ -46,7 +46,7 @@ export function mount(element) {
       const picture = parts[`picture${name}`];
       picture.src = pins[name] ? modelAddress("decode.png", { z: written(pins[name]) }) : EMPTY;
       parts[`pin${name}`].classList.toggle("pinned", Boolean(pins[name]));
-      parts[`pin${name}`].querySelector("span").textContent = pins[name] ? `Pin ${name} anew` : `Pin ${name}`;
+      parts[`pin${name}`].querySelector("span").textContent = pins[name] ? `Pin ${name} again` : `Pin ${name}`;
       picture.alt = pins[name] ? worded(`Digit ${name}`) : "";
     }
     const isReady = Boolean(pins.A && pins.B);

@@ -9,9 +9,11 @@ const EVERY_MILLISECONDS = 3000;
 const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
+let hint = "";
 
 export function mount(element) {
   const parts = named(element);
+  hint = parts.hint.textContent;
   const refresh = () => show(parts).catch((error) => complain(parts, error));
   setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
   onStanding(refresh); // so that the table says what the panel above it says
@@ -31,7 +33,7 @@ async function show(parts) {
   if (parts.rows.dataset.state !== state) drawAnew(parts.rows, runs.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
-  await follow(runs);
+  await follow(parts, runs);
 }
 
 /** What has the focus keeps it: with each epoch of a training the table changes. */
@@ -44,14 +46,22 @@ function drawAnew(rows, made) {
 
 const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escape(run)}"] [data-act="${act}"]`);
 
-/** The overlays of runs that are gone go too; those of runs in training grow, once more when they have ended. */
-async function follow(runs) {
-  const gone = [...ticked].filter((name) => !runs.some((run) => run.name === name));
-  for (const name of gone) ticked.delete(name);
+/**
+ * Lays the ticked runs over the watched one, as far as their losses are of the same kind, and says which are not. The
+ * overlays of runs that are gone go too; those of runs in training grow, once more when they have ended.
+ */
+async function follow(parts, runs) {
+  const likelihoods = new Map(runs.map(({ name, likelihood }) => [name, likelihood]));
+  for (const name of ticked) if (!likelihoods.has(name)) ticked.delete(name);
+  const watched = watchedRun();
+  const isOfOtherKind = (name) => likelihoods.has(watched) && likelihoods.get(name) !== likelihoods.get(watched);
+  const apart = [...ticked].filter(isOfOtherKind).map((name) => `${name} (${likelihoods.get(name)})`);
+  parts.hint.textContent = apart.length
+    ? `Not laid over ${watched} (${likelihoods.get(watched)}): ${apart.join(", ")}. Losses of different likelihoods cannot be compared; the errors in this table can.`
+    : hint;
   const before = running;
   running = runs.filter((run) => run.state === "running").map(({ name }) => name);
-  const grown = [...before, ...running].filter((name) => ticked.has(name));
-  if (gone.length || grown.length) await overlay([...ticked], grown);
+  await overlay([...ticked].filter((name) => !isOfOtherKind(name)), [...before, ...running]);
 }
 
 function makeRow(run, mayChange) {
@@ -122,11 +132,9 @@ async function remove(run, path) {
 }
 
 async function rename(run, path, to) {
-  const isTicked = ticked.has(run);
   const renamed = await ask(address(path, { to }), { method: "POST", headers: OURS });
-  ticked.delete(run);
+  if (ticked.delete(run)) ticked.add(renamed.run);
   watchInstead(run, renamed.run);
-  if (isTicked) await overlay([...ticked.add(renamed.run)]);
   return renamed.run;
 }
 
@@ -134,7 +142,7 @@ function tick(parts, box) {
   const run = box.closest("tr").dataset.run;
   if (box.checked) ticked.add(run);
   else ticked.delete(run);
-  attempt(parts, () => overlay([...ticked]));
+  attempt(parts, () => {}); // the table knows which can be laid over
 }
 
 async function bringIn(input, about) {
@@ -242,7 +250,8 @@ function complain(parts, error) {
 }
 
 function short(value) {
-  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : (value ?? "–");
+  if (typeof value !== "number") return value;
+  return Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(4);
 }
 
 function duration(seconds) {

@@ -116,6 +116,14 @@ function stepOf({ key, shiftKey }) {
   return steps[key] ?? 0;
 }
 
+function sayValue(input, output, value) {
+  output.value = (Math.round(value * 100) / 100 + 0).toFixed(2); // never -0.00
+  const isBeyond = clamped(value) !== value; // a walk over the map or an address can lead there
+  output.classList.toggle("beyond", isBeyond);
+  output.title = isBeyond ? `Beyond the slider, which reaches from -${LIMIT} to ${LIMIT}` : "";
+  input.ariaValueText = isBeyond ? `${output.value}, beyond the slider` : null;
+}
+
 function show(inputs, z, origin) {
   const percent = (value) => `${((clamped(value) + LIMIT) / (2 * LIMIT)) * 100}%`;
   inputs.forEach((input, index) => {
@@ -123,7 +131,7 @@ function show(inputs, z, origin) {
     if (Number(input.value) !== value) input.value = value;
     input.style.setProperty("--at", percent(value));
     const box = input.closest(".latent");
-    box.querySelector("output").value = (Math.round(value * 100) / 100 + 0).toFixed(2); // never -0.00
+    sayValue(input, box.querySelector("output"), value);
     const mark = box.querySelector("i");
     mark.hidden = origin?.mean?.[index] === undefined;
     if (mark.hidden) return;

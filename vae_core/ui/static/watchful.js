@@ -45,7 +45,7 @@ export async function showErrors(plot, news) {
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d", dtick: news.epochs <= MOST_TICKS ? 1 : undefined },
     yaxis: { rangemode: "tozero", visible: errors.x.length > 0 },
-    annotations: errors.x.length ? [] : [{ text: news.state === "running" ? "The first point comes after the first epoch." : "It ended within its first epoch.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
+    annotations: errors.x.length ? [] : [{ text: news.state === "running" ? "The first point comes after the first epoch." : "It ended within its first epoch. The test loss above is of the weights as they were then.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
   }, { displayModeBar: false });
 }
 

@@ -64,7 +64,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
                 "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
             )
     problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
-    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+    with gr.Accordion(_advanced("reference"), open=False, elem_id="advanced") as advanced:
         fields = [_field(name, may_train) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
@@ -80,17 +80,18 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
     wanted = gr.Checkbox(visible=False)  # and whether its training, or another's, is to be stopped
 
-    def written(name: str, value: Any, told: str | None) -> list[Any]:
+    def written(name: str, told: str | None, preset: str | None, *values: Any) -> list[Any]:
         """The field with its mistake; a problem that was of this field is over without one. Another's stays:
         who presses Start leaves a field, and its answer might be the later one."""
-        field = _checked(name, value)
+        field = _checked(name, values[SHOWN.index(name)])
         is_mended = not field["elem_classes"] and f"data-field='{name}'" in (told or "")
-        return [field, "" if is_mended else gr.skip()]
+        return [field, "" if is_mended else gr.skip(), gr.update(label=_advanced(preset, values))]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    preset.change(_preset_values, preset, [about, *fields], queue=False, **quiet)
+    preset.change(_chosen_recipe, preset, [about, advanced, *fields], queue=False, **quiet)
     for name, field in zip(SHOWN, fields, strict=True):
-        field.blur(partial(written, name), [field, problem], [field, problem], queue=False, **quiet)
+        given, shown = [problem, preset, *fields], [field, problem, advanced]
+        field.blur(partial(written, name), given, shown, queue=False, **quiet)
 
     def start_from_form(name: str | None, *values: Any) -> list[Any]:
         name = (name or "").strip()  # None where Advanced was never opened
@@ -154,7 +155,7 @@ def form_values(preset: str | None) -> list[Any]:
     """The form for a preset; for none of that name it stays as it is."""
     if preset not in PRESETS:
         return [gr.skip()] * (len(SHOWN) + 2)
-    return [preset, *_preset_values(preset)]
+    return [preset, ABOUT[preset], *_preset_values(preset)]
 
 
 def _settings(values: tuple[Any, ...], device: str) -> Settings:
@@ -189,10 +190,26 @@ def _checked(name: str, value: Any) -> dict[str, Any]:
     return gr.update(info=_about(name), elem_classes=[])
 
 
-def _preset_values(name: str | None) -> list[Any]:
-    name = name or "reference"
+def _preset_values(name: str) -> list[Any]:
     settings = PRESETS[name].to_dict()
-    return [ABOUT[name], *(settings[field] or 0 for field in SHOWN)]
+    return [settings[field] or 0 for field in SHOWN]
+
+
+def _chosen_recipe(name: str | None) -> list[Any]:
+    name = name or "reference"
+    return [ABOUT[name], gr.update(label=_advanced(name)), *_preset_values(name)]
+
+
+def _advanced(preset: str | None, values: tuple[Any, ...] | None = None) -> str:
+    """What stands on the folded form: also what in it is no longer the recipe's."""
+    own = _preset_values(preset or "reference")
+    differ = zip(SHOWN, own, own if values is None else values, strict=True)
+    changed = [
+        f"{LABELS[name][0].lower()}{LABELS[name][1:]} {'–' if value is None else value}"
+        for name, default, value in differ
+        if value != default
+    ]
+    return f"Advanced: the recipe with {', '.join(changed)}" if changed else "Advanced"
 
 
 def _alert(problem: object) -> str:
