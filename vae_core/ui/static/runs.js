@@ -70,7 +70,7 @@ function makeRow(run, mayChange) {
   row.innerHTML = `
     <td><input type="checkbox" aria-label="Overlay" data-act="overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
-    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="number"></td><td></td><td class="made"></td>
+    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="took"></td><td class="made"></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
       <a class="link" data-act="zip" download>Zip</a>
@@ -91,10 +91,12 @@ function makeRow(run, mayChange) {
     run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
     duration(run.seconds),
-    run.device,
     moment(run.created),
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
+  const device = document.createElement("small");
+  device.textContent = run.device;
+  row.querySelector(".took").append(" ", device);
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
   const stays = run.shipped || run.state === "running" || !mayChange;
   for (const act of ["rename", "delete"]) row.querySelector(`[data-act=${act}]`).hidden = stays;
