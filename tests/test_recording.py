@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from support.warm_start import WarmProcess
 from vae_core import data, jobs, load_run, machine_slot
 from vae_core.data import Dataset
-from vae_core.errors import RunError, TrainingError, VAEStudioError
+from vae_core.errors import BusyError, RunError, TrainingError, VAEStudioError
 from vae_core.failures import OUT_OF_MEMORY, in_words
 from vae_core.jobs import prepare, prepare_resume
 from vae_core.recording import perform
@@ -294,7 +294,7 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
     first = perform(prepare(SHORT, tmp_path, "first"), dataset)
     next(first)
-    with pytest.raises(TrainingError, match=r"first in .* is being trained on this machine"):
+    with pytest.raises(BusyError, match=r"first in .* is being trained on this machine"):
         next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
     assert not (tmp_path / "elsewhere" / "second").exists()
     parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)
@@ -313,7 +313,7 @@ def test_a_run_that_has_ended_is_waited_for_while_it_writes_its_last_results(
     held = FileLock(who.with_suffix(".lock"), thread_local=False)
     with held.acquire(timeout=60):
         monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 0.1)
-        with pytest.raises(TrainingError, match=r"copied in .* is still writing its last results; try again"):
+        with pytest.raises(BusyError, match=r"copied in .* is still writing its last results; try again"):
             next(perform(prepare(SHORT, tmp_path / "next", "next"), dataset))
         monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 60)
         threading.Timer(0.5, held.release).start()

@@ -84,6 +84,23 @@ def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
 
 
+def test_a_waiting_process_that_has_ended_costs_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process(program: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True)
+
+    desk = TrainingDesk(tmp_path)
+    with process("import os, time; os.close(0); print(flush=True); time.sleep(60)") as ending:
+        assert ending.stdout is not None
+        ending.stdout.readline()  # nobody reads its input, and it is not known to have ended
+        desk._warm = ending
+        with process("input(); print('worker: started')") as next_one:
+            monkeypatch.setattr(desk, "_spawn", lambda: next_one)
+            assert desk.start(Settings(), "mine") == "mine"
+        ending.kill()
+
+
 def test_a_process_gets_ready_with_fewer_images_than_the_recipes_batch(
     small_mnist: Path, tmp_path: Path, write_idx: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

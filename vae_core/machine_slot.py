@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vae_core.data import cache_folder
-from vae_core.errors import RunError, TrainingError
+from vae_core.errors import BusyError, RunError
 from vae_core.jobs import Job
 from vae_core.run_folder import Run
 
@@ -23,7 +23,7 @@ def machine_slot(job: Job) -> Iterator[None]:
     """Held while a training runs, one for each user of the machine, by a lock that ends with the process.
 
     Raises:
-        TrainingError: another training holds it, also after the wait if it has ended; names it.
+        BusyError: another training holds it, also after the wait if it has ended; names it.
     """
     if not job.alone:
         yield
@@ -35,7 +35,7 @@ def machine_slot(job: Job) -> Iterator[None]:
         lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(who)) else 0)
         who.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
     except Timeout as error:
-        raise TrainingError(_who_trains(who)) from error
+        raise BusyError(_who_trains(who)) from error
     except OSError:
         yield  # no place for a lock on this machine: train all the same
         return

@@ -112,21 +112,27 @@ class TrainingDesk:
                     f"run {info.name} is being trained now; watch it, or stop it before you start another"
                 )
             job = make_job()
-            process, self._warm = self._warm, None
-            if process is None or process.poll() is not None:
-                process = self._spawn()
-            self._last = process  # a handle that is dropped while its process runs makes Python complain
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                process.stdin.write(json.dumps(asdict(job)) + "\n")
-                process.stdin.close()
-            except OSError as error:
-                raise TrainingError(f"the training process could not be started ({error})") from error
-            answer = _first_answer(process.stdout)
+            warm, self._warm = self._warm, None
+            answer = None
+            if warm is not None and warm.poll() is None:
+                answer = self._hand_over(job, warm)
+            if answer is None:  # there was none, or it has ended while it waited: killed, or out of memory
+                answer = self._hand_over(job, self._spawn())
             if answer != "started":
                 raise TrainingError(answer or "the training process ended before it began")
             return job.name
+
+    def _hand_over(self, job: Job, process: subprocess.Popen[str]) -> str | None:
+        """What a process says first of its job; None if it takes none."""
+        self._last = process  # a handle that is dropped while its process runs makes Python complain
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(asdict(job)) + "\n")
+            process.stdin.close()
+        except OSError:
+            return None
+        return _first_answer(process.stdout)
 
 
 def _first_answer(output: IO[str]) -> str:
