@@ -42,7 +42,7 @@ QUALITIES = (80, 65, 50, 35)
 """Of WebP, tried in this order until the film is small enough."""
 LAPSE_STEP, LAPSE_ITERATIONS, LONGEST_LAPSE_SECONDS = 14, 480, 600
 """Of the training's iterations one is shown in so many, until its first epoch is over."""
-STILLS = {"explore.png": 1000, "train.png": 1460}
+STILLS = {"explore.png": 1000, "train.png": 1480}
 """The still pictures and their heights."""
 
 CURSOR = """
