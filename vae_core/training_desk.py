@@ -45,6 +45,11 @@ class TrainingDesk:
         """The run that is being trained now, by whomever, or None."""
         return next(iter(running_runs(self.runs_dir)), None)
 
+    def trains(self, info: RunInfo) -> bool:
+        """Whether this run is being trained now, and is not to stop."""
+        running = self.running()
+        return running is not None and running.folder == info.folder and not Run(info.folder).stop_requested()
+
     def start(self, settings: Settings, name: str | None = None) -> str:
         """Starts a new run; returns its name once its folder is there.
 

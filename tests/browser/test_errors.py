@@ -163,11 +163,13 @@ def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, b
     gallery(errors, f"The {button} of 205 test images")
     expected = np.sort(evaluated(run))[:: -1 if at else 1][:16]
     assert shown_errors(errors) == pytest.approx(expected.tolist(), abs=1e-3)
-    span = [
-        float(errors.get_by_label(name).get_attribute("placeholder") or "")
-        for name in ("Error from", "Error to")
-    ]
-    assert span == pytest.approx([expected.min(), expected.max()], abs=6e-5)
+    low, high = (float(errors.get_by_label(name).input_value()) for name in ("Error from", "Error to"))
+    assert low <= expected.min() < low + 1.01e-4  # from where to where these go
+    assert high - 1.01e-4 < expected.max() <= high
+    errors.get_by_role("button", name="Show", exact=True).click()
+    words = gallery(errors, "with an error from")
+    count = ((evaluated(run) >= low) & (evaluated(run) <= high)).sum()
+    assert words.startswith(f"{count} test images with an error from {low:.4f} to {high:.4f}")
 
 
 def test_an_image_of_the_gallery_is_explored_from_its_own_latents(fresh: Page) -> None:

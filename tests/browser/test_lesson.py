@@ -129,7 +129,9 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert "Generate" in tabs_of(page)
     page.get_by_role("button", name="Share").click()
     panel = page.get_by_role("dialog", name="Share, or make a lesson")
-    assert panel.get_by_text("Only this computer opens it").is_visible()
+    hint = panel.get_by_text("Only this computer opens it")
+    assert "--host 0.0.0.0 --auth-file users.txt" in hint.inner_text()  # as the command below
+    assert panel.get_by_text("python -m vae_core password users.txt NAME").is_visible()
     panel.get_by_label("Recipe to train").select_option("sharp")
     for tick in ("Draw", "Train", "Generate", "Map"):
         panel.get_by_role("checkbox", name=tick, exact=True).uncheck()
@@ -143,6 +145,8 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     command = panel.get_by_text("python app.py")
     assert urlsplit(link).query in command.inner_text()
     assert "--read-only" in command.inner_text()
+    assert "--host 0.0.0.0 --read-only" in hint.inner_text()
+    assert not panel.get_by_text("python -m vae_core password users.txt NAME").is_visible()
     panel.get_by_role("checkbox", name="Explore", exact=True).uncheck()
     assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
     for tick in ("Draw", "Train", "Generate", "Explore"):

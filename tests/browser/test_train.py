@@ -170,7 +170,7 @@ def test_a_chosen_model_is_the_model_of_every_tab(page: Page, app: App, tiny_run
     page.reload()
     wait_for_model(page)
     page.get_by_label("Model").click()
-    page.get_by_role("option", name="chosen · 16 latents · under 1 epoch").click()
+    page.get_by_role("option", name="chosen · under 1 epoch · 16 latents").click()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/chosen/')")
     open_tab(page, "Generate")
     page.wait_for_function("document.querySelector('#generated-grid img').src.includes('/runs/chosen/')")
@@ -193,6 +193,9 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
     page.get_by_role("button", name="Random digit").click()
     shutil.rmtree(app.runs_dir / "plane-like")
     page.wait_for_function("document.querySelectorAll('.latent').length === 16")
+    page.get_by_role("alert").get_by_text(
+        "plane-like is no longer here: it was deleted or renamed. This is reference."
+    ).wait_for()
     page.get_by_text("No latent tells anything").wait_for(state="hidden")
     assert "reference" in page.get_by_label("Model").input_value()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
@@ -235,6 +238,8 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     row_of(page, run).get_by_role("button", name=run).click()
     wait_for_state(page, "Training")
     assert name.input_value() == ""  # of the next run
+    page.get_by_role("button", name="Resume").click()  # as the second click of two: no mistake
+    page.locator("#training-problem [role=status]", has_text=f"Run {run} is being trained now.").wait_for()
     row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, run)
     end_of_overlay = "document.querySelector('#loss-curve .js-plotly-plot').data[4].x.at(-1)"

@@ -329,6 +329,8 @@ def test_test_errors_endpoint(client: Any) -> None:
     answer = client.predict(api_name="/test_errors")
     assert len(answer["errors"]) == answer["images"] == 10_000
     assert np.mean(answer["errors"]) == pytest.approx(answer["mse_mean"], abs=1e-5)
+    figures = client.predict(with_errors=False, api_name="/test_errors")
+    assert figures == {name: value for name, value in answer.items() if name != "errors"}
 
 
 @pytest.mark.parametrize(

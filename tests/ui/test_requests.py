@@ -202,7 +202,7 @@ WRONG_VALUES: list[Any] = [
 ]  # fmt: skip
 SOUND_VALUES: dict[str, list[Any]] = {
     "runs": [], "decode": [[0.0] * 16, "reference"], "reconstruct": [None, "reference"],
-    "generate": [1, 0, "reference", "prior"], "test_errors": ["reference"],
+    "generate": [1, 0, "reference", "prior"], "test_errors": ["reference", True],
     "start_training": [{"epochs": 0}, "x"], "stop_training": [], "training_status": [],
 }  # fmt: skip
 

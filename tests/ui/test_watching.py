@@ -47,6 +47,23 @@ def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> Non
     assert {name: news[name] for name in other} == {name: status[name] for name in other}
 
 
+def test_that_a_stopped_run_is_still_being_measured_is_told(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    assert not training_news(studio)["measuring"]
+    writer = create_run(run.folder.parent, "newer", Settings(), {"name": "a set"}, "CPU")
+    assert not training_news(studio)["measuring"]  # it is still being trained
+    writer.update(state="stopped")
+    assert training_news(studio)["measuring"]
+    writer.update(results={"total": 20.0})
+    assert not training_news(studio)["measuring"]
+    writer.update(results={})
+    writer.close()  # the process has ended, without a figure
+    assert not training_news(studio)["measuring"]
+
+
 def test_a_run_that_was_seen_in_training_is_watched_on_when_it_has_ended(run: Run) -> None:
     from vae_core.ui.studio import Studio
     from vae_core.ui.watching import training_news

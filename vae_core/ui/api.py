@@ -87,16 +87,18 @@ def build(studio: Studio) -> None:
         z = sampled(studio, loaded, count, seed, sampler=sampler)
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
-    def test_errors(model: str = "reference") -> dict[str, Any]:
+    def test_errors(model: str = "reference", with_errors: bool = True) -> dict[str, Any]:
         """The figures of a model's evaluation, and after them the error of each test image.
 
         Args:
             model: the run whose model it is; a wrong name is answered with those that there are.
+            with_errors: false leaves out the errors of the images, ten thousand numbers.
         """
         evaluation = model_of(model).evaluation
         if evaluation is None:
             raise RunError(f"{model} has not been evaluated yet")
-        return {**evaluation.summary(), "errors": evaluation.errors.astype(float).round(6).tolist()}
+        errors = {"errors": evaluation.errors.astype(float).round(6).tolist()} if with_errors else {}
+        return evaluation.summary() | errors
 
     def start_training(settings: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
         """Starts a training, and answers with the run's name at once; only one is trained at a time.
@@ -129,12 +131,13 @@ def build(studio: Studio) -> None:
         answer = _json("answer", {"type": "object"}, {})
         count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
         name = gr.Textbox("", label="name")
+        with_errors = gr.Checkbox(True, label="with_errors")
         endpoints = (
             (runs, [], answer),
             (decode, [latents, model], picture_out),
             (reconstruct, [picture_in, model], picture_out),
             (generate, [count, seed, model, sampler], picture_out),
-            (test_errors, [model], answer),
+            (test_errors, [model, with_errors], answer),
             (start_training, [settings, name], answer),
             (stop_training, [], answer),
             (training_status, [], answer),

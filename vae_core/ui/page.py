@@ -188,7 +188,7 @@ def _words(info: RunInfo) -> str:
     """A model as the choice names it; one that was stopped at once has learnt next to nothing."""
     unfinished = " · under 1 epoch" if info.epoch == 0 else ""
     state = " · training" if info.state == "running" else unfinished
-    return f"{info.name} · {info.settings.latent_dim} latents{state}"
+    return f"{info.name}{state} · {info.settings.latent_dim} latents"  # what is cut off is its end
 
 
 def _get_ready(studio: Studio) -> None:

@@ -98,6 +98,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
         "data": info.data.get("source", ""),
         "batch_size": info.settings.batch_size,
         "test_total": info.results.get("total"),
+        "measuring": info.state == "stopped" and "total" not in info.results and run.is_alive(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),
         "baselines": info.baselines,

@@ -3,12 +3,12 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, model, modelAddress, named, tellProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, named, tellProblem, withdrawProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
 let shown = null;
-let hasFailed = false;
+let failure = ""; // as it was told
 let read = {}; // the picture that a second model has read last
 
 /** Calls the listener with the <img> of the decoded digit whenever another one is painted. */
@@ -24,12 +24,12 @@ export function mount(element) {
     try {
       await parts.picture.decode();
     } catch {
-      hasFailed = true;
-      tellProblem(worded("The digit could not be decoded: the app does not answer, or the model is gone."));
+      failure = worded("The digit could not be decoded: the app does not answer, or the model is gone.");
+      tellProblem(failure);
       return;
     }
-    if (hasFailed) tellProblem(null);
-    hasFailed = false;
+    if (failure) withdrawProblem(failure);
+    failure = "";
     shown = parts.picture;
     for (const listener of listeners) listener(shown);
   });

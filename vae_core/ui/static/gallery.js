@@ -39,8 +39,6 @@ export function mount(element) {
   onModel(() => (parts.images.inert = true)); // until the new model's are there
   onView((news) => {
     [facts, page] = [news, 0];
-    parts.low.placeholder = facts.low.toFixed(3);
-    parts.high.placeholder = facts.high.toFixed(3);
     show.submit();
   });
 }
@@ -60,7 +58,10 @@ async function load() {
   if (asked !== selection) return;
   for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(available.missing);
   if (available.missing) return clear(notHere(available));
-  if (asked === null) return clear(hint);
+  if (asked === null) {
+    showSpan([facts.low, facts.high]);
+    return clear(hint);
+  }
   const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
   if (asked !== selection || of !== model()) return;
   parts.about.textContent = described(asked, answer);
@@ -69,7 +70,7 @@ async function load() {
   parts.pages.hidden = answer.pages < 2;
   parts.previous.disabled = page === 0;
   parts.next.disabled = page + 1 >= answer.pages;
-  showSpan(asked, answer.items);
+  showSpan(asked.low === undefined ? answer.items.map(({ error }) => error) : [asked.low, asked.high]);
   const first = page * answer.size;
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;
@@ -87,21 +88,18 @@ function wanted(asked) {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null));
 }
 
-/** Marks the shortcut that is shown, and writes the range into the fields. */
+/** Marks the shortcut that is shown. */
 function press() {
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].setAttribute("aria-pressed", selection?.order === order && selection.label === undefined);
   }
-  parts.low.value = selection?.low?.toFixed(4) ?? "";
-  parts.high.value = selection?.high?.toFixed(4) ?? "";
 }
 
-/** In the fields stands which errors are seen, unless they say which are wanted. */
-function showSpan(asked, items) {
-  if (asked.low !== undefined || !items.length) return;
-  const errors = items.map(({ error }) => error);
-  parts.low.placeholder = Math.min(...errors).toFixed(4);
-  parts.high.placeholder = Math.max(...errors).toFixed(4);
+/** In the fields stands from where to where the errors go of what is seen, rounded so that "Show" leaves out none. */
+function showSpan(errors) {
+  if (!errors.length) return;
+  parts.low.value = (Math.floor(Math.min(...errors) * 1e4) / 1e4).toFixed(4);
+  parts.high.value = (Math.ceil(Math.max(...errors) * 1e4) / 1e4).toFixed(4);
 }
 
 function nameOf(label) {

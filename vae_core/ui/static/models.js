@@ -1,12 +1,13 @@
 // Notices when a run gets its first model or a better one: tells Gradio's drop-down and the tabs.
 
-import { address, ask, model, refreshModel } from "./studio.js";
+import { address, ask, model, onModel, refreshModel, tellProblem } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
 const listeners = [];
 const versionListeners = [];
 let known = null;
 let runs = [];
+let gone = ""; // the name of the chosen run that is not there any more
 
 /** Calls the listener with the names of the runs that have a model, once they are known and whenever they are others. */
 export function onRuns(listener) {
@@ -21,6 +22,10 @@ export function onVersions(listener) {
 
 export function mount(element, trigger) {
   const lookAgain = () => look(trigger).catch(() => {});
+  onModel(({ run }) => {
+    if (gone && run !== gone) tellProblem(`${gone} is no longer here: it was deleted or renamed. This is ${run}.`);
+    gone = "";
+  });
   setInterval(lookAgain, EVERY_MILLISECONDS);
   lookAgain();
 }
@@ -32,6 +37,7 @@ async function look(trigger) {
   const current = model();
   const now = current && models.find(({ run }) => run === current.run);
   const isGone = current && !now;
+  if (isGone) gone = current.run;
   if (isGone || (known !== null && listing !== known)) trigger("change");
   if (listing !== known) {
     runs = models.map(({ run }) => run);

@@ -81,6 +81,8 @@ function show(parts, ticks) {
   parts.link.value = withCommas(url, { ...lesson, ...place });
   parts.server.hidden = Object.keys(lesson).length === 0;
   const who = ticks.tabs.train.checked ? "--auth-file users.txt" : "--read-only"; // which forbids training
+  parts.users.hidden = !ticks.tabs.train.checked;
+  parts.host.textContent = `--host 0.0.0.0 ${who}`;
   parts.command.textContent = `python app.py --host 0.0.0.0 ${who} --lesson "${withCommas(null, { ...lesson, ...place })}"`;
 }
 

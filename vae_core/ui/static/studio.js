@@ -118,6 +118,11 @@ export function tellProblem(text) {
   for (const listener of problemListeners) listener(text);
 }
 
+/** That problem is over, if it is still what is told. */
+export function withdrawProblem(text) {
+  if (problem === text) tellProblem(null);
+}
+
 /** Keeps a text in the browser's tab, over a reload; a browser that keeps nothing of this page throws. */
 export function keep(name, text) {
   try {

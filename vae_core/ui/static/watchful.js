@@ -35,7 +35,7 @@ export async function showErrors(plot, news) {
     errors.x.push(Math.round(iteration / (news.iterations / news.epochs)));
     errors.y.push(mse);
   }
-  const state = JSON.stringify([errors.run, errors.x.length, news.baselines, news.state]);
+  const state = JSON.stringify([errors.run, errors.x.length, news.baselines, news.state, news.measuring]);
   if (state === errors.drawn) return;
   errors.drawn = state;
   await draw(plot, traces(news), {
@@ -43,10 +43,16 @@ export async function showErrors(plot, news) {
     margin: { l: 52, r: 12, t: 8, b: 40 },
     showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
-    xaxis: { title: { text: "Epoch" }, range: [0, news.epochs + 0.5], tickformat: "d", dtick: news.epochs <= MOST_TICKS ? 1 : undefined },
+    xaxis: { title: { text: "Epoch" }, showgrid: errors.x.length > 0, range: [0, news.epochs + 0.5], tickformat: "d", dtick: news.epochs <= MOST_TICKS ? 1 : undefined },
     yaxis: { rangemode: "tozero", visible: errors.x.length > 0 },
-    annotations: errors.x.length ? [] : [{ text: news.state === "running" ? "The first point comes after the first epoch." : "It ended within its first epoch. The test loss above is of the weights as they were then.", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
+    annotations: errors.x.length ? [] : [{ text: whyEmpty(news), xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false }],
   }, { displayModeBar: false });
+}
+
+function whyEmpty({ state, measuring, test_total: total }) {
+  if (state === "running") return "The first point comes after the first epoch.";
+  const then = measuring ? "<br>Its test loss is being measured." : total === null ? "" : "<br>The test loss above is of the weights it had then.";
+  return `It ended within its first epoch.${then}`;
 }
 
 function traces(news) {

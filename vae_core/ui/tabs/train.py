@@ -37,6 +37,8 @@ ABOUT = {
 }
 
 BROKEN = "The app could not do this. Try again; if something broke, it stands on the terminal of the app."
+UNTIL_END = " data-until='end'"
+"""On what is over once no training runs any more, see static/training.js."""
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
@@ -124,7 +126,12 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
                     f"Run {info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume "
                     "trains it on to the Epochs under Advanced, where those are more."
                 )
-            studio.desk.resume(info.name, more)
+            try:
+                studio.desk.resume(info.name, more)
+            except BusyError:
+                if studio.desk.trains(info):  # pressed twice, it was obeyed once
+                    return _note(f"Run {info.name} is being trained now.", UNTIL_END)
+                raise
         except VAEStudioError as error:
             return _alert(error)
         if info.epoch == 0:
@@ -213,8 +220,8 @@ def _advanced(preset: str | None, values: tuple[Any, ...] | None = None) -> str:
 
 
 def _alert(problem: object) -> str:
-    """A problem; one that lies in another training is over with that one's end, see static/training.js."""
-    of = " data-until='end'" if isinstance(problem, BusyError) else ""
+    """A problem; one that lies in another training is over with that one's end."""
+    of = UNTIL_END if isinstance(problem, BusyError) else ""
     if isinstance(problem, SettingsError):
         of = f" data-field='{problem.field}'"
     return f"<p role='alert' class='alert'{of}>{_escaped(_in_words(problem))}</p>"
@@ -228,8 +235,8 @@ def _in_words(problem: object) -> str:
     return re.sub(r"^[a-z](?=[a-z]* )", lambda letter: letter[0].upper(), words)
 
 
-def _note(text: str) -> str:
-    return f"<p role='status' class='muted'>{_escaped(text)}</p>"
+def _note(text: str, of: str = "") -> str:
+    return f"<p role='status' class='muted'{of}>{_escaped(text)}</p>"
 
 
 def _escaped(text: str) -> str:
