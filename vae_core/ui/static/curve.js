@@ -10,14 +10,14 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
+/** Of others laid over them: the classes' colours, those first that are least like these. */
+const COLOURS = [3, 6, 9, 5, 2, 8, 0, 7, 4, 1];
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
 
 let totals = []; // the watched run's losses
 let span = null; // of the axis, as it was last set here
 const overlaid = new Map(); // points and colour of each
 let laid = []; // the names of those that are wanted
-/** The classes' colours, those first that are least like the watched run's own curves. */
-const COLOURS = [3, 6, 9, 5, 2, 8, 0, 7, 4, 1];
 let tellOverlaid = () => {};
 
 /** Calls the listener when other runs are to be laid over the curve, or none any more. */
