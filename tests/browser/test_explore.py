@@ -619,10 +619,13 @@ def test_a_press_while_the_page_comes_to_life_is_obeyed(blank: Page, app: App) -
     with blank.expect_request("**/runs/reference/card"):
         blank.goto(f"{app.url}/?hide=map")
     wait_until_alive(blank)
+    says = "getComputedStyle(document.querySelector('#decoded-digit'), '::before').content"
+    assert blank.evaluate(says) == '"Loading…"'  # and not a black square
     blank.get_by_role("button", name="Random digit").click()
     blank.wait_for_timeout(300)
     held[0].continue_()
     wait_for_address(blank, "z=")
+    blank.wait_for_function(f"{says} === 'none'")
     assert np.abs(vector(blank)).max() > 0
 
 

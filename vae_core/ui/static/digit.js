@@ -27,6 +27,8 @@ export function mount(element) {
       failure = worded("The digit could not be decoded: the app does not answer, or the model is gone.");
       tellProblem(failure);
       return;
+    } finally {
+      parts.picture.parentElement.ariaBusy = "false"; // "Loading…" is over
     }
     if (failure) withdrawProblem(failure);
     failure = "";
