@@ -13,6 +13,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    go_to,
     new_page,
     open_tab,
     source_of,
@@ -125,6 +126,18 @@ def test_the_address_shares_the_images_and_the_back_button_works(blank: Page, ap
     page.get_by_role("button", name="Generate", exact=True).click()  # with what the fields hold
     page.wait_for_timeout(500)
     assert source_of(page, GRID) == first
+
+
+def test_fields_that_follow_an_address_do_not_bring_it_back(grid: Page) -> None:
+    go_to(grid, "?hide=map&model=reference&tab=generate&count=9")
+    wait_for_source(grid, GRID, "count=9&")
+    grid.wait_for_timeout(500)
+    go_to(grid, "?hide=map&model=reference&tab=generate&seed=1")
+    grid.wait_for_function("document.querySelector('.generate input[type=number]').value === '1'")
+    go_to(grid, "?hide=map&model=reference&tab=generate&seed=2")  # of as many, so that no slider moves
+    grid.wait_for_timeout(1000)
+    wait_for_source(grid, GRID, "seed=2&count=64&")
+    assert grid.get_by_label("Seed").first.input_value() == "2"
 
 
 def test_the_mixture_is_a_second_sampler(grid: Page) -> None:

@@ -15,6 +15,7 @@ let tiles = null;
 let wanted = FIRST;
 let shown = null; // the card of the model whose images are there
 let chosen = null;
+let isDragged = false; // the control that has moved last was moved by the visitor
 let tellFields = () => {};
 let tellMistake = () => {};
 
@@ -110,8 +111,14 @@ export function fields() {
   return [seed, count, temperature, { choices: [["all", ""], ...classes], value: label, __type__: "update" }, sampler];
 }
 
-/** For controls that are dragged: once they rest. */
-export const generateSoon = afterwards(generate, RESTED_MILLISECONDS);
+/** For controls that are dragged: once they rest. One that only follows an address asks for nothing anew. */
+export function generateSoon(...values) {
+  const [, count, temperature] = values;
+  isDragged = count !== wanted.count || temperature !== wanted.temperature;
+  whenRested(...values);
+}
+
+const whenRested = afterwards((...values) => (isDragged ? generate(...values) : tellMistake("")), RESTED_MILLISECONDS);
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
 export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < GRID.seed[1] ? seed + 1 : 0];
