@@ -269,6 +269,16 @@ def test_resuming_goes_on_to_more_epochs(
     assert load_run("tiny", tmp_path).info.epoch == 3
 
 
+def test_event_files_are_written_where_they_are_asked_for(
+    run_command: Any, few: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard", reason="the optional extra tensorboard is not installed")
+    short = ["--epochs", 1, "--limit", 64, "--batch-size", 64, "--name", "logged", "--runs-dir", tmp_path]
+    code, _, err = run_command("train", *short, "--data-dir", few, "--tensorboard")
+    assert code == 0, err
+    assert list((tmp_path / "logged").rglob("events.out.tfevents.*"))
+
+
 def test_runs_are_listed_with_what_differs(run_command: Any, tiny_run: Path) -> None:
     code, out, told = run_command("runs", "--runs-dir", tiny_run.parent / "typo")
     assert code == 0

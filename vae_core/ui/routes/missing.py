@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from html import escape
 from string import Template
 
+from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from vae_core.ui.parts import markup
 
 
-def nothing_here(root_path: str | None) -> Callable[[Request, Exception], Response]:
+def nothing_here(root_path: str | None) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A handler of errors 404.
 
     Args:
@@ -21,9 +22,10 @@ def nothing_here(root_path: str | None) -> Callable[[Request, Exception], Respon
     """
     page = Template(markup("missing")).substitute(home=escape(f"{root_path or ''}/"))
 
-    def answer(request: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(page, 404)
-        return JSONResponse({"detail": error.detail if isinstance(error, HTTPException) else str(error)}, 404)
+        assert isinstance(error, HTTPException)  # no other has this status
+        return await http_exception_handler(request, error)
 
     return answer

@@ -16,7 +16,7 @@ const OPTIONS = isTouched ? { displayModeBar: false } : {};
 
 let totals = []; // the watched run's losses
 let span = null; // of the axis, as it was last set here
-const overlaid = new Map(); // points and colour of each
+const overlaid = new Map(); // points, reach and colour of each
 let laid = []; // the names of those that are wanted
 let tellOverlaid = () => {};
 
@@ -34,7 +34,9 @@ export async function overlay(names, grown = []) {
   for (const name of names) {
     if (overlaid.has(name) && !grown.includes(name)) continue;
     const { points } = await ask(address(`runs/${encodeURIComponent(name)}/curve`));
-    if (laid.includes(name)) overlaid.set(name, { points, colour: overlaid.get(name)?.colour ?? freeColour() });
+    if (!laid.includes(name)) continue;
+    const colour = overlaid.get(name)?.colour ?? freeColour();
+    overlaid.set(name, { points, reach: reachOf(points.map((point) => point[1])), colour });
   }
   tellOverlaid();
 }
@@ -100,12 +102,16 @@ function layoutFor(news) {
  * rest; a calibrated likelihood is a density, whose loss goes below 0.
  */
 function usefulSpan() {
-  const curves = [totals, ...[...overlaid.values()].map(({ points }) => points.map((point) => point[1]))];
-  const sorted = curves.filter((curve) => curve.length).map((curve) => [...curve].sort((a, b) => a - b));
-  if (!sorted.length) return [0, 60];
-  const high = Math.max(0, ...sorted.map((curve) => curve[Math.floor(0.97 * (curve.length - 1))]));
-  const low = Math.min(0, ...sorted.map((curve) => curve[0]));
+  const reaches = [reachOf(totals), ...[...overlaid.values()].map(({ reach }) => reach)].flat();
+  if (!reaches.length) return [0, 60];
+  const [low, high] = [Math.min(0, ...reaches), Math.max(0, ...reaches)];
   return [1.1 * low, high + 0.15 * (high - low)];
+}
+
+/** From the lowest loss to above nearly all of them; nothing where there is none. */
+function reachOf(losses) {
+  const sorted = [...losses].sort((a, b) => a - b);
+  return sorted.length ? [sorted[0], sorted[Math.floor(0.97 * (sorted.length - 1))]] : [];
 }
 
 async function followSpan(Plotly, plot) {

@@ -15,7 +15,6 @@ let tiles = null;
 let wanted = FIRST;
 let shown = null; // the card of the model whose images are there
 let chosen = null;
-let isDragged = false; // the control that has moved last was moved by the visitor
 let tellFields = () => {};
 let tellMistake = () => {};
 
@@ -112,13 +111,12 @@ export function fields() {
 }
 
 /** For controls that are dragged: once they rest. One that only follows an address asks for nothing anew. */
-export function generateSoon(...values) {
+export const generateSoon = afterwards((...values) => {
   const [, count, temperature] = values;
-  isDragged = count !== wanted.count || temperature !== wanted.temperature;
-  whenRested(...values);
-}
-
-const whenRested = afterwards((...values) => (isDragged ? generate(...values) : tellMistake("")), RESTED_MILLISECONDS);
+  const hasFollowed = count === wanted.count && temperature === wanted.temperature;
+  if (hasFollowed) tellMistake("");
+  else generate(...values);
+}, RESTED_MILLISECONDS);
 
 /** For Gradio: the field "Seed" for the button "Another seed". */
 export const anotherSeed = (seed) => [Number.isInteger(seed) && seed >= 0 && seed < GRID.seed[1] ? seed + 1 : 0];
