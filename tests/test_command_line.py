@@ -16,6 +16,9 @@ from PIL import Image
 from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
 from vae_core.data import Dataset
+from vae_core.inference import decode_latents, sample_latents
+from vae_core.latent_space import ClassGaussians
+from vae_core.pictures import square_tiles
 from vae_core.run_folder import Run
 
 
@@ -219,6 +222,23 @@ def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run:
     assert code == 1
     assert "run tiny has no mixture yet" in err
     assert "evaluate tiny" in err
+
+
+def test_a_class_and_the_temperature_of_generated_images(run_command: Any, run: Run, tmp_path: Path) -> None:
+    measured = run.required_evaluation()
+    classes = ClassGaussians.fit(measured.means, measured.labels)
+    expected = decode_latents(run.model(), sample_latents(16, 4, 0, 0.5, classes, 3))
+    threes = tmp_path / "threes.png"
+    options = ["--count", 4, "--scale", 1, "--label", 3, "--temperature", 0.5, "--out", threes]
+    assert run_command("generate", run.folder, *options)[0] == 0
+    assert np.array_equal(np.asarray(Image.open(threes)), square_tiles(expected))
+    code, _, err = run_command("generate", run.folder, "--label", 12)
+    assert code == 1
+    assert "the model knows no class 12; it knows 0, 1" in err
+    (run.folder / "evaluation.npz").unlink()
+    code, _, err = run_command("generate", run.folder, "--label", 3)
+    assert code == 1
+    assert "run copied is not measured yet; measure it: python -m vae_core evaluate copied" in err
 
 
 def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(

@@ -147,15 +147,6 @@ def sample_latents(
     return classes.transform(eps.numpy(), label).astype(np.float32)
 
 
-def generate_images(model: VAE, count: int, seed: int, mixture: LatentMixture | None = None) -> np.ndarray:
-    """Images decoded from latents drawn from N(0, I), or from a mixture: float32 (count, 28, 28) in [0, 1].
-
-    Raises:
-        LatentError: the mixture is of another model.
-    """
-    return decode_latents(model, sample_latents(model.latent_dim, count, seed, mixture=mixture))
-
-
 @dataclass(frozen=True)
 class Neighbour:
     """The image of a set that is most like another, by the mean squared error over the 784 pixels."""

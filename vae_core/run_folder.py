@@ -207,6 +207,19 @@ class Run:
             )
         return mixture
 
+    def required_evaluation(self) -> Evaluation:
+        """As `evaluation`, for whoever cannot do without.
+
+        Raises:
+            RunError: there is none yet, says how to get one; or it is damaged.
+        """
+        evaluation = self.evaluation()
+        if evaluation is None:
+            raise RunError(
+                f"run {self.name} is not measured yet; measure it: python -m vae_core evaluate {self.name}"
+            )
+        return evaluation
+
     def model(self) -> VAE:
         """The trained model, on the CPU, ready to evaluate.
 

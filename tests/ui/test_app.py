@@ -325,6 +325,14 @@ def test_generate_endpoint(client: Any) -> None:
     assert picture(content).shape[:2] == (88, 88)
 
 
+def test_generate_endpoint_draws_what_the_plain_address_does(app: App, client: Any) -> None:
+    for chosen in ({"temperature": 0.5}, {"label": 3}, {"label": 3, "temperature": 0.5, "model": "plane"}):
+        content = Path(client.predict(9, 1, **chosen, api_name="/generate")).read_bytes()
+        asked = "&".join(f"{name}={value}" for name, value in chosen.items() if name != "model")
+        plain = get(app, f"runs/{chosen.get('model', 'reference')}/generated.png?count=9&seed=1&{asked}")[1]
+        assert np.array_equal(picture(content), picture(plain))
+
+
 def test_test_errors_endpoint(client: Any) -> None:
     answer = client.predict(api_name="/test_errors")
     assert len(answer["errors"]) == answer["images"] == 10_000
@@ -341,6 +349,9 @@ def test_test_errors_endpoint(client: Any) -> None:
         ("/decode", [[0.0] * 16, "no-such-run"], "no run named"),
         ("/generate", [0, 1], "count must be"),
         ("/generate", [64.5, 1], "count must be"),
+        ("/generate", [64, 1, "reference", "prior", 2.5], "temperature must be a number from 0 to 2, not 2.5"),
+        ("/generate", [64, 1, "reference", "prior", 1, 0.5], "label must be a whole number from 0 to 255"),
+        ("/generate", [64, 1, "reference", "prior", 1, 12], "knows no class 12; it knows 0, 1"),
         ("/start_training", [{"epochs": -1}], "epochs must be"),
         ("/start_training", [{"speed": 11}], "unknown setting"),
         ("/start_training", [{}, "../evil"], "run's name"),

@@ -11,7 +11,13 @@ from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png, write_picture
 from vae_core.errors import SettingsError
 from vae_core.run_record import RUNS_DIR
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_SEED, SAMPLERS
+from vae_core.settings import (
+    GENERATED_IMAGES,
+    MOST_GENERATED_IMAGES,
+    MOST_SEED,
+    MOST_TEMPERATURE,
+    SAMPLERS,
+)
 
 
 def generate(
@@ -24,6 +30,21 @@ def generate(
         ),
     ] = GENERATED_IMAGES,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.", min=0, max=MOST_SEED)] = 0,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            help=f"Of the noise, 0 to {MOST_TEMPERATURE}: 1 is the distribution itself, less stays nearer to "
+            "its middle.",
+            min=0,
+            max=MOST_TEMPERATURE,
+        ),
+    ] = 1.0,
+    label: Annotated[
+        int | None,
+        typer.Option(
+            help="Only this class, from its mean and covariance in latent space.", show_default="all"
+        ),
+    ] = None,
     scale: Annotated[
         int, typer.Option(help="Pixels of the file for each pixel of an image.", min=1, max=8)
     ] = 2,
@@ -36,17 +57,23 @@ def generate(
     ] = "prior",
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Decode latent vectors drawn from N(0, I), or from the run's mixture, into one tiled picture."""
+    """Decode latent vectors, drawn from N(0, I), the run's mixture or one class, into one tiled picture."""
     if sampler not in SAMPLERS:
         raise SettingsError("sampler", f"--sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
 
-    from vae_core.inference import generate_images
+    from vae_core.inference import decode_latents, sample_latents
+    from vae_core.latent_space import ClassGaussians
     from vae_core.pictures import png_bytes, square_tiles
     from vae_core.runs import find_run
 
     check_png(out_file)
     found = find_run(run, runs_dir)
     mixture = found.required_mixture() if sampler == "mixture" else None
-    images = generate_images(found.model(), count, seed, mixture)
-    write_picture(out_file, png_bytes(square_tiles(images), scale))
+    classes = None
+    if label is not None:
+        measured = found.required_evaluation()
+        classes = ClassGaussians.fit(measured.means, measured.labels)
+    model = found.model()
+    z = sample_latents(model.latent_dim, count, seed, temperature, classes, label, mixture)
+    write_picture(out_file, png_bytes(square_tiles(decode_latents(model, z)), scale))
     print(f"{count} generated images: {out_file}")

@@ -13,11 +13,20 @@ from gradio.data_classes import ImageData
 from PIL import Image
 
 from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
+from vae_core.evaluated import MOST_CLASSES
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.runs import list_runs
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_SEED, SAMPLERS, Settings
+from vae_core.settings import (
+    GENERATED_IMAGES,
+    MOST_GENERATED_IMAGES,
+    MOST_SEED,
+    MOST_TEMPERATURE,
+    SAMPLERS,
+    Settings,
+)
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
+from vae_core.ui.routes.answers import evaluation_of
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
 
@@ -67,8 +76,9 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(reconstruct_image(loaded.model, seen.image).image))
 
     def generate(
-        count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior"
-    ) -> Image.Image:
+        count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior",
+        temperature: float = 1.0, label: float | None = None,
+    ) -> Image.Image:  # fmt: skip
         """Draws latent vectors and decodes them into one tiled picture.
 
         Args:
@@ -76,6 +86,8 @@ def build(studio: Studio) -> None:
             seed: 0 to 4294967295; the same seed gives the same picture.
             model: the run whose model it is; a wrong name is answered with those that there are.
             sampler: prior for N(0, I), or mixture for the Gaussian mixture fitted to the model's latents.
+            temperature: of the noise, 0 to 2; 1 is the distribution itself, less stays nearer to its middle.
+            label: only this class, from its mean and covariance in latent space; all without it.
         """
         from vae_core.inference import decode_latents
 
@@ -83,8 +95,14 @@ def build(studio: Studio) -> None:
         seed = _whole("seed", seed, 0, MOST_SEED)
         if sampler not in SAMPLERS:
             raise SettingsError("sampler", f"expected {' or '.join(SAMPLERS)}, not {in_short(sampler)}")
+        if not _is_number(temperature) or not 0 <= temperature <= MOST_TEMPERATURE:
+            expected = (
+                f"temperature must be a number from 0 to {MOST_TEMPERATURE}, not {in_short(temperature)}"
+            )
+            raise SettingsError("temperature", expected)
+        label = None if label is None else _whole("label", label, 0, MOST_CLASSES - 1)
         loaded = model_of(model)
-        z = sampled(studio, loaded, count, seed, sampler=sampler)
+        z = sampled(studio, loaded, count, seed, temperature, label, sampler)
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
     def test_errors(model: str = "reference", with_errors: bool = True) -> dict[str, Any]:
@@ -94,9 +112,7 @@ def build(studio: Studio) -> None:
             model: the run whose model it is; a wrong name is answered with those that there are.
             with_errors: false leaves out the errors of the images, ten thousand numbers.
         """
-        evaluation = model_of(model).evaluation
-        if evaluation is None:
-            raise RunError(f"{model} has not been evaluated yet")
+        evaluation = evaluation_of(model_of(model))
         errors = {"errors": evaluation.errors.astype(float).round(6).tolist()} if with_errors else {}
         return evaluation.summary() | errors
 
@@ -130,13 +146,14 @@ def build(studio: Studio) -> None:
         settings = _json("settings", {"type": "object"}, {"epochs": 10, "batch_size": 64}, {})
         answer = _json("answer", {"type": "object"}, {})
         count, seed = gr.Number(GENERATED_IMAGES, label="count"), gr.Number(0, label="seed")
+        temperature, label = gr.Number(1, label="temperature"), gr.Number(None, label="label")
         name = gr.Textbox("", label="name")
         with_errors = gr.Checkbox(True, label="with_errors")
         endpoints = (
             (runs, [], answer),
             (decode, [latents, model], picture_out),
             (reconstruct, [picture_in, model], picture_out),
-            (generate, [count, seed, model, sampler], picture_out),
+            (generate, [count, seed, model, sampler, temperature, label], picture_out),
             (test_errors, [model, with_errors], answer),
             (start_training, [settings, name], answer),
             (stop_training, [], answer),
@@ -185,8 +202,10 @@ def _explained(function: Any) -> Any:
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     expected = f"{name} must be a whole number from {low} to {high}, not {in_short(value)}"
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer)):
-        raise SettingsError(name, expected)
-    if not low <= value <= high or value != int(value):
+    if not _is_number(value) or not low <= value <= high or value != int(value):
         raise SettingsError(name, expected)
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer)) and not isinstance(value, bool)
