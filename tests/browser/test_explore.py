@@ -249,6 +249,23 @@ def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, refe
 
 
 @AT_ZERO
+def test_an_example_of_a_morph_is_a_press_away(page: Page, reference: Any) -> None:
+    go_to(page, "?model=plane")  # of another number of latents: nothing is pinned any more
+    go_to(page, "?model=reference")
+    ends = reference.evaluation.class_means[[0, 1]].astype(float)
+    example = page.get_by_role("button", name="Try it: from 0 to 1")
+    example.click()
+    pause = page.get_by_role("button", name="Pause")
+    pause.wait_for()
+    assert pause.evaluate("it => it === document.activeElement")
+    page.wait_for_function("document.querySelector('#morph-at').value > 0.4")
+    pause.click()
+    at = float(page.get_by_role("slider", name="From A to B").input_value())
+    wait_for_vector(page, slerp(ends[0], ends[1], np.array([at]))[0])
+    assert not example.is_visible()
+
+
+@AT_ZERO
 def test_morphing_follows_the_arc_and_can_be_downloaded(page: Page, reference: Any) -> None:
     ends = reference.evaluation.class_means[[3, 8]].astype(float)
     for name, digit in (("A", 3), ("B", 8)):

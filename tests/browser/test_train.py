@@ -309,9 +309,29 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     assert baselines == ["Model", "Mean image", "PCA"]
 
 
-def test_runs_are_overlaid_renamed_and_deleted(page: Page, app: App, finished: str, tiny_run: Path) -> None:
+def wait_for_rows(page: Page, condition: str) -> None:
+    """Until this is so of the rows of the table, of their `names` and their `errors`."""
+    page.wait_for_function(
+        "() => { const rows = [...document.querySelectorAll('table.runs tbody tr')];"
+        " const names = rows.map((row) => row.dataset.run);"
+        f" const errors = rows.map((row) => parseFloat(row.cells[6].innerText)); return {condition}; }}"
+    )
+
+
+def test_runs_are_ordered_overlaid_renamed_and_deleted(
+    page: Page, app: App, finished: str, tiny_run: Path
+) -> None:
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
+    wait_for_rows(page, "names[0] === 'reference' && names[4] === 'mine'")  # the newest after the shipped
+    order = page.get_by_label("Order")
+    order.select_option("least test error first")
+    wait_for_rows(page, "names[0] === 'sharp' && errors.every((it, at) => !(it < errors[at - 1]))")
+    order.select_option("by name")
+    wait_for_rows(
+        page, "names.indexOf('mine') < names.indexOf('plane') && names.join() === [...names].sort().join()"
+    )
+    order.select_option("newest first")
     assert row_of(page, "reference").get_by_role("button", name="Delete").count() == 0
     assert "data 28x28 IDX set" in row_of(page, "mine").inner_text()  # not comparable
     assert "data" not in row_of(page, "reference").inner_text()

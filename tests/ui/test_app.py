@@ -349,7 +349,11 @@ def test_test_errors_endpoint(client: Any) -> None:
         ("/decode", [[0.0] * 16, "no-such-run"], "no run named"),
         ("/generate", [0, 1], "count must be"),
         ("/generate", [64.5, 1], "count must be"),
-        ("/generate", [64, 1, "reference", "prior", 2.5], "temperature must be a number from 0 to 2, not 2.5"),
+        (
+            "/generate",
+            [64, 1, "reference", "prior", 2.5],
+            "temperature must be a number from 0 to 2, not 2.5",
+        ),
         ("/generate", [64, 1, "reference", "prior", 1, 0.5], "label must be a whole number from 0 to 255"),
         ("/generate", [64, 1, "reference", "prior", 1, 12], "knows no class 12; it knows 0, 1"),
         ("/start_training", [{"epochs": -1}], "epochs must be"),

@@ -3,7 +3,7 @@
 import { foldOnPhones } from "./fold.js";
 import { onVector, setVector, slerp, vector } from "./latent.js";
 import { EMPTY, isShown, Latest, modelAddress, named, onModel, withoutScrolling, written } from "./studio.js";
-import { worded } from "./words.js";
+import { className, worded } from "./words.js";
 
 const PERIOD_MILLISECONDS = 4000;
 
@@ -11,6 +11,7 @@ export function mount(element) {
   const parts = named(element);
   foldOnPhones(parts.fold);
   const pins = { A: null, B: null };
+  let example = null; // the means of two classes, for whoever has pinned nothing yet
   let isPlaying = false;
   let isGoing = false;
 
@@ -52,6 +53,7 @@ export function mount(element) {
     const isReady = Boolean(pins.A && pins.B);
     parts.way.hidden = parts.between.hidden = !isReady;
     parts.about.hidden = isReady;
+    parts.offer.hidden = !example || Boolean(pins.A || pins.B);
     if (!isReady) return;
     showBetween.submit(between());
     parts.download.href = modelAddress("morph.gif", { a: written(pins.A), b: written(pins.B) });
@@ -65,6 +67,13 @@ export function mount(element) {
       show();
     });
   }
+  parts.example.addEventListener("click", () => {
+    Object.assign(pins, example);
+    parts.at.value = 0;
+    show();
+    parts.play.focus({ preventScroll: true }); // the button that had it is gone
+    play();
+  });
   withoutScrolling(parts.at);
   parts.at.addEventListener("input", () => {
     stop();
@@ -74,6 +83,9 @@ export function mount(element) {
   parts.play.addEventListener("click", () => (isPlaying ? stop() : play()));
   onModel((card) => {
     for (const name of ["A", "B"]) if (pins[name]?.length !== card.latent_dim) pins[name] = null;
+    const [first, second] = Object.entries(card.class_means);
+    example = second ? { A: first[1], B: second[1] } : null;
+    if (example) parts.example.textContent = `Try it: from ${className(first[0])} to ${className(second[0])}`;
     stop();
     show();
   });

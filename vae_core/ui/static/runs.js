@@ -18,6 +18,7 @@ export function mount(element) {
   setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
   onStanding(refresh); // so that the table says what the panel above it says
   new IntersectionObserver(() => isShown(element) && refresh()).observe(element);
+  parts.order.addEventListener("change", refresh);
   parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload, parts.about)));
   parts.rows.addEventListener("click", (event) => act(parts, event));
   parts.rows.addEventListener("change", (event) => tick(parts, event.target));
@@ -29,11 +30,18 @@ async function show(parts) {
   labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
-  const state = JSON.stringify(runs);
-  if (parts.rows.dataset.state !== state) drawAnew(parts.rows, runs.map((run) => makeRow(run, !readOnly)));
+  const ordered = inOrder(runs, parts.order.value);
+  const state = JSON.stringify(ordered);
+  if (parts.rows.dataset.state !== state) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
   await follow(parts, runs);
+}
+
+/** They come with the shipped ones first, then the newest; those without an error are the last by error. */
+function inOrder(runs, by) {
+  if (by === "error") return runs.toSorted((a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity));
+  return by === "name" ? runs.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })) : runs;
 }
 
 /** What has the focus keeps it: with each epoch of a training the table changes. */
