@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ from support.browser import (
     App,
     go_to,
     new_page,
+    open_app,
     open_tab,
     source_of,
     wait_for_address,
     wait_for_new_source,
     wait_for_source,
     wait_until_alive,
+    watched_page,
 )
 from vae_core import load_run
 from vae_core.data import Dataset
@@ -29,19 +32,32 @@ from vae_core.latent_space import ClassGaussians
 from vae_core.runs import find_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 GRID = "#generated-grid img"
 
 
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """The page of these tests: each can begin where another has ended."""
+    with watched_page(profile, app) as page:
+        open_app(page, f"{app.url}/?hide=map")
+        yield page
+
+
 @pytest.fixture
-def grid(page_without_map: Page) -> Page:
-    """The page with the generated images open."""
-    open_tab(page_without_map, "Generate")
-    page_without_map.wait_for_function(
-        "selector => document.querySelector(selector)?.naturalWidth > 1", arg=GRID
-    )
-    return page_without_map
+def grid(lasting: Page) -> Page:
+    """The page with the first images, as a visitor finds it."""
+    for seed in (1, 0):  # by way of others, so that one sees when the fields have followed
+        go_to(lasting, f"?hide=map&model=reference&tab=generate&seed={seed}")
+        wait_for_source(
+            lasting, GRID, f"/reference/generated.png?seed={seed}&count=64&temperature=1&sampler=prior"
+        )
+        lasting.wait_for_function(
+            "seed => document.querySelector('.generate input[type=number]').value === seed", arg=str(seed)
+        )
+    wait_until_alive(lasting)
+    return lasting
 
 
 def generate(page: Page) -> None:
@@ -174,6 +190,7 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     assert not grid.get_by_label("Size of the download").is_visible()
     grid.get_by_role("button", name="Start a walk").click()
     grid.locator("#walk [role=alert]", has_text="Run plane has no mixture").wait_for()
+    grid.unroute_all()
     grid.get_by_role("radio", name="prior (reference)").check()
     wait_for_source(grid, GRID, "/plane/generated.png")
     assert grid.get_by_role("button", name="Image 3", exact=True).is_visible()
