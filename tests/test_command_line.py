@@ -366,6 +366,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
         (["train", "--name", "reference"], 1, "shipped run"),
         (["train", "--resume", "nope"], 1, "no run named 'nope'"),
         (["train", "--resume", "reference", "--beta", "2"], 2, "only --epochs can change"),
+        (["train", "--resume", "reference", "--preset", "sharp", "--name", "a"], 2, "not name, preset"),
         (["evaluate", "nope"], 1, "no run named 'nope'"),
         (["evaluate", "reference", "--data-dir", "nowhere"], 1, "is not there, or not a folder"),
         (["reconstruct", "reference", "nowhere.png"], 1, "nowhere.png: No such file"),

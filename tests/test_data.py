@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import re
 import shutil
+import socket
 import struct
 import threading
 import time
@@ -242,6 +243,17 @@ def test_without_a_network_the_packaged_sample_comes_within_seconds(
     assert np.bincount(sample.test.labels).tolist() == [50] * 10
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again at once"))
     assert np.array_equal(load_dataset().test.images, sample.test.images)
+
+
+@pytest.mark.parametrize(("bypassed", "answers"), [("", True), ("192.0.2.1", False)])
+def test_a_mirror_behind_a_proxy_is_asked_through_it(
+    monkeypatch: pytest.MonkeyPatch, bypassed: str, answers: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", bypassed)
+        monkeypatch.setattr(data, "NETWORK_TIMEOUT_SECONDS", 1)
+        assert data._answers("http://192.0.2.1/mnist/") is answers  # nobody has this address
 
 
 def test_a_mirror_that_speaks_no_http_is_as_good_as_none(

@@ -24,6 +24,7 @@ from vae_core.failures import OUT_OF_MEMORY, in_words
 from vae_core.jobs import prepare, prepare_resume
 from vae_core.recording import perform
 from vae_core.run_folder import Run
+from vae_core.runs import list_runs
 from vae_core.settings import Settings
 from vae_core.training import train
 
@@ -85,6 +86,17 @@ def test_a_stop_in_the_first_epoch_leaves_a_model_and_its_figures(dataset: Datas
     again.close()
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "calibrated"])
+def test_a_run_stopped_as_it_diverges_in_its_first_epoch_is_failed_and_stays_readable(
+    dataset: Dataset, tmp_path: Path, likelihood: str
+) -> None:
+    with pytest.raises(TrainingError, match="in iteration 1: the training diverged"):
+        do(replace(SHORT, learning_rate=1e6, likelihood=likelihood), tmp_path, dataset, stop_at=1)
+    (info,) = [info for info in list_runs(tmp_path) if not info.is_shipped]
+    assert (info.state, info.results, info.has_model) == ("failed", {}, False)
+    assert "smaller learning rate" in (info.error or "")
+
+
 def test_a_stopped_run_resumes_to_the_same_weights(
     dataset: Dataset, tmp_path: Path, undisturbed: Run
 ) -> None:
@@ -124,12 +136,17 @@ def test_a_shipped_run_cannot_be_resumed(tmp_path: Path) -> None:
 def test_a_diverged_run_is_failed_with_what_to_do_and_its_epochs_stay(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    wild = replace(SHORT, learning_rate=1e6, likelihood="calibrated", epochs=200)
-    with pytest.raises(TrainingError, match="smaller learning rate"):
-        do(wild, tmp_path, dataset)
+    before = do(replace(SHORT, epochs=1), tmp_path, dataset).model().state_dict()
     run = Run(tmp_path / "run")
+    record = json.loads((run.folder / "run.json").read_text())
+    record["settings"]["learning_rate"] = 1e6
+    (run.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match="smaller learning rate"):
+        list(perform(prepare_resume("run", tmp_path, epochs=200), dataset))
     assert run.info().state == "failed"
     assert "smaller learning rate" in (run.info().error or "")
+    assert run.info().epoch == 1
+    assert all(torch.equal(value, before[name]) for name, value in run.model().state_dict().items())
 
 
 def test_a_run_broken_by_its_last_step_is_failed_and_keeps_the_model_before(
@@ -179,7 +196,7 @@ def test_a_run_says_what_it_was_made_of(undisturbed: Run, dataset: Dataset) -> N
     assert info.results["total"] == pytest.approx(undisturbed.metrics()[0][-1]["test_total"], rel=1e-5)
 
 
-def test_memory_that_is_not_there_is_saidin_words() -> None:
+def test_memory_that_is_not_there_is_said_in_words() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
     assert in_words(caught.value) == in_words(MemoryError()) == OUT_OF_MEMORY

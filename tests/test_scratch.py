@@ -26,6 +26,24 @@ def test_a_file_is_written_whole_or_stays_what_it_was(
     assert (tmp_path / "file").read_bytes() == b"the second"
 
 
+def test_windows_is_asked_again_where_a_reader_keeps_a_file_from_being_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, refusals = Path.replace, iter([True, True])
+
+    def sometimes(old: Path, new: Path) -> Path:
+        if next(refusals, False):
+            raise PermissionError(13, "Access is denied")
+        return replace(old, new)
+
+    write_whole(tmp_path / "file", b"old")
+    with monkeypatch.context() as windows:
+        windows.setattr(Path, "replace", sometimes)
+        windows.setattr("vae_core.scratch.IS_WINDOWS", True)
+        write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such modes")
 def test_a_file_for_its_owner_is_for_nobody_else_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -109,7 +109,7 @@ def test_a_process_gets_ready_with_fewer_images_than_the_recipes_batch(
         write_idx(tmp_path, prefix, few.images[:100], few.labels[:100])
     monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(tmp_path)])
     monkeypatch.setattr("sys.stdin", io.StringIO(""))  # no job comes
-    monkeypatch.setattr("os.nice", lambda by: None)
+    monkeypatch.delattr("os.nice")  # as on Windows
     assert worker.main() == 0
 
 

@@ -21,13 +21,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError
 from vae_core.scratch import scratch_folder, sweep, write_whole
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 IMAGE_MAGIC = 2051
 LABEL_MAGIC = 2049
@@ -387,11 +390,12 @@ def _sample_arrays() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _answers(url: str) -> bool:
-    """Whether a mirror takes a connection within seconds. In a thread: looking a name up has no time-out."""
-    from urllib.parse import urlsplit
+    """Whether a mirror, or the proxy before it, takes a connection within seconds.
 
+    In a thread: looking a name up has no time-out.
+    """
     answered = threading.Event()
-    parts = urlsplit(url)
+    parts = _first_stop(url)
 
     def knock() -> None:
         try:
@@ -405,6 +409,18 @@ def _answers(url: str) -> bool:
     thread.start()
     thread.join(NETWORK_TIMEOUT_SECONDS / 2)
     return answered.is_set()
+
+
+def _first_stop(url: str) -> SplitResult:
+    """The proxy through which urllib asks this address, or the address itself."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if proxy is None or proxy_bypass(parts.hostname or ""):
+        return parts
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _failed_lately() -> bool:

@@ -5,6 +5,7 @@ Whoever wants to see it reads the run folder; whoever wants to stop it leaves a 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from vae_core.run_record import METRIC_NAMES
 from vae_core.runs import create_run
 from vae_core.settings import Settings
 from vae_core.stop_signals import StopSignals
-from vae_core.training import EpochReport, Report, full_batches
+from vae_core.training import EpochReport, Report, diverged, full_batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -235,9 +236,16 @@ def _evaluate_unfinished(run: RunWriter, settings: Settings, dataset: Dataset, r
 
     They come after the run is marked as stopped, which nobody should have to wait for. A later stop
     leaves the model of the last finished epoch: the one that was evaluated and that resuming goes on from.
+
+    Raises:
+        TrainingError: its loss is no number; the model is deleted.
     """
     model = report.state.model
-    run.save_evaluation(evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed))
+    evaluation = evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed)
+    if not math.isfinite(evaluation.total):  # the last step may be the one that broke the model
+        run.delete_model()
+        raise diverged(evaluation.total, report.iteration)
+    run.save_evaluation(evaluation)
 
 
 def _describe(dataset: Dataset, settings: Settings) -> dict[str, Any]:

@@ -323,7 +323,7 @@ class RunWriter(Run):
         self._write_record(self._record() | changes)
 
     def _write_record(self, record: dict[str, Any]) -> None:
-        content = json.dumps(record | {"updated": _now()}, indent=1)
+        content = json.dumps(record | {"updated": _now()}, indent=1, allow_nan=False)
         write_whole(self.folder / "run.json", content.encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
@@ -354,6 +354,10 @@ class RunWriter(Run):
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
         write_whole(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
+
+    def delete_model(self) -> None:
+        """What `save_model` wrote is not worth keeping."""
+        (self.folder / "model.safetensors").unlink(missing_ok=True)
 
     def save_training_state(self, tensors: dict[str, Tensor]) -> None:
         """What `training_state` reads."""

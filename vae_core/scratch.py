@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from filelock import FileLock, Timeout
 LOCK = ".lock"
 """No run has such a name: one is unpacked beside it."""
 TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp")
+IS_WINDOWS = os.name == "nt"
+REPLACE_TRIES = 50
+REPLACE_SECONDS = 0.02
 
 
 def temporary_name(path: Path) -> Path:
@@ -39,11 +43,24 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        _replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Renames; Windows does not where someone is just reading the old file, which takes milliseconds."""
+    for _ in range(REPLACE_TRIES - 1):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if not IS_WINDOWS:
+                raise
+            time.sleep(REPLACE_SECONDS)
+    temporary.replace(path)
 
 
 def remove_temporary_files(folder: Path) -> None:

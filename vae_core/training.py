@@ -135,7 +135,7 @@ def train(
         if test_set is not None:
             evaluation = evaluate(model, test_set, settings.likelihood, settings.beta, settings.seed)
             if not math.isfinite(evaluation.total):  # the last step may be the one that broke the model
-                raise _diverged(evaluation.total, state.iteration)
+                raise diverged(evaluation.total, state.iteration)
         figures["elapsed_seconds"] = state.elapsed_seconds = meter.elapsed_seconds()
         yield EpochReport(epoch=state.epoch, **figures, state=state, evaluation=evaluation)
         meter.restart()
@@ -200,7 +200,7 @@ class _Meter:
         total, reconstruction, kl = self._group.mean(self._sums / self._count).tolist()
         iteration = self._state.iteration
         if not math.isfinite(total):
-            raise _diverged(total, iteration)
+            raise diverged(total, iteration)
         assert self._posterior is not None
         return {
             "iteration": iteration,
@@ -219,7 +219,8 @@ class _Meter:
         self._last = time.monotonic()
 
 
-def _diverged(total: float, iteration: int) -> TrainingError:
+def diverged(total: float, iteration: int) -> TrainingError:
+    """What a training ends with whose loss in nats is no number any more."""
     return TrainingError(
         f"the loss became {total} in iteration {iteration}: the training diverged; "
         "try a smaller learning rate"

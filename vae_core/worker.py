@@ -33,8 +33,9 @@ def main() -> int:
     dataset = None
     with suppress(VAEStudioError):  # it may be mended until there is a job, and is said then
         dataset = load_dataset(options.data_dir)
-    with suppress(OSError):  # the app, and whoever drags its sliders, comes first
-        os.nice(NICENESS)
+    if hasattr(os, "nice"):  # not on Windows
+        with suppress(OSError):  # the app, and whoever drags its sliders, comes first
+            os.nice(NICENESS)
     if dataset is not None:
         with suppress(RuntimeError, VAEStudioError):  # what is wrong is said when there is a job to do
             _first_step(dataset)

@@ -29,6 +29,7 @@ from support.browser import (
     wait_for_address,
     wait_for_model,
     wait_for_new_source,
+    wait_for_source,
     wait_until_alive,
     watched_page,
 )
@@ -439,6 +440,44 @@ def test_the_pointer_over_the_map_decodes_and_a_press_goes_there(page: Page, ref
     before = vector(page)
     page.keyboard.press("ArrowUp")
     wait_for_vector(page, before + 0.1 * plane.axes[1], tolerance=0.02)
+
+
+@AT_ZERO
+def test_a_place_that_waits_to_be_decoded_is_given_up_with_its_model(page: Page) -> None:
+    show_whole_map(page)
+    problems: list[object] = []
+    page.on("pageerror", lambda error: problems.append(error))
+    surface = page.locator(".map-surface")
+    surface.scroll_into_view_if_needed()
+    pictures = hold(page, "**/runs/reference/decode.png*")
+    for x in (90, 120):  # the first is asked for, the second waits
+        surface.hover(position={"x": x, "y": 100})
+    maps = hold(page, "**/runs/plane/map.json*")
+    with page.expect_request("**/runs/plane/map.json*"):
+        go_to(page, "?model=plane")
+    for route in pictures:
+        route.continue_()
+    page.wait_for_timeout(500)
+    assert problems == []
+    maps[0].continue_()
+    page.unroute_all()
+    go_to(page, "?model=reference")
+    wait_for_source(page, DIGIT, "/runs/reference/")
+
+
+@AT_ZERO
+def test_a_digit_that_is_refused_is_told_in_the_servers_words(page: Page) -> None:
+    busy = {"error": "many visitors ask at once; try again in a moment"}
+    page.route("**/decode.png*", lambda route: route.fulfill(status=503, json=busy))
+    slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
+    slider.press("PageUp")
+    told = page.get_by_text(
+        "The digit could not be decoded. Many visitors ask at once; try again in a moment."
+    )
+    told.wait_for()
+    page.unroute_all()
+    slider.press("PageUp")
+    told.wait_for(state="hidden")
 
 
 @AT_ZERO

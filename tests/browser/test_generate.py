@@ -120,6 +120,19 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
     problem.wait_for(state="hidden")
 
 
+def test_a_picture_that_is_refused_is_told_in_the_servers_words(grid: Page) -> None:
+    busy = {"error": "many visitors ask at once; try again in a moment"}
+    grid.route("**/generated.png*", lambda route: route.fulfill(status=503, json=busy))
+    grid.get_by_role("button", name="Another seed").click()
+    told = grid.locator("#generated-panel [role=alert]")
+    told.get_by_text(
+        "The picture could not be made. Many visitors ask at once; try again in a moment."
+    ).wait_for()
+    grid.unroute_all()
+    grid.get_by_role("button", name="Another seed").click()
+    told.wait_for(state="hidden")
+
+
 def test_the_address_shares_the_images_and_the_back_button_works(blank: Page, app: App) -> None:
     page = blank
     search = "hide=map&model=plane&tab=generate&seed=7&count=9&temperature=0.5&class=3"

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from itertools import count
@@ -70,7 +71,7 @@ class Visitor:
     def __init__(self, url: str) -> None:
         self._url = url
         self._random = np.random.default_rng(0)
-        self._known, self._offset = "", 0
+        self._known: dict[str, Any] = {}
         self.asked = 0
 
     def stays(self, moment: int) -> None:
@@ -80,9 +81,11 @@ class Visitor:
             self._ask(f"studio/runs/reference/decode.png?z={z}")
         self._ask("studio/runs/reference/sketch", random_drawing(self._random))
         self._ask("studio/" + ROUTES[moment % len(ROUTES)].format(n=1 + moment % 90))
-        news = json.loads(self._ask(f"studio/training?known={self._known}&offset={self._offset}"))
+        news = json.loads(self._ask(f"studio/training?{urllib.parse.urlencode(self._known)}"))
         if news["run"] is not None:
-            self._known, self._offset = news["run"], news["offset"]
+            self._known = {"known": news["run"]} | {
+                name: news[name] for name in ("offset", "generation", "created")
+            }
         if moment % 10 == 0:
             self.calls("decode", [[0.5] * 16, "reference"])
 

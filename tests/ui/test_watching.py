@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from vae_core import data
 from vae_core.run_folder import Run, RunWriter
-from vae_core.runs import create_run
+from vae_core.runs import create_run, find_run
 from vae_core.settings import Settings
 
 
@@ -19,7 +20,7 @@ def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: 
     studio = Studio(run.folder.parent, None, "cpu")
     first = training_news(studio, watch="copied")
     assert first["fresh"]
-    known = {"known": "copied", "offset": first["offset"], "generation": first["generation"]}
+    known = {"known": "copied"} | {name: first[name] for name in ("offset", "generation", "created")}
     assert not training_news(studio, watch="copied", **known)["fresh"]
     rows = run.all_metrics()
     writer = RunWriter(run.folder)
@@ -31,6 +32,20 @@ def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: 
     assert second["offset"] > first["offset"]
     assert second["fresh"]
     assert len(second["points"]) == len(rows) + 1
+
+
+def test_who_follows_a_run_hears_that_its_name_is_another_ones_now(run: Run) -> None:
+    from vae_core.ui.studio import Studio
+    from vae_core.ui.watching import training_news
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    first = training_news(studio, watch="copied")
+    known = {"known": "copied"} | {name: first[name] for name in ("offset", "generation", "created")}
+    shutil.rmtree(run.folder)
+    shutil.copytree(find_run("sharp").folder, run.folder)
+    second = training_news(studio, watch="copied", **known)
+    assert second["fresh"]
+    assert second["points"][0][0] < first["offset"]
 
 
 def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> None:

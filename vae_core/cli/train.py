@@ -47,8 +47,12 @@ def train(
         str | None, typer.Option(help="Name of the new run; made up from the time if absent.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help=f"Settings to start from: {', '.join(PRESETS)}; other options override it.")
-    ] = "reference",
+        str | None,
+        typer.Option(
+            help=f"Settings to start from: {', '.join(PRESETS)}; other options override it.",
+            show_default="reference",
+        ),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run, to more --epochs if given.")
     ] = None,
@@ -63,7 +67,7 @@ def train(
 
     Several processes share each mini-batch: torchrun --nproc-per-node 2 -m vae_core train.
     """
-    if preset not in PRESETS:
+    if preset is not None and preset not in PRESETS:
         raise SettingsError("preset", f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
     chosen = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
@@ -71,7 +75,7 @@ def train(
         "optimizer": optimizer, "seed": seed, "limit": limit, "device": device,
     }  # fmt: skip
     chosen = {option: value for option, value in chosen.items() if value is not None}
-    settings = Settings.from_dict(PRESETS[preset].to_dict() | chosen)
+    settings = Settings.from_dict(PRESETS[preset or "reference"].to_dict() | chosen)
 
     from vae_core.distributed import joined
     from vae_core.following import follow
@@ -82,10 +86,11 @@ def train(
             if resume is None:
                 job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
             else:
-                if others := sorted(set(chosen) - {"epochs"}):
+                given = chosen | ({"name": name} if name else {}) | ({"preset": preset} if preset else {})
+                if others := sorted(set(given) - {"epochs"}):
                     raise SettingsError(
                         others[0],
-                        "--resume keeps the run's own settings; only --epochs can change, not "
+                        "--resume keeps the run's own settings and name; only --epochs can change, not "
                         + ", ".join(others),
                     )
                 job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)

@@ -19,7 +19,7 @@ POINT_NAMES = ("iteration", "total", "reconstruction", "kl")
 
 
 def training_news(
-    studio: Studio, known: str = "", offset: int = 0, watch: str = "", generation: int = 0
+    studio: Studio, known: str = "", offset: int = 0, watch: str = "", generation: int = 0, created: str = ""
 ) -> dict[str, Any]:
     """How the watched run (`Studio.watched`) stands, and its reports from a byte offset on.
 
@@ -28,7 +28,8 @@ def training_news(
             now, its whole curve is sent.
         offset: where the last answer ended; 0 for the whole curve, thinned.
         watch: the run to be watched; where there is none of that name, the one that `Studio.watched` chooses.
-        generation: the last answer's; if reports were dropped since, the whole curve is sent.
+        generation, created: the last answer's; if reports were dropped since, or the run of this name is
+            another one now, the whole curve is sent.
 
     Returns:
         JSON values; "fresh" says that the curve begins anew; "training" is the name of the run that is
@@ -38,7 +39,8 @@ def training_news(
     if info is None:
         return {"run": None}
     run = Run(info.folder)
-    offset = offset if (info.name, info.generation) == (known, generation) else 0
+    is_known = (info.name, info.generation, info.created) == (known, generation, created)
+    offset = offset if is_known else 0
     rows, next_offset = run.metrics(offset)
     fresh = offset == 0 or next_offset < offset
     words = class_words(info.data.get("name", ""))

@@ -20,9 +20,10 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/training")
     def training(
-        known: str = "", offset: Annotated[int, Query(ge=0)] = 0, watch: str = "", generation: int = 0
-    ) -> dict[str, Any]:
-        return training_news(studio, known, offset, watch, generation)
+        known: str = "", offset: Annotated[int, Query(ge=0)] = 0, watch: str = "", generation: int = 0,
+        created: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
+        return training_news(studio, known, offset, watch, generation, created)
 
     @routes.get("/runs/{run}/curve")
     def curve(run: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, model, modelAddress, named, tellProblem, withdrawProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, named, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const listeners = [];
@@ -24,7 +24,7 @@ export function mount(element) {
     try {
       await parts.picture.decode();
     } catch {
-      failure = worded("The digit could not be decoded: the app does not answer, or the model is gone.");
+      failure = `${worded("The digit could not be decoded.")} ${await whyMissing(parts.picture)}`;
       tellProblem(failure);
       return;
     } finally {

@@ -2,7 +2,7 @@
 
 import { GRID, SAMPLERS } from "./lesson.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, within } from "./studio.js";
+import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
 
 const RESTED_MILLISECONDS = 200;
@@ -166,9 +166,10 @@ async function show() {
     await picture.decode();
     about.textContent = `${count} ${count === 1 ? "image" : "images"}, seed ${seed}, temperature ${temperature}${from}`;
   } catch {
+    const why = await whyMissing(picture);
     if (asked !== wanted || of !== model()) return; // another picture has been asked for
     showNothing();
-    complain("The picture could not be made: the app does not answer.");
+    complain(`The picture could not be made. ${why}`);
   }
   if (asked === wanted) parts.tiles.setAttribute("aria-busy", false);
 }

@@ -272,6 +272,7 @@ function listenToPointer(surface) {
   let isDown = false;
   let isFinger = false;
   const preview = new Latest(async ([event, at]) => {
+    if (!map) return; // another model has been chosen meanwhile
     const { previewPicture } = parts;
     previewPicture.src = modelAddress("decode.png", { z: written(toVector(at)) });
     await previewPicture.decode().catch(() => {});

@@ -3,7 +3,7 @@
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
+import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const ticked = new Set();
@@ -237,6 +237,7 @@ function actOnCard(parts, event) {
         startRefused();
         throw error;
       });
+      startAnswered();
       bringToSight();
     });
   }

@@ -47,6 +47,16 @@ export async function answered(url, options) {
 /** Asks and reads the answer; throws as `answered`. */
 export const ask = async (url, options) => (await answered(url, options)).json();
 
+/** Why a picture is not there, which an <img> does not tell, as a sentence. */
+export async function whyMissing(picture) {
+  try {
+    await answered(picture.src);
+    return "The app did not answer in time.";
+  } catch (error) {
+    return error instanceof TypeError ? "The app does not answer." : `${error.message}.`; // the former is fetch's own
+  }
+}
+
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
 export const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
 

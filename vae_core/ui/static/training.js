@@ -19,7 +19,7 @@ const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const SILENT_SECONDS = 1;
 const ANSWERED_MILLISECONDS = 300;
-const EXPECTING_FOR_MILLISECONDS = 15000;
+const EXPECTING_FOR_MILLISECONDS = 120000; // unless its answer comes first
 const CHOSEN = "studio-watched";
 const STARTED = "studio-started";
 const STATES = {
@@ -48,7 +48,7 @@ let wake = () => {};
 export function mount(element, trigger) {
   const parts = named(element);
   showNotice = () => trigger("change");
-  const watched = { run: null, offset: 0, generation: 0, state: null, say: sayer(element) };
+  const watched = { run: null, offset: 0, generation: 0, created: "", state: null, say: sayer(element) };
   status = parts;
   watchTimeline(parts);
   onOverlaid(() => wake());
@@ -189,9 +189,9 @@ function pause(milliseconds) {
 }
 
 async function look(parts, watched) {
-  const { run, offset, generation } = watched;
+  const { run, offset, generation, created } = watched;
   const asked = chosen;
-  const news = await ask(address("training", { known: run ?? "", offset, generation, watch: asked }));
+  const news = await ask(address("training", { known: run ?? "", offset, generation, created, watch: asked }));
   if (news.run === null) {
     setText(parts.state, "No training yet");
     return;
@@ -212,6 +212,7 @@ async function look(parts, watched) {
   if (news.fresh) Object.assign(watched, { run: news.run, last: null, test: null, speed: null });
   watched.offset = news.offset;
   watched.generation = news.generation;
+  watched.created = news.created;
   watched.state = news.state;
   watched.last = news.last ?? watched.last;
   if (news.last || news.state !== "running") watched.heard = performance.now();

@@ -2,10 +2,9 @@
 
 import { onTile } from "./generated.js";
 import { GRID } from "./lesson.js";
-import { ask, model, modelAddress, named, onModel } from "./studio.js";
+import { model, modelAddress, named, onModel, whyMissing } from "./studio.js";
 
 const FIRST = "Start a walk";
-const NO_ANSWER = "The walk could not be made: the app does not answer.";
 
 export function mount(element) {
   const parts = named(element);
@@ -35,8 +34,7 @@ export function mount(element) {
       await parts.picture.decode();
       if (of === model()) parts.frame.hidden = parts.gif.hidden = parts.webp.hidden = false;
     } catch {
-      // A picture does not tell why it is not there.
-      parts.problem.textContent = await ask(parts.picture.src).then(() => NO_ANSWER, (error) => error.message);
+      parts.problem.textContent = `The walk could not be made. ${await whyMissing(parts.picture)}`;
       parts.problem.hidden = of !== model();
     }
     parts.go.disabled = false;
