@@ -99,7 +99,7 @@ class Group:
         return bool(said)
 
     def send(self, content: bytes) -> None:
-        """From the leader to all others."""
+        """Sends something from the leader, who calls this, to all others, who `receive` it."""
         if self.count > 1:
             dist.broadcast(torch.tensor(len(content)), LEADER)
             dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), LEADER)

@@ -70,10 +70,6 @@ class ReadOnlyError(VAEStudioError):
         super().__init__(f"this studio is for looking only: nothing can be {what} here")
 
 
-class LoginError(VAEStudioError):
-    """A visitor has not logged in, or tries to too often."""
-
-
 class PasswordError(VAEStudioError):
     """A file of users and passwords cannot be read or written, or a name or password cannot be used."""
 

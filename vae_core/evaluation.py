@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_core.data import ImageSet
-from vae_core.evaluated import Evaluation
+from vae_core.evaluated import PIXELS, Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 
@@ -184,14 +184,14 @@ def _cross_entropy(decoded: Tensor, images: Tensor) -> Tensor:
     return F.binary_cross_entropy(decoded, images, reduction="none").sum((1, 2, 3))
 
 
-def _reconstruction_term(values: Tensor, likelihood: str, pixels: int = 784) -> float:
+def _reconstruction_term(values: Tensor, likelihood: str) -> float:
     """The set's reconstruction loss from each image's cross-entropy or mean squared error."""
     average = values.double().mean().item()
     if likelihood == "bernoulli":
         return average
     if likelihood == "gaussian":
-        return 0.5 * pixels * average
-    return 0.5 * pixels * (math.log(max(average, SMALLEST_VARIANCE)) + LOG_TWO_PI + 1.0)
+        return 0.5 * PIXELS * average
+    return 0.5 * PIXELS * (math.log(max(average, SMALLEST_VARIANCE)) + LOG_TWO_PI + 1.0)
 
 
 def _class_means(means: np.ndarray, labels: np.ndarray) -> np.ndarray:

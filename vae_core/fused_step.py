@@ -158,7 +158,7 @@ class FusedStep:
         return loss
 
     def _update(self) -> None:
-        """Of the weights, along their gradients."""
+        """Moves the weights along their gradients."""
         for optimizer in self._optimizers:
             optimizer.step()
 
@@ -341,7 +341,7 @@ class _Places:
         *self._starts, self._size = itertools.accumulate(sizes, initial=0)
 
     def zeros(self) -> Tensor:
-        """Such a memory."""
+        """Returns a memory as large as all, of zeros."""
         return torch.zeros(self._size, device=next(iter(self._parameters.values())).device)
 
     def views(self, memory: Tensor) -> dict[str, Tensor]:

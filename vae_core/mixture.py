@@ -43,13 +43,12 @@ class LatentMixture:
     factors: np.ndarray
 
     @classmethod
-    def fit(cls, encodings: np.ndarray, components: int = COMPONENTS, seed: int = 0) -> LatentMixture:
+    def fit(cls, encodings: np.ndarray, components: int = COMPONENTS) -> LatentMixture:
         """The mixture of greatest likelihood found by expectation-maximisation, full covariances.
 
         Args:
             encodings: float (N, K), N at least 2; at most the first 20,000 are used.
             components: M, at most; fewer where there are fewer than 20 encodings for each.
-            seed: of the first guess, k-means.
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
@@ -57,9 +56,7 @@ class LatentMixture:
 
         encodings = np.asarray(encodings[:MOST_FITTED], np.float64)
         components = max(1, min(components, len(encodings) // ENCODINGS_PER_COMPONENT))
-        fitted = GaussianMixture(
-            components, covariance_type="full", max_iter=MOST_ITERATIONS, random_state=seed
-        )
+        fitted = GaussianMixture(components, covariance_type="full", max_iter=MOST_ITERATIONS, random_state=0)
         # Its many small products wait for each other's threads: on a busy machine one is ten times faster.
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little

@@ -1,6 +1,6 @@
 """What a run's run.json and metrics.jsonl say, checked: the state, the settings, the data, the figures.
 
-Nothing is read here: see `run_folder`.
+The files are read by `run_folder`.
 """
 
 from __future__ import annotations

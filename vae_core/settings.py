@@ -33,7 +33,7 @@ class Settings:
         latent_dim: K, 1 to 256 numbers in a latent vector.
         beta: 0 to 1e6, the weight of the KL term; 1 is the ELBO.
         likelihood: "gaussian", "bernoulli" or "calibrated", see `vae_core.loss.reconstruction_loss`.
-        schedule: "constant" or "one-cycle" (a short warm-up, then down to zero).
+        schedule: "constant" or "one-cycle" (up over the first 30% of the training, then down to zero).
         optimizer: "adam" or "soap", see `vae_core.soap`.
         seed: 0 to 2**32 - 1; the same seed repeats a run.
         limit: train on the first so many images only; None is all.
@@ -63,7 +63,7 @@ class Settings:
     )
     schedule: str = _setting(
         "constant",
-        "How the learning rate moves: constant, or one-cycle (a short warm-up, then down to zero).",
+        "How the learning rate moves: constant, or one-cycle (up for 30% of the time, then down to zero).",
         choices=("constant", "one-cycle"),
     )
     optimizer: str = _setting(

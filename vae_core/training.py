@@ -83,7 +83,8 @@ def train(
     Raises:
         SettingsError: the device is not there, there are fewer images than in one mini-batch, or the group
             cannot share one.
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, what it is to go on from is incomplete, or a GPU cannot
+            capture the step.
     """
     device = choose_device(settings.device)
     group.check(settings, device)
@@ -100,7 +101,7 @@ def train(
     meter = _Meter(state, settings.batch_size, device, group)
 
     def make_step(indices: Tensor) -> StepLoss:
-        """Of a mini-batch; the learning rate is set already."""
+        """Trains on a mini-batch, int64 (batch_size,); the learning rate is set already."""
         eps = torch.empty(len(indices), settings.latent_dim, device=device).normal_(generator=state.noise)
         if fused is not None:
             return fused(indices, eps)

@@ -33,11 +33,11 @@ class TrainingState:
     elapsed_seconds: float = 0.0
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """All that make a step."""
+        """Returns all that make a step."""
         return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Of the next step."""
+        """Sets it for the next step, of all optimisers."""
         for optimizer in self.optimizers():
             group = optimizer.param_groups[0]
             if isinstance(group["lr"], Tensor):

@@ -66,7 +66,7 @@ def build_app(
     taught = Lesson() if lesson is None else read_lesson(lesson, studio.models())
     app = FastAPI(title="VAE Studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     who = None if doorman is None else lambda request: visitor(request, gradio_app(app))
-    add_routes(app, studio, who)
+    add_routes(app, studio)
     page = build_page(studio, taught).queue(max_size=MOST_QUEUED, api_open=False)
     # Gradio keeps an entry of each call for ever, though the messages only of the newest 2000 sessions.
     page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
@@ -130,7 +130,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             with _tab("draw") as draw_tab:
                 draw.build()
             with _tab("train") as train_tab:
-                form = train.build(studio)
+                preset = train.build(studio)
             with _tab("errors") as errors_tab:
                 errors.build()
             with _tab("generate") as generate_tab:
@@ -155,10 +155,10 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             said = request.query_params
             choices = _choices(studio)
             model = lesson.of(said, "model", [name for _, name in choices])
-            return [_refreshed(choices, model), *train.form_values(lesson.of(said, "preset", PRESETS))]
+            return [_refreshed(choices, model), lesson.of(said, "preset", PRESETS) or gr.skip()]
 
         page.load(
-            opening, None, [model, *form], queue=False, show_progress="hidden", api_visibility="private"
+            opening, None, [model, preset], queue=False, show_progress="hidden", api_visibility="private"
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
             lambda chosen: _refreshed(_choices(studio), chosen),
@@ -192,7 +192,7 @@ def _words(info: RunInfo) -> str:
 
 
 def _get_ready(studio: Studio) -> None:
-    """While the browser still opens the page."""
+    """Tidies up and loads the first model, while the browser still opens the page."""
     if not studio.read_only:
         tidy(studio.runs_dir)
     with suppress(RunError):  # damaged: said to whoever opens it

@@ -15,9 +15,7 @@ def markup(name: str) -> str:
     return (STATIC / f"{name}.html").read_text(encoding="utf-8")
 
 
-def part(
-    name: str, elem_id: str | None = None, elem_classes: str | None = None, is_worded: bool = True
-) -> gr.HTML:
+def part(name: str, elem_id: str | None = None, is_worded: bool = True) -> gr.HTML:
     """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there.
 
     Args:
@@ -30,7 +28,7 @@ def part(
         html_template=markup(name),
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
-        elem_classes=["part", f"part-{name}", *([elem_classes] if elem_classes else [])],
+        elem_classes=["part", f"part-{name}"],
         apply_default_css=False,
     )
 

@@ -50,6 +50,7 @@ def training_news(
         "data_note": studio.data_note(),
         "fresh": fresh,
         "changes": changes(info.settings),
+        "schedule": info.settings.schedule,
         # Where nobody named a run, one that is trained is watched first: there is no other to look for.
         "training": info.name if info.state == "running" else _other_training(studio, watch),
         "offset": next_offset,
@@ -154,11 +155,11 @@ def run_card(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def thinned(rows: list[dict[str, float]], most: int = MOST_POINTS) -> list[dict[str, float]]:
-    """At most so many reports: each stands for as many neighbours, by their mean."""
-    if len(rows) <= most:
+def thinned(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """At most MOST_POINTS reports: each stands for as many neighbours, by their mean."""
+    if len(rows) <= MOST_POINTS:
         return rows
-    size = -(-len(rows) // most)
+    size = -(-len(rows) // MOST_POINTS)
     groups = (rows[start : start + size] for start in range(0, len(rows), size))
     return [
         {

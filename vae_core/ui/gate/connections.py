@@ -18,7 +18,7 @@ BUSY = object()
 
 
 def serve(app: Any, host: str, port: int) -> None:
-    """Until the process is asked to end."""
+    """Serves the app until the process is asked to end."""
     uvicorn.run(
         app, host=host, port=port, http=PunctualProtocol, log_level="warning", server_header=False,
         timeout_graceful_shutdown=2,

@@ -1,6 +1,7 @@
 """Stands before the whole app, Gradio's routes and ours: who may come in, how much at once, what goes out.
 
-It knows nothing of what the routes do. Read-only is hardly its business: who changes something asks there.
+Of our routes it knows what they cost, by COMPUTING, COSTLY, PICTURE and ARCHIVE, where a new one may have to
+be named. Read-only is hardly its business: who changes something asks there.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ class Guard:
 
 
 def _most_bytes(path: str) -> int:
-    """Of a body sent there."""
+    """How large a body that is sent there may be."""
     if ARCHIVE.fullmatch(path):
         return MOST_ZIP_BYTES
     return MOST_UPLOAD_BYTES + MOST_FORM_BYTES if PICTURE.fullmatch(path) else MOST_BODY_BYTES

@@ -9,7 +9,6 @@ come or are too large, 503 for too much at once.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,33 +18,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from vae_core.errors import LoginError, ReadOnlyError, RequestError, RunError, VAEStudioError, in_short
+from vae_core.errors import ReadOnlyError, RequestError, RunError, VAEStudioError, in_short
 from vae_core.ui.routes import draw, errors, explore, generate, models, parity, runs, training
 from vae_core.ui.studio import Studio
 
 PREFIX = "/studio"
-STATUS = {RunError: 404, LoginError: 401, ReadOnlyError: 403}
+STATUS = {RunError: 404, ReadOnlyError: 403}
 """Of the kinds of mistakes; of all others 400."""
 VERSION = "v"
 """A parameter that every route takes: the page names by it the model's version, for the browser's cache."""
 STATIC = Path(__file__).parent.parent / "static"
 
 
-def add_routes(app: FastAPI, studio: Studio, visitor: Callable[[Request], str | None] | None = None) -> None:
-    """Adds the routes and the way mistakes are answered to the app.
-
-    Args:
-        visitor: the name of the one who asks, None if not logged in; None where nobody needs to.
-    """
-
-    def has_logged_in(request: Request) -> None:
-        if visitor is not None and visitor(request) is None:
-            raise LoginError("log in first")
-
+def add_routes(app: FastAPI, studio: Studio) -> None:
+    """Adds the routes and the way mistakes are answered to the app. Who may ask is the gate's business."""
     for part in (models, explore, draw, training, parity, runs, errors, generate):
-        app.include_router(
-            part.router(studio), prefix=PREFIX, dependencies=[Depends(has_logged_in), Depends(is_understood)]
-        )
+        app.include_router(part.router(studio), prefix=PREFIX, dependencies=[Depends(is_understood)])
     app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
 
     @app.get(f"{PREFIX}/plotly.min.js")

@@ -12,8 +12,8 @@ from vae_core.class_words import class_words
 from vae_core.errors import LatentError, RequestError
 from vae_core.latent_space import LARGEST_LATENT, slerp, traversals
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, tile, to_grey
-from vae_core.ui.routes.answers import Scale, Seed, Vector, evaluation_of, latents, picture
-from vae_core.ui.routes.reading import reading
+from vae_core.ui.routes.answers import Scale, Vector, evaluation_of, latents, picture
+from vae_core.ui.routes.reading import encoding
 from vae_core.ui.studio import Studio
 
 TRAVERSAL = np.linspace(-3, 3, 11)
@@ -96,13 +96,13 @@ def router(studio: Studio) -> APIRouter:
         return {"count": len(studio.dataset().test)}
 
     @routes.get("/runs/{run}/test-images/{index}")
-    def test_image(run: str, index: int, seed: Seed = 0, sampled: bool = False) -> dict[str, Any]:
+    def test_image(run: str, index: int) -> dict[str, Any]:
+        """One of the test images, and what the model makes of it."""
         loaded, test = studio.load(run), studio.dataset().test
         if not 0 <= index < len(test):
             raise RequestError(f"there is no test image {index}; expected 0 to {len(test) - 1}")
         image = test.images[index].astype(np.float32) / 255
-        answer = reading(loaded, image, seed, sampled)
-        return answer | {
+        return encoding(loaded, image) | {
             "index": index,
             "label": int(test.labels[index]),
             "called": class_words(test.name).called(int(test.labels[index])),

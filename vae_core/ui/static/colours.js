@@ -13,6 +13,7 @@ export const worth = (name) => getComputedStyle(document.querySelector(".gradio-
 export function coloured(value) {
   if (typeof value === "string") return VARIABLE.test(value) ? worth(VARIABLE.exec(value)[1]) : value;
   if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.map(coloured);
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, coloured(part)]));
 }
 

@@ -39,7 +39,7 @@ export function mount(element, trigger) {
 }
 
 /** Opens one of the five tabs, unless the lesson leaves it out. */
-export function openTab(name) {
+function openTab(name) {
   if (name === tab || !shownTabs().includes(name)) return;
   wantedTab = name;
   const hasFocus = document.activeElement?.closest('[role="tabpanel"]'); // which goes out of sight with its tab

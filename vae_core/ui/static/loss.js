@@ -14,11 +14,11 @@ const listeners = [];
 let loss = null;
 
 /** KL of N(mean, deviation^2) to N(0, 1) for each latent, nats (Kingma and Welling 2013, appendix B). */
-export const klTerms = (mean, deviation) =>
+const klTerms = (mean, deviation) =>
   mean.map((value, index) => 0.5 * (value ** 2 + deviation[index] ** 2 - 1 - 2 * Math.log(deviation[index])));
 
 /** Half the squared error, summed over the pixels, of two <img> of 28x28. */
-export function halfSquaredError(first, second) {
+function halfSquaredError(first, second) {
   const [a, b] = [pixelsOf(first), pixelsOf(second)];
   return 0.5 * a.reduce((sum, value, index) => sum + (value - b[index]) ** 2, 0);
 }

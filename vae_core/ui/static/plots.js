@@ -34,7 +34,6 @@ export async function draw(element, data, layout, options = {}) {
   for (const drawing of element.querySelectorAll(".main-svg")) drawing.ariaHidden = "true";
   if (!shown.has(element)) new ResizeObserver(() => isShown(element) && Plotly.Plots.resize(element)).observe(element);
   shown.add(element);
-  return Plotly;
 }
 
 /** A trace in the colours of now, which keeps the names of its colours: the page may go from light to dark. */

@@ -218,7 +218,7 @@ async function look(parts, watched) {
   if (news.last || news.state !== "running") watched.heard = performance.now();
   watched.speed = smoothed(watched.speed, news.last?.images_per_second);
   const before = standing;
-  standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped, isCycle: news.changes.Schedule === "one-cycle" };
+  standing = { run: news.run, state: news.state, epoch: epochOf(news, watched.last), isShipped: news.shipped, isCycle: news.schedule === "one-cycle" };
   if (before.run !== standing.run || before.state !== standing.state) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);

@@ -42,8 +42,8 @@ UNTIL_END = " data-until='end'"
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
 
 
-def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdown]:
-    """Lays the tab out and connects its buttons; the form: what `form_values` has the values for."""
+def build(studio: Studio) -> gr.Radio:
+    """Lays the tab out and connects its buttons; the choice of the recipe, which the form follows."""
     with gr.Row(elem_classes="train-bar"):
         preset = gr.Radio(
             [(name.capitalize(), name) for name in PRESETS],
@@ -155,14 +155,7 @@ def build(studio: Studio) -> list[gr.Radio | gr.Markdown | gr.Number | gr.Dropdo
         )
     if may_train:
         watch.change(None, None, problem, js=ask_first("training", "noticeOfNow"), queue=False, **quiet)
-    return [preset, about, *fields]
-
-
-def form_values(preset: str | None) -> list[Any]:
-    """The form for a preset; for none of that name it stays as it is."""
-    if preset not in PRESETS:
-        return [gr.skip()] * (len(SHOWN) + 2)
-    return [preset, ABOUT[preset], *_preset_values(preset)]
+    return preset
 
 
 def _settings(values: tuple[Any, ...], device: str) -> Settings:
