@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ def engine_images_per_second(images: ImageSet, settings: Settings, iterations: i
     On a GPU from the first report after the step was captured, which is a cost of the start too.
     """
     set_up = 1 if choose_device(settings.device).type == "cpu" else WARM_UP + 1
-    reports = train(Settings.from_dict(settings.to_dict() | {"epochs": 10_000}), images)
+    reports = train(replace(settings, epochs=10_000), images)
     first = next(report.iteration for report in reports if report.iteration >= set_up)
     start = time.perf_counter()
     done = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def prepare_resume(
         raise RunError(f"run {info.name} keeps no training state (shipped runs do not); it cannot be resumed")
     settings = info.settings
     if epochs is not None:
-        settings = Settings.from_dict(settings.to_dict() | {"epochs": epochs})
+        settings = replace(settings, epochs=epochs)
     if settings.epochs <= info.epoch:
         raise RunError(
             f"run {info.name} has finished its {info.epoch} epoch{'s' * (info.epoch != 1)}; ask for more "

@@ -121,6 +121,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
 
 
 def _cannot_write(error: OSError) -> str:
+    """For run.json, which the app's visitors read: without the folder."""
     return f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
 
 

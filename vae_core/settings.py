@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from vae_core.errors import SettingsError, in_short
 
@@ -109,13 +109,21 @@ class Settings:
         return {name: value for name, value in self.to_dict().items() if value != getattr(other, name)}
 
 
+TYPES = get_type_hints(Settings)
+"""Of the fields: a type each, or a union with None."""
+
+
+def _is_whole(name: str) -> bool:
+    return int in (TYPES[name], *get_args(TYPES[name]))
+
+
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     name, limits = field.name, field.metadata
-    if field.type == "str":
+    if TYPES[name] is str:
         return _checked_text(name, value, limits.get("choices"))
-    if value is None and "None" in str(field.type):
+    if value is None and type(None) in get_args(TYPES[name]):
         return None
-    whole = str(field.type).startswith("int")
+    whole = _is_whole(name)
     given = "" if value is None else f", not {in_short(value)}"
     expected = f"{name} must be {range_in_words(field)}{given}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -150,8 +158,7 @@ def range_in_words(field: dataclasses.Field) -> str:
         return DEVICES
     if choices := limits.get("choices"):
         return f"one of {', '.join(choices)}"
-    whole = str(field.type).startswith("int")
-    kind = "a whole number" if whole else "a number"
+    kind = "a whole number" if _is_whole(field.name) else "a number"
     low = f"from {limits['minimum']:g}" if "minimum" in limits else f"above {limits['above']:g}"
     return f"{kind} {low} to {limits['maximum']:,.0f}"
 

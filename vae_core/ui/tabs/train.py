@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -217,7 +218,7 @@ def _alert(problem: object) -> str:
     of = UNTIL_END if isinstance(problem, BusyError) else ""
     if isinstance(problem, SettingsError):
         of = f" data-field='{problem.field}'"
-    return f"<p role='alert' class='alert'{of}>{_escaped(_in_words(problem))}</p>"
+    return f"<p role='alert' class='alert'{of}>{escape(_in_words(problem), quote=False)}</p>"
 
 
 def _in_words(problem: object) -> str:
@@ -229,8 +230,4 @@ def _in_words(problem: object) -> str:
 
 
 def _note(text: str, of: str = "") -> str:
-    return f"<p role='status' class='muted'{of}>{_escaped(text)}</p>"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return f"<p role='status' class='muted'{of}>{escape(text, quote=False)}</p>"
