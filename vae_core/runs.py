@@ -168,13 +168,13 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
 
 
 def store_evaluation(
-    info: RunInfo, weights: int, evaluation: Evaluation, mixture: LatentMixture | None = None
+    info: RunInfo, weights_version: int, evaluation: Evaluation, mixture: LatentMixture | None = None
 ) -> None:
     """Keeps an evaluation with its run, and the mixture it was made with.
 
     Args:
         info: of the run.
-        weights: the `Run.weights_version` that was measured.
+        weights_version: the `Run.weights_version` that was measured.
         evaluation: on the run's own test set.
         mixture: of the same weights.
 
@@ -185,15 +185,15 @@ def store_evaluation(
     own = info.data.get("name"), info.data.get("test_images")
     if (evaluation.name, len(evaluation.errors)) != own:
         raise RunError(f"run {info.name} has another test set: {own[0]}, {own[1]} images")
-    with _finished_run(info, weights) as run:
+    with _finished_run(info, weights_version) as run:
         if mixture is not None:
             run.save_mixture(mixture)
         run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
 
 
-def store_mixture(info: RunInfo, weights: int, mixture: LatentMixture) -> None:
+def store_mixture(info: RunInfo, weights_version: int, mixture: LatentMixture) -> None:
     """Keeps a mixture with its run. Takes and raises what `store_evaluation` does."""
-    with _finished_run(info, weights) as run:
+    with _finished_run(info, weights_version) as run:
         run.save_mixture(mixture)
 
 
@@ -230,7 +230,7 @@ def _was_never_begun(folder: Path) -> bool:
 
 
 @contextmanager
-def _finished_run(info: RunInfo, weights: int) -> Iterator[RunWriter]:
+def _finished_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
     """A run to keep something of its weights with, if it still has those that were measured.
 
     Raises:
@@ -241,7 +241,7 @@ def _finished_run(info: RunInfo, weights: int) -> Iterator[RunWriter]:
     if not os.access(info.folder, os.W_OK):
         raise RunError(f"{info.folder} cannot be written")
     with closing(RunWriter(info.folder)) as run:
-        if run.weights_version() != weights:
+        if run.weights_version() != weights_version:
             raise RunError(f"run {info.name} has been trained on, or made anew, since its weights were read")
         try:
             yield run

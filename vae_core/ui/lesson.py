@@ -67,7 +67,7 @@ PARTS = {
     "help": Part("Explanations", "explore", ".part-help"),
     "recipe": Part("Choice of the recipe", "train", ".form:has(> #preset), #preset-about"),
     "advanced": Part("Advanced settings", "train", "#advanced"),
-    "parity": Part("Line by line with MATLAB", "train", ".part-parity"),
+    "parity": Part("The recipe, line by line", "train", ".part-parity"),
     "runs": Part("Runs", "train", ".part-runs"),
     "gallery": Part("Images behind the bars", "errors", ".part-gallery"),
     "classes": Part("Errors by class", "errors", "#error-classes"),

@@ -48,7 +48,7 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
         "kl_per_dimension": None,
         "class_means": {},
         "summary": None,
-        "mean_errors": None,
+        "summary_from_mean": None,
     }
     if evaluation is not None:
         card |= {
@@ -60,6 +60,6 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
             },
             "class_names": [words.name(label) for label in range(len(evaluation.class_means))],
             "summary": evaluation.summary(),
-            "mean_errors": evaluation.summary(sampled=False),
+            "summary_from_mean": evaluation.summary(sampled=False),
         }
     return card

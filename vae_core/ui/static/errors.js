@@ -144,5 +144,5 @@ function tellOverlay(trace, second) {
   const images = second.summary?.images.toLocaleString("en");
   parts.overlaid.textContent = isOther
     ? `${second.run} was evaluated on another set: ${images} images, ${second.summary.source}. Its curve is drawn to the same number of images; the two are not to be compared image by image.`
-    : `${second.run} on the same images: mean error ${second[facts.view.latents === "sampled" ? "summary" : "mean_errors"].mse_mean.toFixed(4)} beside ${facts.summary.mse_mean.toFixed(4)}.`;
+    : `${second.run} on the same images: mean error ${second[facts.view.latents === "sampled" ? "summary" : "summary_from_mean"].mse_mean.toFixed(4)} beside ${facts.summary.mse_mean.toFixed(4)}.`;
 }

@@ -34,7 +34,7 @@ export function mount(element) {
 }
 
 function verdict({ nearest, images, learned, has_all: hasAll }) {
-  const usual = model().mean_errors?.mse_mean;
+  const usual = model().summary_from_mean?.mse_mean;
   const sentence =
     `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
