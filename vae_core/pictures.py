@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 GAP = 2
-"""Pixels between the pictures of a grid."""
+"""Pixels between the pictures of a grid: also in ui/static/tiles.js, which lays a button on each."""
 
 
 def to_grey(images: np.ndarray) -> np.ndarray:

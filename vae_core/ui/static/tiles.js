@@ -15,7 +15,7 @@ export class Tiles {
 
   constructor(element, settings) {
     this.#element = element;
-    this.#settings = { gap: 2, ...settings };
+    this.#settings = { gap: 2, ...settings }; // the GAP of vae_core/pictures.py
     element.addEventListener("keydown", (event) => this.#move(event));
   }
 

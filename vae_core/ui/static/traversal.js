@@ -6,6 +6,7 @@ import { Tiles } from "./tiles.js";
 import { afterwards, modelAddress, named, onModel, whenShown, written } from "./studio.js";
 import { worded } from "./words.js";
 
+/** Those of TRAVERSAL in routes/explore.py. */
 const VALUES = Array.from({ length: 11 }, (_, index) => -3 + 0.6 * index);
 const RESTED_MILLISECONDS = 120;
 
