@@ -17,7 +17,7 @@ from vae_core.ui.routes.reading import encoding
 from vae_core.ui.studio import Studio
 
 TRAVERSAL = np.linspace(-3, 3, 11)
-"""The values of a latent along its strip: those of static/traversal.js, which lays a button on each picture."""
+"""The values of a latent along its strip: also in static/traversal.js, which lays a button on each one."""
 MORPH_FRAMES = 24
 Coordinate = Annotated[float, Query(ge=-LARGEST_LATENT, le=LARGEST_LATENT)]
 
