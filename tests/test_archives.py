@@ -56,6 +56,23 @@ def test_a_run_comes_back_as_it_went(packed: bytes, tiny_run: Path, tmp_path: Pa
     assert load_run("tiny-2", tmp_path).metrics == load_run(tiny_run).metrics
 
 
+def test_a_folder_zipped_by_hand_comes_in_without_what_is_no_runs(packed: bytes, tmp_path: Path) -> None:
+    by_hand = packed
+    for name in ("run.lock", "stop", ".DS_Store", "tensorboard/events.out.tfevents.1"):
+        by_hand = with_entry(by_hand, f"tiny/{name}")
+    assert unpack(by_hand, tmp_path) == "tiny"
+    unpack(packed, tmp_path)
+    assert [
+        [path.relative_to(run).as_posix() for path in sorted(run.rglob("*"))]
+        for run in (tmp_path / "tiny", tmp_path / "tiny-2")
+    ] == 2 * [
+        [
+            path.relative_to(tmp_path / "tiny-2").as_posix()
+            for path in sorted((tmp_path / "tiny-2").rglob("*"))
+        ]
+    ]
+
+
 def test_two_that_come_in_at_once_lie_side_by_side(
     packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.runs import change_settings
 from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
 from vae_core.data import Dataset
@@ -215,6 +216,12 @@ def test_figures_that_do_not_belong_to_the_run_are_told_and_not_stored(
     assert json.loads(out)["images"] == 30
     assert "note: these figures are not stored: run copied has another test set" in " ".join(err.split())
     assert run.info().results == before
+
+
+def test_a_loss_that_cannot_be_compared_is_marked(run_command: Any, run: Run) -> None:
+    change_settings(run.folder, beta=4.0, likelihood="bernoulli")
+    listed = run_command("runs", "--runs-dir", run.folder.parent)[1]
+    assert "(bernoulli, KL × 4)" in " ".join(listed.split())
 
 
 def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run: Path) -> None:

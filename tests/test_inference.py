@@ -17,6 +17,7 @@ from vae_core.errors import LatentError, PictureError
 from vae_core.inference import (
     check_latents,
     decode_latents,
+    nearest_errors,
     nearest_image,
     posterior_samples,
     reconstruct_image,
@@ -153,6 +154,15 @@ def test_the_nearest_image_is_the_one_of_least_squared_distance() -> None:
     found = nearest_image(target, images)
     assert found.index == errors.argmin() == 6000
     assert found.error == pytest.approx(errors[6000], rel=1e-5)
+
+
+def test_each_image_has_its_own_nearest() -> None:
+    random = np.random.default_rng(0)
+    others = random.integers(0, 256, (6001, 28, 28), dtype=np.uint8)
+    images = random.random((30, 28, 28), dtype=np.float32)
+    images[3] = others[6000] / np.float32(255) * 0.99
+    expected = [nearest_image(image, others).error for image in images]
+    assert nearest_errors(images, others) == pytest.approx(expected, rel=5e-3)
 
 
 def test_a_reconstruction_is_decoded_from_the_mean_or_from_a_sample(model: VAE) -> None:

@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
+from support.runs import change_settings
 from support.warm_start import WarmProcess
 from vae_core import data, jobs, load_run, machine_slot
 from vae_core.data import Dataset
@@ -138,9 +139,7 @@ def test_a_diverged_run_is_failed_with_what_to_do_and_its_epochs_stay(
 ) -> None:
     before = do(replace(SHORT, epochs=1), tmp_path, dataset).model().state_dict()
     run = Run(tmp_path / "run")
-    record = json.loads((run.folder / "run.json").read_text())
-    record["settings"]["learning_rate"] = 1e6
-    (run.folder / "run.json").write_text(json.dumps(record))
+    change_settings(run.folder, learning_rate=1e6)
     with pytest.raises(TrainingError, match="smaller learning rate"):
         list(perform(prepare_resume("run", tmp_path, epochs=200), dataset))
     assert run.info().state == "failed"
@@ -154,9 +153,7 @@ def test_a_run_broken_by_its_last_step_is_failed_and_keeps_the_model_before(
 ) -> None:
     before = do(replace(SHORT, epochs=1, batch_size=300), tmp_path, dataset).model().state_dict()
     run = Run(tmp_path / "run")
-    record = json.loads((run.folder / "run.json").read_text())
-    record["settings"]["learning_rate"] = 1e6
-    (run.folder / "run.json").write_text(json.dumps(record))
+    change_settings(run.folder, learning_rate=1e6)
     with pytest.raises(TrainingError, match="in iteration 2: the training diverged"):
         list(perform(prepare_resume("run", tmp_path, epochs=2), dataset))
     assert (run.info().state, run.info().epoch) == ("failed", 1)

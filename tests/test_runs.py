@@ -465,3 +465,7 @@ def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
     assert run.info().results["total"] == 1.0
     assert run.info().results["mse_mean_decoded"] == pytest.approx(evaluation.errors_mean.mean())
     assert run.required_mixture().latent_dim == 16
+
+
+def test_a_loaded_run_shows_itself_in_a_few_lines() -> None:
+    assert len(repr(load_run("reference"))) < 5000

@@ -22,6 +22,7 @@ FILES = (
     "mixture.npz",
 )  # fmt: skip
 PREVIEW = re.compile(r"previews/[0-9]{6,9}-(reconstructions|samples)\.png")
+BESIDE = ("run.lock", "stop", ".DS_Store")
 MOST_ENTRIES = 20_100
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_ZIP_BYTES = 128 * 2**20
@@ -72,6 +73,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             prefix = _common_folder(entries)
+            entries = [entry for entry in entries if not _stays_behind(entry.filename.removeprefix(prefix))]
             _check_entries(entries, prefix)
             wish = _usable(name or prefix.rstrip("/"))
             runs_dir.mkdir(parents=True, exist_ok=True)
@@ -146,6 +148,11 @@ def _check_entries(entries: list[zipfile.ZipInfo], prefix: str) -> None:
 
 def _belongs(inside: str) -> bool:
     return inside in FILES or PREVIEW.fullmatch(inside) is not None
+
+
+def _stays_behind(inside: str) -> bool:
+    """What a run's folder has besides, if somebody has zipped it by hand."""
+    return inside in BESIDE or inside.startswith("tensorboard/")
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:

@@ -170,3 +170,18 @@ def nearest_image(image: np.ndarray, images: np.ndarray) -> Neighbour:
     errors = torch.cat(distances)
     index = int(errors.argmin())
     return Neighbour(index, float(errors[index]))
+
+
+def nearest_errors(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each image the mean squared error to the nearest of others: float32 (M,).
+
+    Args:
+        images: float32 (M, 28, 28) in [0, 1].
+        others: uint8 (N, 28, 28).
+    """
+    targets = torch.from_numpy(np.array(images, dtype=np.float32)).flatten(1)
+    nearest = torch.full((len(targets),), torch.inf)
+    for start in range(0, len(others), CHUNK):
+        chunk = torch.from_numpy(np.array(others[start : start + CHUNK])).flatten(1).float().div_(255)
+        nearest = torch.minimum(nearest, torch.cdist(targets, chunk).amin(dim=1))
+    return nearest.square().div(targets.shape[1]).numpy()

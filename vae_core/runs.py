@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -58,8 +58,8 @@ class LoadedRun:
     """
 
     info: RunInfo
-    model: VAE
-    metrics: list[dict[str, Any]]
+    model: VAE = field(repr=False)
+    metrics: list[dict[str, Any]] = field(repr=False)
     evaluation: Evaluation | None
 
     @property

@@ -33,6 +33,7 @@ from support.browser import (
     wait_until_alive,
     watched_page,
 )
+from support.runs import change_settings
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, reconstruct_image
@@ -745,6 +746,56 @@ def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, da
         page.wait_for_timeout(700)
     page.get_by_role("button", name="Mean of class 1").click()
     page.locator(".starts").filter(has_not_text="ELBO").wait_for()
+
+
+@AT_ZERO
+def test_the_loss_has_the_kl_weight_that_the_model_has_learned_by(
+    page: Page, app: App, dataset: Dataset, tiny_run: Path
+) -> None:
+    change_settings(
+        Path(shutil.copytree(tiny_run, app.runs_dir / "weighted")), beta=0.5, likelihood="bernoulli"
+    )
+    go_to(page, "?model=weighted&image=3")
+    panel = page.locator("#loss-panel")
+    for words in (
+        "KL, all latents × 0.5",
+        "Sum: loss at KL weight 0.5",
+        "another first term, bernoulli: this is",
+    ):
+        panel.get_by_text(words).wait_for()
+    page.wait_for_function("document.querySelector('#loss-panel').innerText.includes(' nats\\n')")
+    kl = float(panel.locator("dd").nth(1).inner_text().split()[0])
+    posterior = reconstruct_image(
+        load_run(app.runs_dir / "weighted").model, dataset.test.images[3] / np.float32(255)
+    )
+    assert kl == pytest.approx(0.5 * posterior.kl.sum(), abs=0.02)
+    page.locator(".starts", has_text="loss at KL weight 0.5").wait_for()
+    go_to(page, "?model=reference")
+    wait_for_source(page, DIGIT, "/runs/reference/")
+
+
+@AT_ZERO
+def test_the_address_names_the_test_image_behind_the_vector(
+    page: Page, dataset: Dataset, reference: Any
+) -> None:
+    go_to(page, "?model=reference&image=3")
+    came = page.locator(".starts", has_text="from test image 3,")
+    came.wait_for()
+    image = dataset.test.images[3] / np.float32(255)
+    wait_for_vector(page, reconstruct_image(reference.model, image).mean)
+    page.locator("#latent-6").fill("2.5")
+    wait_for_address(page, "z=")
+    wait_for_address(page, "image=3")
+    shared, here = urlsplit(page.url).query, vector(page)
+    page.get_by_role("button", name="Reset").click()
+    came.wait_for(state="detached")
+    page.wait_for_function("!location.search.includes('image=')")
+    go_to(page, f"?{shared}")  # without what the browser kept of it
+    came.wait_for()
+    wait_for_vector(page, here)
+    go_to(page, "?model=reference&image=205")
+    page.get_by_text("There is no test image 205; expected 0 to 204.").wait_for()
+    go_to(page, "?model=reference")
 
 
 def test_the_address_shares_the_vector_and_the_back_button_works(

@@ -27,7 +27,8 @@ from support.browser import (
 )
 from vae_core import load_run
 from vae_core.data import Dataset
-from vae_core.inference import decode_latents, nearest_image, sample_latents
+from vae_core.inference import decode_latents, nearest_errors, nearest_image, sample_latents
+from vae_core.inspection import inspect
 from vae_core.latent_space import ClassGaussians
 from vae_core.runs import find_run
 
@@ -297,6 +298,27 @@ def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, da
     assert "Of 700 training images" in words
     assert "learned from 60,000 images that are not all here, so this cannot tell" in words
     assert grid.locator("#generated-grid button[aria-pressed=true]").count() == 1
+
+
+def test_how_near_unseen_images_come_tells_memory_from_invention(
+    grid: Page, app: App, dataset: Dataset, tiny_run: Path
+) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "learned")
+    grid.locator(".compare-choice button", has_text="learned").wait_for(state="attached")
+    grid.get_by_label("Model").click()
+    grid.locator("li[role=option]", has_text="learned").click()
+    wait_for_source(grid, GRID, "/learned/")
+    model = load_run(app.runs_dir / "learned").model
+    unseen = inspect(model, dataset.test.images[:200]).reconstructions
+    nearest = nearest_errors(decode_latents(model, sample_latents(16, 64, 0)), dataset.train.images)
+    nearer = (nearest_errors(unseen, dataset.train.images) < nearest[:, None]).sum(axis=1)
+    for index, verdict in (nearer.argmax(), "that is no sign of memory"), (nearer.argmin(), ""):
+        grid.get_by_role("button", name=f"Image {index + 1}", exact=True).click()
+        count = nearer[index] or "none"
+        words = grid.locator(
+            "#invention", has_text=f"Of 200 test images, which the model never saw, {count}, once"
+        )
+        words.filter(has_text=verdict or ("remembered" if nearer[index] < 2 else "no sign")).wait_for()
 
 
 def test_a_walk_is_shown_and_taken_along(grid: Page) -> None:

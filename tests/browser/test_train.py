@@ -27,6 +27,7 @@ from support.browser import (
     wait_for_state,
     wait_until_alive,
 )
+from support.runs import change_settings
 from vae_core.jobs import prepare
 from vae_core.recording import perform
 from vae_core.run_folder import Run, RunWriter
@@ -352,6 +353,12 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     wait_for_overlays(page, "reference", "mine")
     row_of(page, "sharp").get_by_role("checkbox").uncheck()
     page.locator("#runs [role=status]", has_text="Tick runs to lay their curves").wait_for()
+    change_settings(Path(shutil.copytree(tiny_run, app.runs_dir / "weighted")), beta=0.5)
+    row_of(page, "weighted").get_by_role("checkbox").check()
+    assert "(gaussian, KL × 0.5)" in row_of(page, "weighted").inner_text()
+    page.locator("#runs [role=status]", has_text="weighted (gaussian, KL × 0.5)").wait_for()
+    wait_for_overlays(page, "reference", "mine")
+    shutil.rmtree(app.runs_dir / "weighted")
     row_of(page, "mine").get_by_role("button", name="Rename").click()
     answer(page, "Rename mine", "Rename", "plane")
     question = page.get_by_role("dialog", name="Rename mine")

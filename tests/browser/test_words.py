@@ -145,6 +145,8 @@ def test_the_words_follow_the_model(page: Page) -> None:
     assert (
         page.locator("#decoded-digit img").get_attribute("alt") == "The image decoded from the latent vector"
     )
+    page.get_by_role("button", name="A test image", exact=True).click()
+    page.locator(".starts", has_text=", which shapes has not learned").wait_for()
     choose(page, "reference")
     page.get_by_role("button", name="Random digit", exact=True).wait_for()
     page.get_by_text("the model describes a digit with").wait_for()

@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, ImageSequence
 from support.browser import REPOSITORY, App
 from vae_core import load_run
 from vae_core.data import Dataset
-from vae_core.inference import decode_latents, reconstruct_image
+from vae_core.inference import decode_latents, nearest_errors, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
 from vae_core.run_record import SHIPPED_RUNS
@@ -286,6 +286,10 @@ def test_one_generated_image_is_the_tile_of_the_grid(app: App, dataset: Dataset)
     assert np.abs(grid[30:58, 30:58] - decoded(np.array(answer["z"]), "plane")).max() <= 1
     assert answer["images"] == len(dataset.train)
     assert answer["nearest"]["label"] == dataset.train.labels[answer["nearest"]["index"]]
+    plane, unseen = load_run("plane").model, dataset.test.images[:200] / np.float32(255)
+    decoded_unseen = np.stack([reconstruct_image(plane, image).image for image in unseen])
+    nearer = nearest_errors(decoded_unseen, dataset.train.images) < answer["nearest"]["error"]
+    assert (answer["unseen"], answer["unseen_nearer"]) == (200, nearer.sum())
 
 
 def test_histogram_counts_every_test_image(app: App) -> None:

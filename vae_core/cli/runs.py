@@ -30,8 +30,9 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     )  # fmt: skip
     for run in found:
         loss = run.results.get("total")
-        likelihood = run.settings.likelihood
-        counted = "" if likelihood == "gaussian" else f" ({likelihood})"  # not to be compared
+        kind = [] if run.settings.likelihood == "gaussian" else [run.settings.likelihood]
+        kind += [] if run.settings.beta == 1 else [f"KL × {run.settings.beta:g}"]
+        counted = f" ({', '.join(kind)})" if kind else ""  # not to be compared
         table.add_row(
             escape(run.name),
             run.state,

@@ -35,7 +35,9 @@ GRID = {
     "temperature": (0, MOST_TEMPERATURE),
 }
 """Numbers of an address that say what is generated: least and most; whole ones but the temperature."""
-START = ("model", "tab", "z", "with", *GRID, "sampler")
+NUMBERS = {"image": (0, 999_999), **GRID}
+"""All numbers of an address, in the same way; which test images there are is known where it is opened."""
+START = ("model", "tab", "z", "image", "with", *GRID, "sampler")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
 
 
@@ -149,7 +151,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     chosen = runs.get(values.get("model", next(iter(runs), "")))
     if chosen is not None and values.get("with") == chosen.name:
         raise LessonError(f"--lesson: with={chosen.name} compares the model with itself")
-    for name in GRID:
+    for name in NUMBERS:
         if name == "class" and name in values and chosen is not None:
             _check_class(values[name], chosen)
         elif name in values:
@@ -171,7 +173,7 @@ def _check(problem: str, names: list[str], known: Collection[str]) -> None:
 
 
 def _check_number(name: str, text: str) -> None:
-    low, high = GRID[name]
+    low, high = NUMBERS[name]
     is_whole = name != "temperature"
     try:
         number = int(text) if is_whole else float(text)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +36,16 @@ from vae_core.training_desk import TrainingDesk
 from vae_core.ui.background import Background, Progress, Task
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vae_core.model import VAE
 
 _log = logging.getLogger(__name__)
 
 MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
+UNSEEN_IMAGES = 200
+"""Test images with which generated ones are compared; for MNIST half a second's work."""
 ASK_AGAIN_SECONDS = 10.0
 """Before a data set that could not be read is tried again for a note about it."""
 
@@ -55,6 +59,7 @@ class Loaded:
     evaluation: Evaluation | None
     version: int
     evaluation_version: int
+    _nearness: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def words(self) -> ClassWords:
@@ -73,6 +78,21 @@ class Loaded:
         """The classes in latent space. Only with an evaluation."""
         assert self.evaluation is not None
         return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
+
+    def nearness_of_unseen(self, dataset: Dataset) -> np.ndarray:
+        """How near to a training image comes what the model makes of test images, which it never saw: errors,
+        float32 (UNSEEN_IMAGES,), to compare a generated image's with.
+
+        Not that of the test images as they are: the blurred images of a model are nearer to any other.
+        """
+        from vae_core.inference import nearest_errors
+        from vae_core.inspection import inspect
+
+        known = self._nearness.get(dataset.train.source)
+        if known is None:
+            decoded = inspect(self.model, dataset.test.images[:UNSEEN_IMAGES]).reconstructions
+            known = self._nearness[dataset.train.source] = nearest_errors(decoded, dataset.train.images)
+        return known
 
 
 class Studio:

@@ -127,6 +127,7 @@ def run_listing(studio: Studio) -> list[dict[str, Any]]:
             "epochs": info.settings.epochs,
             "test_total": info.results.get("total"),
             "likelihood": info.settings.likelihood,
+            "beta": info.settings.beta,
             "test_mse": info.results.get("mse_mean"),
             "seconds": info.elapsed_seconds,
             "device": info.device,

@@ -105,6 +105,8 @@ def router(studio: Studio) -> APIRouter:
         image = test.images[index].astype(np.float32) / 255
         return encoding(loaded, image) | {
             "index": index,
+            "data": test.name,
+            "noun": class_words(test.name).noun,
             "label": int(test.labels[index]),
             "called": class_words(test.name).called(int(test.labels[index])),
             "seen": data_uri(image),

@@ -50,7 +50,8 @@ def router(studio: Studio) -> APIRouter:
 
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index} of {count}; expected 0 to {count - 1}")
-        loaded, train = studio.load(run), studio.dataset().train
+        loaded, dataset = studio.load(run), studio.dataset()
+        train, unseen = dataset.train, loaded.nearness_of_unseen(dataset)
         learned = {"name": "", "training_images": 0} | loaded.info.data
         z = sampled(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
@@ -65,6 +66,8 @@ def router(studio: Studio) -> APIRouter:
                 "called": class_words(train.name).called(int(train.labels[nearest.index])),
                 "error": nearest.error,
             },
+            "unseen": len(unseen),
+            "unseen_nearer": int((unseen < nearest.error).sum()),
             "images": len(train),
             "learned": learned["training_images"],
             "has_all": learned["name"] == train.name and learned["training_images"] <= len(train),

@@ -145,6 +145,7 @@ function shownImage(image) {
   button.addEventListener("click", () =>
     explore(image.z, {
       words: `test image ${image.index}, class ${image.name}`,
+      index: image.index,
       picture: image.original,
       mean: image.mean,
       deviation: image.deviation,

@@ -2,8 +2,10 @@
 
 import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
-import { EMPTY, Latest, ask, model, modelAddress, named } from "./studio.js";
+import { EMPTY, Latest, ask, modelAddress, named } from "./studio.js";
 import { isOfDigits } from "./words.js";
+
+const REMEMBERED_SHARE = 0.01; // of what the model makes of images it never saw, as rarely so near by chance
 
 export function mount(element) {
   const parts = named(element);
@@ -33,8 +35,7 @@ export function mount(element) {
   parts.explore.addEventListener("click", () => explore(answer.z));
 }
 
-function verdict({ nearest, images, learned, has_all: hasAll }) {
-  const usual = model().summary_from_mean?.mse_mean;
+function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_nearer: nearer }) {
   const sentence =
     `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
@@ -42,10 +43,8 @@ function verdict({ nearest, images, learned, has_all: hasAll }) {
     const count = learned.toLocaleString("en");
     return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
   }
-  if (!usual) return sentence;
-  const isMemory = nearest.error < usual;
-  const than = `the model's usual error on an image it is shown, decoded from the mean (${usual.toFixed(4)})`;
-  return isMemory
-    ? `${sentence} That is less than ${than}: as near as a copy would be. It may be remembered.`
-    : `${sentence} That is more than ${than}: no copy of it, and so ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
+  const compared = `Of ${unseen} test images, which the model never saw, ${nearer || "none"}, once decoded, ${nearer === 1 ? "is" : "are"} nearer to one`;
+  return nearer < REMEMBERED_SHARE * unseen
+    ? `${sentence} ${compared}: it may be remembered.`
+    : `${sentence} ${compared}: that is no sign of memory, and so it is ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
 }

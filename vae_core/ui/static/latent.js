@@ -2,6 +2,7 @@
 // listens. Beside the vector stands its origin: the picture it was encoded from, if there is one.
 
 import { address, ask, firstModel, model, modelAddress, onModel, tellProblem } from "./studio.js";
+import { isOfDigits } from "./words.js";
 
 export const LIMIT = 3;
 /** A latent of less KL tells next to nothing. Active units are counted by another measure: see evaluated.py. */
@@ -21,7 +22,7 @@ onModel(async (card) => {
 
 export const vector = () => z;
 
-/** {words, picture, mean, deviation} of the picture that was encoded, or null. */
+/** {words, picture, mean, deviation} of the picture that was encoded, with the index of a test image, or null. */
 export const source = () => origin;
 
 /** Sets the vector; the origin stays what it is unless another, or null, is given. */
@@ -41,14 +42,22 @@ export function explore(values, from = null) {
   openExplore();
 }
 
-/** Any of the test images, with the model's own mean and spread. */
+/** One of the test images as an origin, with the model's own mean and spread. */
+export async function testImage(index) {
+  const { called, seen, mean, deviation, data, noun } = await ask(modelAddress(`test-images/${index}`));
+  const { run, data: learned } = model();
+  const isKnown = !learned || learned === data || (isOfDigits() && noun === "digit");
+  const other = isKnown ? "" : ` of ${data}, which ${run} has not learned`;
+  return { words: `test image ${index}, ${called}${other}`, picture: seen, mean, deviation, index };
+}
+
+/** Any of the test images. */
 export async function exploreTestImage() {
   await firstModel;
   try {
     const { count } = await ask(address("test-images"));
-    const index = Math.floor(Math.random() * count);
-    const { called, seen, mean, deviation } = await ask(modelAddress(`test-images/${index}`));
-    explore(mean, { words: `test image ${index}, ${called}`, picture: seen, mean, deviation });
+    const from = await testImage(Math.floor(Math.random() * count));
+    explore(from.mean, from);
   } catch (error) {
     tellProblem(error.message);
   }

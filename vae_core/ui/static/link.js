@@ -3,7 +3,7 @@
 
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
-import { exploreOpensWith, onVector, setVector, source, vector } from "./latent.js";
+import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
 
@@ -85,6 +85,7 @@ export function placeOfNow(opened = tab) {
   const place = { model: model().run, ...gridInAddress() };
   if (opened !== "explore") place.tab = opened;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
+  if (source()?.index !== undefined) place.image = source().index;
   if (other()) place.with = other().run;
   return place;
 }
@@ -142,17 +143,29 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   if (!known.includes(run)) return `${misnamed("model", [run], known)} This is ${model().run}.`;
   if (isChoosing || run !== model().run) await chosen(run, isNewest);
   if (!isNewest()) return "";
-  const z = parameters.get("z")?.split(",").map(Number) ?? new Array(model().latent_dim).fill(0);
+  const { from, problem } = await originOf(parameters, state);
+  if (!isNewest()) return "";
+  const z = parameters.get("z")?.split(",").map(Number) ?? from?.mean ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST_LATENT);
-  if (isVector && (parameters.has("z") || !isOpening)) setVector(z, state?.source ?? null);
+  if (isVector && (parameters.has("z") || from || !isOpening)) setVector(z, from);
   const unknown = [second].filter((name) => name && !known.includes(name));
   await compareWith(unknown.length || second === run ? "" : second);
   const problemOfGrid = followGrid(parameters);
-  const problems = [misnamed("model to compare with", unknown, known)];
+  const problems = [problem, misnamed("model to compare with", unknown, known)];
   if (second === run) problems.push(`The address compares ${run} with itself.`);
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST_LATENT} to ${LARGEST_LATENT} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
   return problems.filter(Boolean).join(" ");
+}
+
+/** The picture behind the vector: what the browser's history kept of it, or the test image that the address names. */
+async function originOf(parameters, state) {
+  if (state?.source || !parameters.has("image")) return { from: state?.source ?? null };
+  try {
+    return { from: await testImage(parameters.get("image")) };
+  } catch (error) {
+    return { from: null, problem: `${error.message}.` };
+  }
 }
 
 /** Chooses a model through the drop-down, as a person would. */

@@ -4,7 +4,7 @@ import { onDigit } from "./digit.js";
 import { foldOnPhones } from "./fold.js";
 import { exploreTestImage, onVector } from "./latent.js";
 import { latentsByUse } from "./sliders.js";
-import { haveChildren, named, nameBar } from "./studio.js";
+import { haveChildren, model, named, nameBar } from "./studio.js";
 import { worded } from "./words.js";
 
 const PIXELS = 784;
@@ -22,6 +22,9 @@ function halfSquaredError(first, second) {
   const [a, b] = [pixelsOf(first), pixelsOf(second)];
   return 0.5 * a.reduce((sum, value, index) => sum + (value - b[index]) ** 2, 0);
 }
+
+/** What the loss is called that the chosen model has learned by: only with a KL of weight 1 it is the ELBO's. */
+export const lossName = () => (model().beta === 1 ? "ELBO loss" : `loss at KL weight ${model().beta}`);
 
 /** Calls the listener with the loss of the digit that is explored, in nats, and with null while there is none. */
 export function onLoss(listener) {
@@ -58,6 +61,8 @@ export function mount(element) {
 
 function update(parts, { z, origin, decoded }) {
   const isReady = origin?.deviation?.length === z.length && decoded && parts.digit.complete && parts.digit.naturalWidth;
+  parts.klName.textContent = `KL, all latents${model().beta === 1 ? "" : ` × ${model().beta}`}`;
+  parts.sumName.textContent = `Sum: ${lossName()}`;
   parts.shown.classList.toggle("empty", !isReady);
   parts.bars.classList.toggle("empty", !isReady);
   if (!isReady) {
@@ -69,7 +74,7 @@ function update(parts, { z, origin, decoded }) {
   }
   const squared = halfSquaredError(parts.digit, decoded);
   const terms = klTerms(z, origin.deviation);
-  const kl = terms.reduce((sum, term) => sum + term, 0);
+  const kl = model().beta * terms.reduce((sum, term) => sum + term, 0);
   const most = Math.max(squared, kl, 20);
   parts.squared.textContent = `${squared.toFixed(2)} nats`;
   parts.kl.textContent = `${kl.toFixed(2)} nats`;
@@ -81,8 +86,10 @@ function update(parts, { z, origin, decoded }) {
   const mean = squared / MEAN_INSTEAD_OF_HALF_SUM;
   const times = Math.round(kl / Math.max(mean, 1e-6));
   const collapse = `: the KL would outweigh it ${times} to 1, and the model would learn to say nothing (collapse)`;
+  const own = model().likelihood;
+  const counted = own === "gaussian" ? "" : `${model().run} has learned by another first term, ${own}: this is the reference's. `;
   parts.words.textContent =
-    "The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be " +
+    `${counted}The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be ` +
     `${mean.toFixed(3)}, 392 times less${times >= LEAST_TIMES ? collapse : ""}.`; // one that says nothing has no KL
 }
 

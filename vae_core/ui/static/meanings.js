@@ -15,7 +15,7 @@ const nats = (value) => `${value.toFixed(2)} nats`;
 function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
   const weight = beta === 1 ? "" : ` times ${beta}`;
   return [
-    ["Test loss (negative ELBO)", nats(summary.total), `Reconstruction plus KL${weight}, which training makes small; at weight 1 and up to a constant it is never less than an image's negative log-likelihood on average (Kingma and Welling 2014).`],
+    [beta === 1 ? "Test loss (negative ELBO)" : `Test loss, KL × ${beta}`, nats(summary.total), `Reconstruction plus KL${weight}, which training makes small; at weight 1 and up to a constant it is never less than an image's negative log-likelihood on average (Kingma and Welling 2014).`],
     ["Reconstruction", nats(summary.reconstruction), `How far the pictures are off: ${LIKELIHOODS[likelihood] ?? likelihood}, averaged over the images.`],
     ["KL", nats(summary.kl), "How much the latents say about an image: the distance from each image's distribution of latents to N(0, I)."],
     ["Mean error", summary.mse_mean.toFixed(4), "The squared difference per pixel, on a scale from 0 for equal to 1 for black instead of white."],
@@ -26,15 +26,15 @@ function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
 }
 
 /** The figures that take a minute to measure; those that are not there yet say so. */
-function laterFigures({ summary, bound_samples: samples, bound_images: images }, { likelihood, plural }) {
-  const isReference = likelihood === "gaussian";
+function laterFigures({ summary, bound_samples: samples, bound_images: images }, { likelihood, beta, plural }) {
+  const isReference = likelihood === "gaussian" && beta === 1;
   const each = `from ${samples.toLocaleString("en")} weighted samples for each of ${images} images (Burda et al. 2016)`;
   return [
     ["Importance-weighted bound", later(summary.iwae, nats), `A tighter bound than the loss on the negative log-likelihood, ${each}.`],
     ...(isReference
       ? []
       : [
-          ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood and cannot be compared with the reference's; this can, and so can errors."],
+          ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood or KL weight and cannot be compared with the reference's; this can, and so can errors."],
           ["Bound at unit variance", later(summary.iwae_unit_variance, nats), `The importance-weighted bound under the reference's likelihood, ${each}: comparable between models.`],
         ]),
     ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between 10,000 generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],

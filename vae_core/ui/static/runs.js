@@ -59,18 +59,21 @@ const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escap
  * overlays of runs that are gone go too; those of runs in training grow, once more when they have ended.
  */
 async function follow(parts, runs) {
-  const likelihoods = new Map(runs.map(({ name, likelihood }) => [name, likelihood]));
-  for (const name of ticked) if (!likelihoods.has(name)) ticked.delete(name);
+  const kinds = new Map(runs.map((run) => [run.name, kindOfLoss(run)]));
+  for (const name of ticked) if (!kinds.has(name)) ticked.delete(name);
   const watched = watchedRun();
-  const isOfOtherKind = (name) => likelihoods.has(watched) && likelihoods.get(name) !== likelihoods.get(watched);
-  const apart = [...ticked].filter(isOfOtherKind).map((name) => `${name} (${likelihoods.get(name)})`);
+  const isOfOtherKind = (name) => kinds.has(watched) && kinds.get(name) !== kinds.get(watched);
+  const apart = [...ticked].filter(isOfOtherKind).map((name) => `${name} (${kinds.get(name)})`);
   parts.hint.textContent = apart.length
-    ? `Not laid over ${watched} (${likelihoods.get(watched)}): ${apart.join(", ")}. Losses of different likelihoods cannot be compared; the errors in this table can.`
+    ? `Not laid over ${watched} (${kinds.get(watched)}): ${apart.join(", ")}. Losses of different likelihoods or KL weights cannot be compared; the errors in this table can.`
     : hint;
   const before = running;
   running = runs.filter((run) => run.state === "running").map(({ name }) => name);
   await overlay([...ticked].filter((name) => !isOfOtherKind(name)), [...before, ...running]);
 }
+
+/** Only losses of the same kind can be compared. */
+const kindOfLoss = ({ likelihood, beta }) => (beta === 1 ? likelihood : `${likelihood}, KL × ${beta}`);
 
 function makeRow(run, mayChange) {
   const row = document.createElement("tr");
@@ -96,7 +99,7 @@ function makeRow(run, mayChange) {
   const texts = [
     [changes || "the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
     `${run.epoch}/${run.epochs}`,
-    run.likelihood === "gaussian" ? nats : `${nats} (${run.likelihood})`,
+    kindOfLoss(run) === "gaussian" ? nats : `${nats} (${kindOfLoss(run)})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
     duration(run.seconds),
     moment(run.created),

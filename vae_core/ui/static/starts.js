@@ -1,7 +1,7 @@
 // Where to start from: the mean of a class, or one of the test images.
 
 import { explore, exploreTestImage, onVector } from "./latent.js";
-import { onLoss } from "./loss.js";
+import { lossName, onLoss } from "./loss.js";
 import { named, onModel } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
@@ -16,7 +16,7 @@ export function mount(element, trigger) {
     parts.about.textContent = origin ? `from ${origin.words}` : "";
   });
   onLoss((nats) => {
-    parts.loss.textContent = nats === null ? "" : `ELBO loss ${nats.toFixed(2)} nats`;
+    parts.loss.textContent = nats === null ? "" : `${lossName()} ${nats.toFixed(2)} nats`;
   });
   parts.test.addEventListener("click", exploreTestImage);
 }
