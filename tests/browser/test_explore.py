@@ -756,13 +756,13 @@ def test_the_loss_has_the_kl_weight_that_the_model_has_learned_by(
     change_settings(weighted, beta=0.5, likelihood="bernoulli")
     go_to(page, "?model=weighted&image=3")
     panel = page.locator("#loss-panel")
-    for words in ("KL, all latents × 0.5", "Sum: loss at KL weight 0.5", "another first term, bernoulli:"):
+    for words in ("KL, all latents × 0.5", "Sum: loss (KL × 0.5)", "another first term, bernoulli:"):
         panel.get_by_text(words).wait_for()
     page.wait_for_function("document.querySelector('#loss-panel').innerText.includes(' nats\\n')")
     kl = float(panel.locator("dd").nth(1).inner_text().split()[0])
     posterior = reconstruct_image(load_run(weighted).model, dataset.test.images[3] / np.float32(255))
     assert kl == pytest.approx(0.5 * posterior.kl.sum(), abs=0.02)
-    page.locator(".starts", has_text="loss at KL weight 0.5").wait_for()
+    page.locator(".starts", has_text="loss (KL × 0.5)").wait_for()
     go_to(page, "?model=reference")
     wait_for_source(page, DIGIT, "/runs/reference/")
 

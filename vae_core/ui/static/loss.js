@@ -24,7 +24,7 @@ function halfSquaredError(first, second) {
 }
 
 /** What the loss is called that the chosen model has learned by: only with a KL of weight 1 it is the ELBO's. */
-export const lossName = () => (model().beta === 1 ? "ELBO loss" : `loss at KL weight ${model().beta}`);
+export const lossName = () => (model().beta === 1 ? "ELBO loss" : `loss (KL × ${model().beta})`);
 
 /** Calls the listener with the loss of the digit that is explored, in nats, and with null while there is none. */
 export function onLoss(listener) {

@@ -73,7 +73,10 @@ async function follow(parts, runs) {
 }
 
 /** Only losses of the same kind can be compared. */
-const kindOfLoss = ({ likelihood, beta }) => (beta === 1 ? likelihood : `${likelihood}, KL × ${beta}`);
+function kindOfLoss({ likelihood, beta }) {
+  const weight = beta === 1 ? [] : [`KL\u00a0×\u00a0${beta}`];
+  return [...(weight.length && likelihood === "gaussian" ? [] : [likelihood]), ...weight].join(", ");
+}
 
 function makeRow(run, mayChange) {
   const row = document.createElement("tr");
