@@ -3,9 +3,8 @@
 import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
 import { EMPTY, Latest, ask, modelAddress, named } from "./studio.js";
-import { isOfDigits } from "./words.js";
 
-const REMEMBERED_SHARE = 0.01; // of what the model makes of images it never saw, as rarely so near by chance
+const REMEMBERED_SHARE = 0.01; // of what the model makes of images it never saw: by chance one is as near as rarely
 
 export function mount(element) {
   const parts = named(element);
@@ -43,8 +42,7 @@ function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_nea
     const count = learned.toLocaleString("en");
     return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
   }
-  const compared = `Of ${unseen} test images, which the model never saw, ${nearer || "none"}, once decoded, ${nearer === 1 ? "is" : "are"} nearer to one`;
-  return nearer < REMEMBERED_SHARE * unseen
-    ? `${sentence} ${compared}: it may be remembered.`
-    : `${sentence} ${compared}: that is no sign of memory, and so it is ${isOfDigits() ? "nobody's digit" : "none of them"}.`;
+  const isMemory = nearer < REMEMBERED_SHARE * unseen;
+  const compared = `Of ${unseen} unseen test images, decoded, ${nearer || "none"} ${nearer === 1 ? "is" : "are"} nearer to one`;
+  return `${sentence} ${compared}: ${isMemory ? "it may be remembered" : "no sign of memory"}.`;
 }
