@@ -60,6 +60,7 @@ def test_a_folder_zipped_by_hand_comes_in_without_what_is_no_runs(packed: bytes,
     by_hand = packed
     for name in ("run.lock", "stop", ".DS_Store", "tensorboard/events.out.tfevents.1"):
         by_hand = with_entry(by_hand, f"tiny/{name}")
+    by_hand = with_entry(by_hand, "__MACOSX/tiny/._run.json")
     assert unpack(by_hand, tmp_path) == "tiny"
     assert unpack(packed, tmp_path) == "tiny-2"
     first, second = (

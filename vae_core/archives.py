@@ -152,7 +152,7 @@ def _belongs(inside: str) -> bool:
 
 def _stays_behind(inside: str) -> bool:
     """What a run's folder has besides, if somebody has zipped it by hand."""
-    return inside in BESIDE or inside.startswith("tensorboard/")
+    return inside in BESIDE or inside.startswith(("tensorboard/", "__MACOSX/"))
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:

@@ -402,7 +402,7 @@ def _answers(url: str) -> bool:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             socket.create_connection((parts.hostname, port), NETWORK_TIMEOUT_SECONDS / 2).close()
             answered.set()
-        except OSError:
+        except (OSError, ValueError):  # the latter for a proxy's address that is none
             pass
 
     thread = threading.Thread(target=knock, daemon=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from scripts.faults import wait_for, workers_of
@@ -28,6 +29,7 @@ from support.browser import (
     wait_until_alive,
 )
 from support.runs import change_settings
+from vae_core import load_run
 from vae_core.jobs import prepare
 from vae_core.recording import perform
 from vae_core.run_folder import Run, RunWriter
@@ -288,7 +290,7 @@ def wait_for_overlays(page: Page, *runs: str) -> None:
     )
 
 
-def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
+def test_a_finished_run_is_replayed(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
     page.locator("table.runs tr[aria-current]:not([data-run=reference])").wait_for()
     assert page.locator("table.runs tr[aria-current]").get_attribute("data-run") == "mine"
@@ -305,6 +307,11 @@ def test_a_finished_run_is_replayed(page: Page, finished: str) -> None:
     assert len(heights) == 16
     assert heights == sorted(heights, reverse=True)
     assert {bar.get_attribute("data-name") for bar in bars.all()} == {f"z{n}" for n in range(1, 17)}
+    evaluation = load_run(app.runs_dir / finished).evaluation
+    assert evaluation is not None
+    kl = -np.sort(-evaluation.kl_per_dimension)
+    said = bars.evaluate_all("bars => bars.map((bar) => getComputedStyle(bar, '::before').content)")
+    assert said == [f'"{nats:.1f}"' for nats in kl]
     assert page.get_by_role("heading", name="Latents above 0.05 nats").is_visible()
     baselines = page.evaluate("document.querySelector('.small-plot').data.map(trace => trace.name)")
     assert baselines == ["Model", "Mean image", "PCA"]

@@ -30,6 +30,7 @@ from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.settings import Settings
+from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui.routes.reading import in_digits
 
 ZEROS = ",".join(["0"] * 16)
@@ -324,6 +325,19 @@ def test_reconstruct_endpoint(client: Any, tmp_path: Path) -> None:
     image = picture(content).astype(float)
     assert image.shape[:2] == (28, 28)
     assert image[6:22, 13:15].mean() > 4 * image[:, :8].mean() + 10
+
+
+def test_encode_endpoint(client: Any, tmp_path: Path) -> None:
+    from gradio_client import handle_file
+
+    drawn_one().save(tmp_path / "one.png")
+    answer = client.predict(handle_file(tmp_path / "one.png"), "plane", api_name="/encode")
+    seen = to_mnist_form(read_picture((tmp_path / "one.png").read_bytes()))
+    expected = reconstruct_image(load_run("plane").model, seen.image)
+    assert answer == {
+        "mean": pytest.approx(expected.mean.tolist(), abs=1e-5),
+        "log_variance": pytest.approx(expected.log_variance.tolist(), abs=1e-5),
+    }
 
 
 def test_generate_endpoint(client: Any) -> None:

@@ -64,6 +64,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("class=3.5", "class='3.5' is none of model reference; its classes are 0 to 9"),
         ("class=3.0", "class='3.0' is none of model reference; its classes are 0 to 9"),
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
+        ("image=x", "image='x': expected a whole number from 0 to 999999"),
         ("sampler=best", "'best'; known are prior, mixture"),
     ],
 )

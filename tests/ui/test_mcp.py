@@ -30,7 +30,9 @@ def test_an_assistant_finds_the_tools_and_decodes_a_vector(small_mnist: Path, tm
     finally:
         server.end()
     described = {tool.name: tool.inputSchema["properties"] for tool in tools}
-    assert {"runs", "decode", "reconstruct", "generate", "test_errors", "start_training"} <= set(described)
+    assert {"runs", "decode", "encode", "reconstruct", "generate", "test_errors", "start_training"} <= set(
+        described
+    )
     for tool in tools:
         assert tool.description.strip(), tool.name
         for name, schema in described[tool.name].items():

@@ -161,6 +161,7 @@ def endpoints(studio: TestClient) -> dict[str, int]:
     named = {
         "runs",
         "decode",
+        "encode",
         "reconstruct",
         "generate",
         "test_errors",
@@ -201,9 +202,10 @@ WRONG_VALUES: list[Any] = [
     {"path": None, "url": "data:image/png;base64,", "size": "x"},
 ]  # fmt: skip
 SOUND_VALUES: dict[str, list[Any]] = {
-    "runs": [], "decode": [[0.0] * 16, "reference"], "reconstruct": [None, "reference"],
-    "generate": [1, 0, "reference", "prior"], "test_errors": ["reference", True],
-    "start_training": [{"epochs": 0}, "x"], "stop_training": [], "training_status": [],
+    "runs": [], "decode": [[0.0] * 16, "reference"], "encode": [None, "reference"],
+    "reconstruct": [None, "reference"], "generate": [1, 0, "reference", "prior", 1, None],
+    "test_errors": ["reference", True], "start_training": [{"epochs": 0}, "x"], "stop_training": [],
+    "training_status": [],
 }  # fmt: skip
 
 

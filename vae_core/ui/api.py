@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
@@ -30,6 +30,9 @@ from vae_core.ui.routes.answers import evaluation_of
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
 
+if TYPE_CHECKING:
+    from vae_core.inference import Reconstruction
+
 
 def build(studio: Studio) -> None:
     """Adds the endpoints to the page that is being built; nothing of them is visible."""
@@ -39,6 +42,14 @@ def build(studio: Studio) -> None:
         if name is None:
             raise RunError("there is no model yet; train one first")
         return studio.load(name)
+
+    def through(model: str | None, picture: bytes | None) -> Reconstruction:
+        from vae_core.inference import reconstruct_image
+
+        loaded = model_of(model)
+        if picture is None:
+            raise SettingsError("image", f"expected a picture of {loaded.words.one}")
+        return reconstruct_image(loaded.model, to_mnist_form(read_picture(picture)).image)
 
     def runs() -> dict[str, Any]:
         """Lists the runs, the shipped ones and the user's own: the names that `model` can be.
@@ -67,13 +78,20 @@ def build(studio: Studio) -> None:
             picture: light on dark or dark on light; from an assistant a data:image/png;base64,... address.
             model: the run whose model it is; a wrong name is answered with those that there are.
         """
-        from vae_core.inference import reconstruct_image
+        return Image.fromarray(to_grey(through(model, picture).image))
 
-        loaded = model_of(model)
-        if picture is None:
-            raise SettingsError("image", f"expected a picture of {loaded.words.one}")
-        seen = to_mnist_form(read_picture(picture))
-        return Image.fromarray(to_grey(reconstruct_image(loaded.model, seen.image).image))
+    def encode(picture: bytes | None, model: str = "reference") -> dict[str, Any]:
+        """Brings a picture to MNIST's form and encodes it.
+
+        Answers with the posterior's mean and log_variance, each as many numbers as the model has latents.
+
+        Args:
+            picture: light on dark or dark on light; from an assistant a data:image/png;base64,... address.
+            model: the run whose model it is; a wrong name is answered with those that there are.
+        """
+        result = through(model, picture)
+        parts = {"mean": result.mean, "log_variance": result.log_variance}
+        return {name: values.astype(float).round(6).tolist() for name, values in parts.items()}
 
     def generate(
         count: float = GENERATED_IMAGES, seed: float = 0, model: str = "reference", sampler: str = "prior",
@@ -153,6 +171,7 @@ def build(studio: Studio) -> None:
             (runs, [], answer),
             (decode, [latents, model], picture_out),
             (reconstruct, [picture_in, model], picture_out),
+            (encode, [picture_in, model], answer),
             (generate, [count, seed, model, sampler, temperature, label], picture_out),
             (test_errors, [model, with_errors], answer),
             (start_training, [settings, name], answer),

@@ -44,7 +44,7 @@ export function explore(values, from = null) {
 
 /** One of the test images as an origin, with the model's own mean and spread. */
 export async function testImage(index) {
-  const { called, seen, mean, deviation, data, noun } = await ask(modelAddress(`test-images/${index}`));
+  const { called, seen, mean, deviation, data, noun } = await ask(modelAddress(`test-images/${encodeURIComponent(index)}`));
   const { run, data: learned } = model();
   const isKnown = !learned || learned === data || (isOfDigits() && noun === "digit");
   const other = isKnown ? "" : ` of ${data}, which ${run} has not learned`;

@@ -194,10 +194,12 @@ export function haveChildren(element, count, make = () => document.createElement
   while (element.children.length < count) element.append(make());
 }
 
-/** Says at a bar which latent's nats it shows, and below it where all the names have room. */
+/** Says at a bar which latent's nats it shows and how many, and beside it where all have room. */
 export function nameBar(bar, latent, nats, count) {
   bar.title = `z${latent + 1}: ${nats.toFixed(2)} nats`;
-  bar.dataset.name = count <= MOST_NAMED_BARS ? `z${latent + 1}` : "";
+  const hasRoom = count <= MOST_NAMED_BARS;
+  bar.dataset.name = hasRoom ? `z${latent + 1}` : "";
+  bar.dataset.nats = hasRoom ? nats.toFixed(1) : "";
 }
 
 /** Calls the function with the newest value once there has been none for so many milliseconds. */
