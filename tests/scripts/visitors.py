@@ -111,7 +111,7 @@ class Visitor:
         """Asks, and hangs up before, while or after it is computed."""
         drawing = random_drawing(self._random)
         host, port = self._client.base_url.host, self._client.base_url.port
-        call = json.dumps({"data": [400, moment, "reference", "prior"]}).encode()
+        call = json.dumps({"data": [400, moment, "reference", "prior", 1, None]}).encode()
         kinds = [
             ("GET", "/studio/runs/reference/walk.gif?scale=2", b"", 0),
             ("POST", "/studio/runs/reference/sketch", drawing[:-5], 5),

@@ -238,7 +238,7 @@ def test_a_full_queue_is_said_with_when_to_come_back(
         assert visitor.get(DECODE).status_code == 200
 
         def join(number: int) -> httpx.Response:
-            data = {"data": [400, number, "reference", "prior"]}
+            data = {"data": [400, number, "reference", "prior", 1, None]}
             return visitor.post("/gradio_api/call/generate", json=data)
 
         with ThreadPoolExecutor(30) as pool:
