@@ -4,7 +4,7 @@ import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
 import { EMPTY, Latest, ask, modelAddress, named } from "./studio.js";
 
-const REMEMBERED_SHARE = 0.01; // of what the model makes of images it never saw: by chance one is as near as rarely
+const REMEMBERED_SHARE = 0.01; // no more of what the model makes of unseen images is as near, so chance is unlikely
 
 export function mount(element) {
   const parts = named(element);

@@ -6,6 +6,7 @@ import { OURS, address, ask, isShown, named } from "./studio.js";
 import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
+const REFERENCE = "gaussian"; // the likelihood whose losses need no mark
 const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
@@ -73,10 +74,8 @@ async function follow(parts, runs) {
 }
 
 /** Only losses of the same kind can be compared. */
-function kindOfLoss({ likelihood, beta }) {
-  const weight = beta === 1 ? [] : [`KL\u00a0×\u00a0${beta}`];
-  return [...(weight.length && likelihood === "gaussian" ? [] : [likelihood]), ...weight].join(", ");
-}
+const kindOfLoss = ({ likelihood, beta }) =>
+  [likelihood !== REFERENCE && likelihood, beta !== 1 && `KL\u00a0×\u00a0${beta}`].filter(Boolean).join(", ") || REFERENCE;
 
 function makeRow(run, mayChange) {
   const row = document.createElement("tr");
@@ -102,7 +101,7 @@ function makeRow(run, mayChange) {
   const texts = [
     [changes || "the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
     `${run.epoch}/${run.epochs}`,
-    kindOfLoss(run) === "gaussian" ? nats : `${nats} (${kindOfLoss(run)})`,
+    kindOfLoss(run) === REFERENCE ? nats : `${nats} (${kindOfLoss(run)})`,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
     duration(run.seconds),
     moment(run.created),
