@@ -175,6 +175,9 @@ def nearest_image(image: np.ndarray, images: np.ndarray) -> Neighbour:
 def nearest_errors(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Of each image the mean squared error to the nearest of others: float32 (M,).
 
+    By matrix products, which for many images is ten times as fast as `nearest_image`'s differences, and a little
+    less exact.
+
     Args:
         images: float32 (M, 28, 28) in [0, 1].
         others: uint8 (N, 28, 28).

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -40,6 +40,7 @@ MOST_RECORD_BYTES = 2**20
 MOST_METRIC_BYTES = 64 * 2**20
 LATEST_METRIC_BYTES = 2**14
 SAMPLES_NAME = re.compile(r"([0-9]+)-samples\.png")
+Kept = TypeVar("Kept")
 
 
 class Run:
@@ -200,12 +201,7 @@ class Run:
         Raises:
             RunError: there is none yet, says how to get one; or it is damaged.
         """
-        mixture = self.mixture()
-        if mixture is None:
-            raise RunError(
-                f"run {self.name} has no mixture yet; make one: python -m vae_core evaluate {self.name}"
-            )
-        return mixture
+        return self._required(self.mixture(), "has no mixture yet; make one")
 
     def required_evaluation(self) -> Evaluation:
         """As `evaluation`, for whoever cannot do without.
@@ -213,12 +209,12 @@ class Run:
         Raises:
             RunError: there is none yet, says how to get one; or it is damaged.
         """
-        evaluation = self.evaluation()
-        if evaluation is None:
-            raise RunError(
-                f"run {self.name} is not measured yet; measure it: python -m vae_core evaluate {self.name}"
-            )
-        return evaluation
+        return self._required(self.evaluation(), "is not measured yet; measure it")
+
+    def _required(self, kept: Kept | None, lack: str) -> Kept:
+        if kept is None:
+            raise RunError(f"run {self.name} {lack}: python -m vae_core evaluate {self.name}")
+        return kept
 
     def model(self) -> VAE:
         """The trained model, on the CPU, ready to evaluate.
