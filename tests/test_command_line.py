@@ -214,7 +214,11 @@ def test_figures_that_do_not_belong_to_the_run_are_told_and_not_stored(
     code, out, err = run_command("evaluate", run.folder, "--json", "--data-dir", few)
     assert code == 0
     assert json.loads(out)["images"] == 30
-    assert "note: these figures are not stored: run copied has another test set" in " ".join(err.split())
+    said, _, measured = " ".join(err.split()).partition("measuring")
+    assert "note: run copied has another test set: " in said  # before the minutes that it takes
+    assert "Measured here, not stored: " in said
+    assert "30 images" in said
+    assert "stored" not in measured
     assert run.info().results == before
 
 
@@ -222,6 +226,14 @@ def test_a_loss_that_cannot_be_compared_is_marked(run_command: Any, run: Run) ->
     change_settings(run.folder, beta=4.0, likelihood="bernoulli")
     listed = run_command("runs", "--runs-dir", run.folder.parent)[1]
     assert "(bernoulli, KL × 4)" in " ".join(listed.split())
+
+
+def test_the_list_of_runs_tells_their_test_errors(run_command: Any, run: Run) -> None:
+    error = run.required_evaluation().summary()["mse_mean"]
+    listed = run_command("runs", "--runs-dir", run.folder.parent)[1]
+    assert f" {error:.4f} " in next(line for line in listed.splitlines() if line.startswith(run.name))
+    found = json.loads(run_command("runs", "--json", "--runs-dir", run.folder.parent)[1])["runs"]
+    assert {one["name"]: one["test_mse"] for one in found}[run.name] == pytest.approx(error)
 
 
 def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run: Path) -> None:
@@ -265,7 +277,7 @@ def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
     _, out, _ = run_command("runs", *places[:2])
     losses = {line.split()[0]: " ".join(line.split()[3:5]) for line in out.splitlines()[1:]}
     assert losses["sharper"] == f"{figures['total']:.2f} (calibrated)"
-    assert losses["reference"] == "18.48 MNIST"
+    assert losses["reference"] == "18.48 0.0282"
 
 
 def test_that_a_run_was_trained_on_other_images_is_told_before_how_few_they_are(

@@ -113,6 +113,7 @@ class RunInfo:
             "state": self.state,
             "epoch": self.epoch,
             "test_total": self.results.get("total"),
+            "test_mse": self.results.get("mse_mean"),
             "settings": self.settings.to_dict(),
             "data": self.data,
             "created": self.created,

@@ -167,6 +167,13 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     return writer
 
 
+def check_own_test_set(info: RunInfo, name: str, count: int) -> None:
+    """Raises RunError unless a run has a test set of this name, with so many images."""
+    own = info.data.get("name"), info.data.get("test_images")
+    if (name, count) != own:
+        raise RunError(f"run {info.name} has another test set: {own[0]}, {own[1]} images")
+
+
 def store_evaluation(
     info: RunInfo, weights_version: int, evaluation: Evaluation, mixture: LatentMixture | None = None
 ) -> None:
@@ -182,9 +189,7 @@ def store_evaluation(
         RunError: nothing was kept, and why: the run came with the package, was measured on other images,
             has other weights by now, is being trained, or cannot be written.
     """
-    own = info.data.get("name"), info.data.get("test_images")
-    if (evaluation.name, len(evaluation.errors)) != own:
-        raise RunError(f"run {info.name} has another test set: {own[0]}, {own[1]} images")
+    check_own_test_set(info, evaluation.name, len(evaluation.errors))
     with _finished_run(info, weights_version) as run:
         if mixture is not None:
             run.save_mixture(mixture)

@@ -35,13 +35,20 @@ def evaluate(
     from vae_core.devices import choose_device
     from vae_core.errors import RunError
     from vae_core.evaluation import evaluate as measure
-    from vae_core.runs import find_run, store_evaluation
+    from vae_core.runs import check_own_test_set, find_run, store_evaluation
 
     found = find_run(run, runs_dir)
     info, weights = found.info(), found.weights_version()
     model = found.model().to(choose_device(device))
     dataset = load(data_dir, quiet=as_json)
-    settings = info.settings
+    settings, images = info.settings, dataset.test
+    is_stored = not info.is_shipped
+    try:
+        check_own_test_set(info, images.name, len(images))
+    except RunError as error:  # said before the minutes that it takes
+        is_stored = False
+        here = f"{images.name}, {len(images)} images"
+        err.print(escape(f"note: {error}. Measured here, not stored: {here}"))
     with Progress(console=err, disable=as_json and not err.is_terminal, transient=True) as bar:
         tasks = {}
 
@@ -52,14 +59,14 @@ def evaluate(
             bar.update(tasks[step], completed=done, total=count)
 
         evaluation = measure(
-            model, dataset.test, settings.likelihood, settings.beta, settings.seed,
-            progress=lambda done: tell("test images", done, len(dataset.test)),
+            model, images, settings.likelihood, settings.beta, settings.seed,
+            progress=lambda done: tell("test images", done, len(images)),
         )  # fmt: skip
         evaluation, mixture = assess(found, model.cpu(), evaluation, dataset, tell)
-    try:
-        store_evaluation(info, weights, evaluation, mixture)
-    except RunError as error:
-        if not info.is_shipped:
+    if is_stored:
+        try:
+            store_evaluation(info, weights, evaluation, mixture)
+        except RunError as error:
             err.print(f"note: these figures are not stored: {escape(str(error))}")
     summary = evaluation.summary(sampled)
     if as_json:

@@ -14,7 +14,7 @@ from vae_core.run_record import RUNS_DIR
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """List the runs: state, settings, test loss."""
+    """List the runs: state, loss and error on the test set, data, settings."""
     from vae_core.runs import list_runs
 
     if runs_dir != RUNS_DIR and not runs_dir.is_dir():
@@ -24,12 +24,12 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
         print(json.dumps({"runs": [run.brief() for run in found]}))
         return
     table = Table(
-        Column("run", no_wrap=True), "state", "epochs", "test loss",
+        Column("run", no_wrap=True), "state", "epochs", "test loss", "test error",
         "data", Column("made", no_wrap=True), Column("settings that differ", overflow="fold"),
         box=None, padding=(0, 2, 0, 0), pad_edge=False,
     )  # fmt: skip
     for run in found:
-        loss = run.results.get("total")
+        loss, error = run.results.get("total"), run.results.get("mse_mean")
         kind = [] if run.settings.likelihood == "gaussian" else [run.settings.likelihood]
         kind += [] if run.settings.beta == 1 else [f"KL × {run.settings.beta:g}"]
         counted = f" ({', '.join(kind)})" if kind else ""  # not to be compared
@@ -38,6 +38,7 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
             run.state,
             f"{run.epoch}/{run.settings.epochs}",
             f"{loss:.2f}{counted}" if isinstance(loss, float) else "-",
+            f"{error:.4f}" if isinstance(error, float) else "-",
             escape(str(run.data.get("name", "-"))),
             escape(run.created[:10]),
             escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
