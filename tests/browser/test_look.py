@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scripts.faults import wait_for
 from support.browser import (
     CHROMIUM_OPTIONS,
     App,
@@ -54,7 +55,10 @@ def opened(request: pytest.FixtureRequest, browser: Browser, app: App) -> Iterat
     width, theme = request.param
     page = new_page(browser, viewport={"width": width, "height": 844})
     page.add_init_script(
-        """window.jumped = 0;
+        """window.frames_asked = 0;
+        const ask = window.requestAnimationFrame;
+        window.requestAnimationFrame = (callback) => { window.frames_asked += 1; return ask(callback); };
+        window.jumped = 0;
         new PerformanceObserver((list) => {
           for (const jump of list.getEntries()) if (!jump.hadRecentInput) window.jumped += jump.value;
         }).observe({ type: 'layout-shift', buffered: true });"""
@@ -212,6 +216,16 @@ def test_on_a_phone_what_the_numbers_mean_is_told_to_who_asks(visitor: Page) -> 
     if is_phone:
         visitor.get_by_role("heading", name="What the numbers mean").click()
         meaning.wait_for()
+
+
+def test_a_page_that_nobody_touches_draws_no_frames(visitor: Page) -> None:
+    def frames_in_a_second() -> int:
+        before = visitor.evaluate("window.frames_asked")
+        visitor.wait_for_timeout(1000)
+        return visitor.evaluate("window.frames_asked") - before
+
+    wait_for(lambda: frames_in_a_second() == 0, seconds=20)  # what has moved comes to rest
+    visitor.evaluate("new Promise(requestAnimationFrame)")  # who wants one gets it
 
 
 def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:

@@ -297,6 +297,24 @@ def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_a_line_for_a_
     assert (programs.status_code, programs.json()) == (404, {"detail": "Not Found"})
 
 
+def test_who_reads_only_a_pages_head_finds_our_words(studio: TestClient, alice: TestClient) -> None:
+    for visitor in (studio, alice):
+        page = visitor.get("/")
+        assert int(page.headers["content-length"]) == len(page.content)
+        head = page.text.partition("</head>")[0]
+        assert head.count("<title>") == 1
+        said = re.findall(
+            r'<meta (?:property|name)="(og:title|og:description|twitter:\w+)"\s+content="(.*?)"', head
+        )
+        assert [name for name, _ in said] == ["og:title", "og:description"]
+        assert said[0][1] == "VAE Studio"
+        assert "autoencoder" in said[1][1]
+        assert "Click to try out the app" not in page.text
+    lost = studio.get("/explore/deep", headers=FROM_A_BROWSER).text  # a page of our own
+    assert lost.count("<title>") == 1
+    assert "og:title" not in lost
+
+
 def test_only_pictures_can_be_uploaded(studio: TestClient) -> None:
     def upload(name: str, content: bytes, **more: Any) -> int:
         return studio.post("/gradio_api/upload", files={"files": (name, content)}, **more).status_code

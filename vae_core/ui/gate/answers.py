@@ -9,14 +9,16 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 
 from vae_core.ui.gate.headers import security_headers
+from vae_core.ui.gate.pages import with_our_head
 
 
 class Answer:
     """Passes an answer on, with the security headers.
 
-    Four kinds are held back until they are whole: pages, for their inline scripts; what Gradio answers to
-    a direct call with status 500, which is 400 where it tells of a caller's mistake; that its queue is full,
-    which is said in our words; and what does not fit its forms, where a line of words is added to its list.
+    Four kinds are held back until they are whole: pages, for their head and their inline scripts; what
+    Gradio answers to a direct call with status 500, which is 400 where it tells of a caller's mistake; that
+    its queue is full, which is said in our words; and what does not fit its forms, where a line of words is
+    added to its list.
     """
 
     def __init__(self, send: Send, allow_embedding: bool, is_direct_call: bool) -> None:
@@ -30,12 +32,11 @@ class Answer:
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
             is_queue_full = message["status"] == 503 and "retry-after" not in headers
-            is_page = headers.get("content-type", "").startswith("text/html")
             is_failed_call = self._is_direct_call and message["status"] == 500
             if (
                 is_queue_full
                 or message["status"] == 422
-                or ((is_page or is_failed_call) and "content-encoding" not in headers)
+                or ((_is_page(message) or is_failed_call) and "content-encoding" not in headers)
             ):
                 self._start = message
                 return
@@ -50,9 +51,14 @@ class Answer:
                 start["headers"], self._body = said.raw_headers, bytearray(said.body)
             if start["status"] == 500 and _tells_a_mistake(self._body):
                 start["status"] = 400
-            self._add_headers(start, bytes(self._body))
+            body = bytes(self._body)
+            if _is_page(start):
+                body = with_our_head(body)
+                headers = MutableHeaders(raw=start["headers"])
+                headers["content-length"] = str(len(body))
+            self._add_headers(start, body)
             await self._send(start)
-            await self._send({"type": "http.response.body", "body": bytes(self._body)})
+            await self._send({"type": "http.response.body", "body": body})
             return
         await self._send(message)
 
@@ -61,6 +67,10 @@ class Answer:
         for name, value in security_headers(self._allow_embedding, page).items():
             headers[name] = value
         message["headers"] = headers.raw
+
+
+def _is_page(start: Message) -> bool:
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/html")
 
 
 def refused(status: int, words: str, headers: dict[str, str] | None = None) -> JSONResponse:
