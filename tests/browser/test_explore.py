@@ -919,4 +919,15 @@ def test_on_a_phone_the_digit_stays_in_sight_and_all_tabs_fit(browser: Browser, 
     box = page.locator(DIGIT).first.bounding_box()
     assert box
     assert -5 <= box["y"] < 300
+
+    for width, height in ((844, 390), (740, 360)):  # held sideways
+        page.set_viewport_size({"width": width, "height": height})
+        for latent in (6, 5):  # the first and one of the last
+            slider = page.locator(f"#latent-{latent}")
+            slider.scroll_into_view_if_needed()
+            digit, beside = page.locator(DIGIT).first.bounding_box(), slider.bounding_box()
+            assert digit
+            assert beside
+            assert digit["x"] + digit["width"] < beside["x"]
+            assert -1 <= digit["y"] < digit["y"] + digit["height"] <= height + 1
     page.close()
