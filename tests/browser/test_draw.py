@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from scripts.faults import wait_for
 from support.browser import (
     App,
     compare_with,
@@ -284,8 +285,7 @@ def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None
     tiles = [first[:, 30 * index : 30 * index + 28] for index in range(6)]
     assert all(np.abs(tiles[0] - tile).max() > 0.1 for tile in tiles[1:])
     pad.get_by_role("button", name="Resample").click()
-    pad.wait_for_timeout(600)
-    assert np.abs(shown(pad, "[data-is=samplePictures]") - first).max() > 0.1
+    wait_for(lambda: np.abs(shown(pad, "[data-is=samplePictures]") - first).max() > 0.1)
     pad.get_by_role("button", name="Explore sample 3").click()
     pad.get_by_role("tab", name="Explore", selected=True).wait_for()
     assert "from your drawing" in pad.locator(".starts").inner_text()

@@ -767,6 +767,7 @@ def test_the_loss_has_the_kl_weight_that_the_model_has_learned_by(
     page.locator(".starts", has_text="loss (KL × 0.5)").wait_for()
     go_to(page, "?model=reference")
     wait_for_source(page, DIGIT, "/runs/reference/")
+    shutil.rmtree(weighted)
 
 
 @AT_ZERO
