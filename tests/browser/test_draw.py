@@ -351,7 +351,15 @@ def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_ru
     alone = pad.evaluate(height)
     compare_with(pad, "twin")
     pad.wait_for_function("document.querySelector('.flow').innerText.includes('twin: error 0.')")
-    assert "reference: error 0." in pad.locator(".flow").inner_text()
+    kl = {}
+    for run in ("reference", "twin"):
+        told = re.search(rf"{run}: error 0\.\d{{4}}, KL ([\d.]+) nats", pad.locator(".flow").inner_text())
+        assert told, run
+        kl[run] = float(told[1])
+    bars = pad.locator("#flow .bar").evaluate_all("bars => bars.map((bar) => bar.title)")
+    of_each = [float(title.rpartition("KL ")[2].split()[0]) for title in bars]
+    assert kl["reference"] == pytest.approx(sum(of_each), abs=0.05 + 0.005 * len(bars))
+    assert kl["twin"] < kl["reference"]  # two short epochs have taught it less
     widths = pad.evaluate("[...document.querySelectorAll('.flow .picture')].map((box) => box.offsetWidth)")
     assert len(widths) == 4
     assert max(widths) - min(widths) <= 1

@@ -75,7 +75,8 @@ function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
   otherWords.textContent = inShort(other.run, other);
 }
 
-const inShort = (run, { error }) => `${run}: error ${error.toFixed(4)}`;
+/** With both terms of the loss: a model may pay for a small error with a large KL. */
+const inShort = (run, { error, kl }) => `${run}: error ${error.toFixed(4)}, KL ${kl.reduce((sum, nats) => sum + nats).toFixed(1)} nats`;
 
 function verdict({ error, rank, nearest }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
