@@ -299,7 +299,7 @@ def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_a_line_for_a_
 
 def test_who_reads_only_a_pages_head_finds_our_words(studio: TestClient, alice: TestClient) -> None:
     for visitor in (studio, alice):
-        page = visitor.get("/")
+        page = visitor.get("/", headers={"Accept-Encoding": "identity"})
         assert int(page.headers["content-length"]) == len(page.content)
         head = page.text.partition("</head>")[0]
         assert head.count("<title>") == 1
@@ -313,6 +313,21 @@ def test_who_reads_only_a_pages_head_finds_our_words(studio: TestClient, alice: 
     lost = studio.get("/explore/deep", headers=FROM_A_BROWSER).text  # a page of our own
     assert lost.count("<title>") == 1
     assert "og:title" not in lost
+
+
+def test_what_is_long_is_sent_packed_but_pictures_are_not(studio: TestClient) -> None:
+    for path in ("/", "/studio/static/studio.js", "/studio/runs/reference/map.json"):
+        packed = studio.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = studio.get(path, headers={"Accept-Encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.headers["vary"] == "Accept-Encoding"
+        assert "content-encoding" not in plain.headers
+        assert len(packed.content) == len(plain.content)  # as it is read
+        assert int(packed.headers["content-length"]) < 0.6 * len(plain.content)
+        assert packed.headers["x-content-type-options"] == "nosniff"
+    picture = studio.get("/studio/runs/reference/generated.png", headers={"Accept-Encoding": "gzip"})
+    assert len(picture.content) > 2048
+    assert "content-encoding" not in picture.headers
 
 
 def test_only_pictures_can_be_uploaded(studio: TestClient) -> None:

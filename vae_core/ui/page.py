@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from gradio.utils import LRUCache
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 from vae_core.errors import DataError, RunError
@@ -31,6 +32,9 @@ from vae_core.ui.theme import studio_theme
 from vae_core.version import __version__
 
 TEMPORARY_FILES_SECONDS = 3600
+LEAST_PACKED_BYTES = 2048
+PACKING = 5
+"""Level of gzip: higher ones take longer than they save."""
 MOST_QUEUED = 60
 """Calls of the named endpoints that wait; who comes then is told that the queue is full."""
 MOST_SESSIONS = 200
@@ -93,6 +97,8 @@ def build_app(
     page.has_launched = True
     gradio_app(app).add_exception_handler(404, nothing_here(root_path))
     app.add_middleware(Guard, access=access, visitor=who, gradio=lambda: gradio_app(app))
+    # The page itself, our scripts and the map: half a megabyte for each visitor of a class on one server.
+    app.add_middleware(GZipMiddleware, minimum_size=LEAST_PACKED_BYTES, compresslevel=PACKING)
     threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
     return app
 
