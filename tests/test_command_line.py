@@ -321,7 +321,7 @@ def test_event_files_are_written_where_they_are_asked_for(
 def test_runs_are_listed_with_what_differs(run_command: Any, tiny_run: Path) -> None:
     code, out, told = run_command("runs", "--runs-dir", tiny_run.parent / "typo")
     assert code == 0
-    assert out.split()[:7] == ["run", "state", "epochs", "test", "loss", "data", "made"]
+    assert out.split()[:9] == ["run", "state", "epochs", "test", "loss", "test", "error", "data", "made"]
     assert told == f"There is no folder {tiny_run.parent / 'typo'}: these are the shipped runs.\n"
     code, out, told = run_command("runs", "--runs-dir", tiny_run.parent)
     assert told == ""

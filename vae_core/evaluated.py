@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,10 @@ LATER_SCALARS = (
 """Figures that only `evaluate` computes: None until then."""
 ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
 """Fields that older files do not have."""
+Latents = Literal["sampled", "mean"]
+"""What an image is decoded from: a sample of its posterior, or the mean of it."""
+Order = Literal["rising", "falling", "typical"]
+"""Of images: by their error, from the largest down, or the nearest to the median first."""
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_CLASSES = 256
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
 from vae_core import evaluation
 from vae_core.data import ImageSet
+from vae_core.evaluated import Order
 from vae_core.evaluation import per_image_error
 from vae_core.model import VAE, as_batch, reparameterize
-
-Order = Literal["rising", "falling", "typical"]
 
 
 def choose(

@@ -7,11 +7,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-from support.browser import App, compare_with, open_app, open_tab, watched_page
+from support.browser import (
+    App,
+    compare_with,
+    go_to,
+    open_app,
+    open_tab,
+    wait_for_address,
+    watched_page,
+)
 from vae_core import load_run
 from vae_core.runs import LoadedRun
 
@@ -123,6 +132,40 @@ def test_a_clicked_bar_opens_as_a_gallery_in_the_order_of_the_errors(errors: Pag
     assert [picture.get_attribute("title") for picture in pictures.all()] == [
         "original", "reconstruction", "difference",
     ]  # fmt: skip
+
+
+def test_a_link_opens_with_the_images_that_are_shown(errors: Page, run: LoadedRun, blank: Page) -> None:
+    errors.get_by_label("their mean").check()
+    errors.get_by_role("button", name="16 worst").click()
+    for part in ("latents=mean", "order=falling"):
+        wait_for_address(errors, part)
+    described = gallery(errors, "The 16 worst of")
+    assert run.evaluation is not None
+    worst = np.sort(run.evaluation.errors_mean)[::-1][:16]
+    blank.goto(errors.url)
+    assert gallery(blank, "The 16 worst of") == described
+    assert shown_errors(blank) == pytest.approx(worst.tolist(), abs=1e-3)
+    assert blank.get_by_label("their mean").is_checked()
+
+    go_to(errors, "?model=tested&tab=errors&label=4&order=typical")
+    fours = run.evaluation.labels == 4
+    assert gallery(errors, "of class 4,").startswith(f"{fours.sum()} test images")
+    assert errors.get_by_label("sampled latents").is_checked()
+    errors.go_back()
+    gallery(errors, "The 16 worst of")
+    errors.get_by_label("their mean", exact=True).and_(errors.locator(":checked")).wait_for()
+    low, high = np.quantile(evaluated(run), [0.2, 0.6]).round(3)
+    go_to(errors, f"?model=tested&tab=errors&high={high}&low={low}")
+    count = ((evaluated(run) >= low) & (evaluated(run) <= high)).sum()
+    gallery(errors, f"^{count} test images with an error from {low:.4f} to {high:.4f}")
+    go_to(errors, "?model=tested&tab=errors&high=2&read_as=1.5&order=random")
+    told = errors.get_by_role("alert").filter(has_text="high=2: expected a number from 0 to 1.")
+    for words in (
+        "read_as=1.5: expected a whole number from 0 to 255.",
+        "a way to order that is not here, “random”",
+    ):
+        told.filter(has_text=words).wait_for()
+    gallery(errors, "Click in the histogram")
 
 
 def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun) -> None:

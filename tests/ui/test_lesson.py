@@ -28,6 +28,7 @@ def read(text: str) -> Lesson:
 def test_a_lesson_is_what_stands_in_an_address() -> None:
     lesson = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
     text = f"{lesson}&seed=7&count=400&class=3&temperature=0.5&sampler=mixture"
+    text += "&latents=mean&low=0.02&high=0.5&label=4&read_as=9&order=falling"
     values = read(f"?{text}").values
     for address in (text, f"http://studio.example:7860/vae/?{text}", f"/?__theme=dark&{text}#map"):
         assert read(address).values == values
@@ -51,6 +52,9 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("preset=slow", "'slow'; known are reference"),
         ("tabs=draw&tab=train", "'train'; known are draw"),
         ("model=gone", "'gone'; known are reference"),
+        ("order=random", "'random'; known are rising, falling, typical"),
+        ("low=2", "low='2': expected a number from 0 to 1"),
+        ("read_as=1.5", "read_as='1.5': expected a whole number from 0 to 255"),
         ("model=plane&with=plane", "with=plane compares the model with itself"),
         ("with=gone", "'gone'; known are reference"),
         ("tab=explore,draw", "there is no tab 'explore,draw'; known are explore, draw"),

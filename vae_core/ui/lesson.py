@@ -11,9 +11,11 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import get_args
 from urllib.parse import parse_qsl, urlencode
 
 from vae_core.errors import LessonError, in_short
+from vae_core.evaluated import Latents, Order
 from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
@@ -34,10 +36,16 @@ GRID = {
     "class": (0, 255),
     "temperature": (0, MOST_TEMPERATURE),
 }
-"""Numbers of an address that say what is generated: least and most; whole ones but the temperature."""
-NUMBERS = {"image": (0, 999_999), **GRID}
+"""Numbers of an address that say what is generated: least and most."""
+SHOWN = {"low": (0, 1), "high": (0, 1), "label": (0, 255), "read_as": (0, 255)}
+"""The same of which images Test errors shows: with an error from low to high, of a class, read as a class."""
+NUMBERS = {"image": (0, 999_999), **GRID, **SHOWN}
 """All numbers of an address, in the same way; which test images there are is known where it is opened."""
-START = ("model", "tab", "z", "image", "with", *GRID, "sampler")
+FRACTIONS = ("temperature", "low", "high")
+"""Those that need not be whole."""
+CHOICES = {"sampler": SAMPLERS, "latents": get_args(Latents), "order": get_args(Order)}
+"""Words of an address: those there are."""
+START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
 
 
@@ -105,7 +113,9 @@ class Lesson:
             "restrictions": RESTRICTIONS,
             "start": START,
             "grid": GRID,
-            "samplers": SAMPLERS,
+            "shown": SHOWN,
+            "fractions": FRACTIONS,
+            "choices": CHOICES,
             "largest_latent": LARGEST_LATENT,
             "lesson": urlencode(self.values, safe=","),
         }
@@ -144,7 +154,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         ("tab", tabs or TABS),
         ("model", runs),
         ("with", runs),
-        ("sampler", SAMPLERS),
+        *CHOICES.items(),
     ):
         one = [values[name]] if values.get(name) else []
         _check(f"there is no {'model' if name == 'with' else name}", one, known)
@@ -174,7 +184,7 @@ def _check(problem: str, names: list[str], known: Collection[str]) -> None:
 
 def _check_number(name: str, text: str) -> None:
     low, high = NUMBERS[name]
-    is_whole = name != "temperature"
+    is_whole = name not in FRACTIONS
     try:
         number = int(text) if is_whole else float(text)
     except ValueError:

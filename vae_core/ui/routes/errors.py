@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from vae_core.errors import DataError, RequestError
+from vae_core.evaluated import Latents, Order
 from vae_core.pictures import data_uri
 from vae_core.ui.routes.answers import Label, from_our_page
 from vae_core.ui.routes.reading import in_digits
-from vae_core.ui.routes.tested import Latents, On, Tested, measuring, tested
+from vae_core.ui.routes.tested import On, Tested, measuring, tested
 from vae_core.ui.studio import Studio
 
 PAGE = 16
@@ -86,7 +87,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
     def gallery(
         run: str, on: On = "evaluated", latents: Latents = "sampled", low: ErrorLimit = None,
         high: ErrorLimit = None, label: Label = None, read_as: Label = None,
-        order: Literal["rising", "falling", "typical"] = "rising",
+        order: Order = "rising",
         page: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:  # fmt: skip
         """Sixteen of the images with an error in a range: original, reconstruction, difference."""

@@ -15,7 +15,7 @@ import numpy as np
 from vae_core.class_words import ClassWords, class_words
 from vae_core.data import HOW_TO_GET_ALL, ImageSet
 from vae_core.errors import DataError, RequestError, RunError
-from vae_core.evaluated import Evaluation
+from vae_core.evaluated import Evaluation, Latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.runs import store_evaluation
 from vae_core.ui.background import Progress, Task
@@ -23,7 +23,6 @@ from vae_core.ui.routes.answers import evaluation_of
 from vae_core.ui.studio import Loaded, Studio
 
 On = Literal["evaluated", "here"]
-Latents = Literal["sampled", "mean"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ export function mount(element) {
   attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
   onView((news) => {
     facts = news;
+    parts[news.view.latents].checked = true; // also where an address has said so
     showFailure(false);
     tellAbout();
     tellImages().catch(complain);

@@ -2,7 +2,7 @@
 
 import { explore } from "./latent.js";
 import { Latest, ask, model, named, onModel } from "./studio.js";
-import { images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
+import { asAddressed, images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
 const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
@@ -62,7 +62,7 @@ async function load() {
     showSpan([facts.low, facts.high]);
     return clear(hint);
   }
-  const answer = await ask(testedAddress("gallery", { ...wanted(asked), page }));
+  const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), page }));
   if (asked !== selection || of !== model()) return;
   parts.about.textContent = described(asked, answer);
   parts.images.replaceChildren(...answer.items.map(shownImage));
@@ -81,11 +81,6 @@ function clear(words) {
   parts.about.textContent = words;
   parts.images.replaceChildren();
   parts.pages.hidden = true;
-}
-
-/** The selection as it stands in an address: without what is not asked for. */
-function wanted(asked) {
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null));
 }
 
 /** Marks the shortcut that is shown. */

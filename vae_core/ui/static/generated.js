@@ -1,6 +1,6 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
-import { GRID, SAMPLERS } from "./lesson.js";
+import { CHOICES, GRID } from "./lesson.js";
 import { Tiles } from "./tiles.js";
 import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
@@ -70,7 +70,7 @@ function problemsOf({ seed, count, temperature, label, sampler }) {
   if (!isWithin(temperature, GRID.temperature)) problems.temperature = `Temperature: expected a number ${span(GRID.temperature)}.`;
   const classes = Object.keys(model().class_means);
   if (label !== "" && !classes.includes(label)) problems.label = `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
-  if (!SAMPLERS.includes(sampler)) problems.sampler = `Sampler: expected ${SAMPLERS.join(" or ")}.`;
+  if (!CHOICES.sampler.includes(sampler)) problems.sampler = `Sampler: expected ${CHOICES.sampler.join(" or ")}.`;
   return problems;
 }
 

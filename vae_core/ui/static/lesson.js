@@ -17,7 +17,12 @@ export const PARTS = known.parts;
 export const PRESETS = known.presets;
 /** The least and the most of the numbers that say what is generated, by their names in addresses. */
 export const GRID = known.grid;
-export const SAMPLERS = known.samplers;
+/** The same of which test images are shown. */
+export const SHOWN = known.shown;
+/** Those of all numbers that need not be whole. */
+export const FRACTIONS = known.fractions;
+/** Words of an address, by their names in it: those there are. */
+export const CHOICES = known.choices;
 /** Of what the server decodes. */
 export const LARGEST_LATENT = known.largest_latent;
 /** Parameters of an address that say where the visitor is. */

@@ -1,11 +1,13 @@
-// The page's address: model, tab, vector, the model compared with and the generated images. A link shares them, and
-// the browser's back button works. It is written when things have come to rest, not for every step of a slider.
+// The page's address: model, tab, vector, the model compared with, the generated images and the test images that are
+// shown. A link shares them, and the browser's back button works. It is written when things have come to rest, not for
+// every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
+import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
 
 const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
@@ -27,6 +29,8 @@ export function mount(element, trigger) {
   onVector(write);
   onOther(write);
   onTile(write);
+  onView(write);
+  onSelection(write);
   let isFirst = true;
   onModel((card) => {
     if (isFirst) follow(location.search, history.state, true);
@@ -82,7 +86,7 @@ function remember() {
 
 /** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow(opened = tab) {
-  const place = { model: model().run, ...gridInAddress() };
+  const place = { model: model().run, ...gridInAddress(), ...testedInAddress() };
   if (opened !== "explore") place.tab = opened;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (source()?.index !== undefined) place.image = source().index;
@@ -151,7 +155,7 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   const unknown = [second].filter((name) => name && !known.includes(name));
   await compareWith(unknown.length || second === run ? "" : second);
   const problemOfGrid = followGrid(parameters);
-  const problems = [problem, misnamed("model to compare with", unknown, known)];
+  const problems = [problem, misnamed("model to compare with", unknown, known), followTested(parameters)];
   if (second === run) problems.push(`The address compares ${run} with itself.`);
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST_LATENT} to ${LARGEST_LATENT} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);

@@ -1,12 +1,16 @@
 // What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
 // parts listen for that and for the images that are asked for; nothing of it is asked before the tab is seen.
 
+import { CHOICES, FRACTIONS, misnamed, SHOWN } from "./lesson.js";
 import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
 const viewListeners = [];
 const selectionListeners = [];
-let view = { latents: "sampled", on: "evaluated" };
+const [SAMPLED] = CHOICES.latents;
+let view = { latents: SAMPLED, on: "evaluated" };
 let facts = null;
+let selection = null; // which images are shown
+let awaited = null; // {run, wanted}: which an address has asked for, until the facts of its model are there
 let ofView = null; // what `images` was answered
 let lookAgain = () => {};
 
@@ -37,8 +41,54 @@ export function onSelection(listener) {
 }
 
 /** Shows the images of a selection: {low, high, label, read_as, order}, all of them optional. */
-export function select(selection) {
+export function select(wanted) {
+  [selection, awaited] = [wanted, null];
   for (const listener of selectionListeners) listener(selection);
+}
+
+/** A selection without what it does not ask for, as it stands in addresses. */
+export const asAddressed = (wanted) =>
+  Object.fromEntries(Object.entries(wanted ?? {}).filter(([, value]) => value !== undefined && value !== null));
+
+/** What is looked at, as parameters of the page's address. */
+export const testedInAddress = () => ({
+  ...(view.latents === SAMPLED ? {} : { latents: view.latents }),
+  ...asAddressed(current()),
+});
+
+/** The selection, or what will be it once the facts of the model are there. */
+function current() {
+  if (facts) return selection;
+  return awaited?.run === model().run ? awaited.wanted : null;
+}
+
+/** Looks at what an address says. Answers with what of it cannot be, in words, or "". */
+export function followTested(parameters) {
+  const wanted = {};
+  const problems = [];
+  for (const [name, [least, most]] of Object.entries(SHOWN)) {
+    if (!parameters.has(name)) continue;
+    const value = Number(parameters.get(name) || NaN);
+    const isFraction = FRACTIONS.includes(name);
+    if (value >= least && value <= most && (isFraction || Number.isInteger(value))) wanted[name] = value;
+    else problems.push(`The address says ${name}=${parameters.get(name)}: expected a ${isFraction ? "" : "whole "}number from ${least} to ${most}.`);
+  }
+  if ("low" in wanted || "high" in wanted) {
+    [wanted.low, wanted.high] = [wanted.low ?? SHOWN.low[0], wanted.high ?? SHOWN.high[1]].sort((a, b) => a - b);
+  }
+  const said = (name) => CHOICES[name].find((known) => known === parameters.get(name));
+  for (const [name, what] of Object.entries({ latents: "kind of latents", order: "way to order" })) {
+    const isUnknown = parameters.has(name) && !said(name);
+    problems.push(misnamed(what, isUnknown ? [parameters.get(name)] : [], CHOICES[name]));
+  }
+  if (said("order")) wanted.order = said("order");
+  const isSame = JSON.stringify(wanted) === JSON.stringify(asAddressed(current()));
+  const asked = Object.keys(wanted).length ? wanted : null;
+  const latents = said("latents") ?? SAMPLED;
+  if (latents !== view.latents) look({ latents });
+  if (!facts) awaited = { run: model().run, wanted: asked };
+  else if (!isSame) select(asked);
+  return problems.filter(Boolean).join(" ");
 }
 
 /** Looks at something else: {latents} or {on}, or both. */
@@ -82,7 +132,8 @@ async function load(tell) {
   if (card !== model() || asked !== view) return;
   tell(null);
   const isOther = facts?.view.on !== view.on;
+  const due = facts ? null : current();
   facts = { ...answer, view };
-  if (isOther) select(null);
+  if (isOther) select(due);
   for (const listener of viewListeners) listener(facts);
 }
