@@ -15,6 +15,7 @@ from support.browser import (
     App,
     compare_with,
     go_to,
+    hold,
     open_app,
     open_tab,
     wait_for_address,
@@ -141,7 +142,12 @@ def test_a_link_opens_with_the_images_that_are_shown(errors: Page, run: LoadedRu
     described = gallery(errors, "The 16 worst of")
     assert run.evaluation is not None
     worst = np.sort(run.evaluation.errors_mean)[::-1][:16]
+    held = hold(blank, "**/errors/gallery?*")
     blank.goto(errors.url)
+    gallery(blank, "Looking for these images")
+    for route in held:
+        route.continue_()
+    blank.unroute("**/errors/gallery?*")
     assert gallery(blank, "The 16 worst of") == described
     assert shown_errors(blank) == pytest.approx(worst.tolist(), abs=1e-3)
     assert blank.get_by_label("their mean").is_checked()

@@ -44,6 +44,7 @@ export function mount(element) {
 }
 
 function complain(error) {
+  if (!parts.images.children.length) parts.about.textContent = hint;
   parts.previous.disabled = page === 0;
   parts.next.disabled = false;
   parts.problem.hidden = false;
@@ -62,6 +63,8 @@ async function load() {
     showSpan([facts.low, facts.high]);
     return clear(hint);
   }
+  // Seconds, where an address asks what no one has: as what the reconstructions are read.
+  if (!parts.images.children.length) parts.about.textContent = "Looking for these images…";
   const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), page }));
   if (asked !== selection || of !== model()) return;
   parts.about.textContent = described(asked, answer);
