@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from support.browser import (
     open_app,
     open_tab,
     wait_for_address,
+    wait_until_alive,
     watched_page,
 )
 from vae_core import load_run
@@ -134,6 +136,30 @@ def test_a_clicked_bar_opens_as_a_gallery_in_the_order_of_the_errors(errors: Pag
     ]  # fmt: skip
 
 
+def wait_for_latents(page: Page, label: str) -> None:
+    page.get_by_label(label, exact=True).and_(page.locator(":checked")).wait_for()
+
+
+def test_a_choice_of_images_outlives_what_comes_late(blank: Page, app: App, run: LoadedRun) -> None:
+    held = hold(blank, "**/errors/facts?*", times=1)
+    with blank.expect_request("**/errors/facts?*"):
+        blank.goto(f"{app.url}/?model=tested&tab=errors&hide=map&label=4")
+    wait_until_alive(blank)
+    blank.get_by_role("button", name="16 worst").click()
+    gallery(blank, "The 16 worst of")
+    held[0].continue_()
+    wait_for_bars(blank, 205)
+    gallery(blank, "The 16 worst of")
+    wait_for_address(blank, "order=falling")
+    at, steps = blank.url, blank.evaluate("history.length")
+    assert "label" not in at
+    with blank.expect_response("**/errors/gallery?*"):  # the run has been trained further
+        os.utime(run.info.folder / "model.safetensors")
+    gallery(blank, "The 16 worst of")
+    blank.wait_for_timeout(700)
+    assert (blank.url, blank.evaluate("history.length")) == (at, steps)
+
+
 def test_a_link_opens_with_the_images_that_are_shown(errors: Page, run: LoadedRun, blank: Page) -> None:
     errors.get_by_label("their mean").check()
     errors.get_by_role("button", name="16 worst").click()
@@ -142,23 +168,24 @@ def test_a_link_opens_with_the_images_that_are_shown(errors: Page, run: LoadedRu
     described = gallery(errors, "The 16 worst of")
     assert run.evaluation is not None
     worst = np.sort(run.evaluation.errors_mean)[::-1][:16]
-    held = hold(blank, "**/errors/gallery?*")
+    script = hold(blank, "**/static/gallery.js", times=1)
+    images = hold(blank, "**/errors/gallery?*", times=1)
     blank.goto(errors.url)
+    wait_for_bars(blank, 205)
+    script[0].continue_()  # the gallery comes after the facts
     gallery(blank, "Looking for these images")
-    for route in held:
-        route.continue_()
-    blank.unroute("**/errors/gallery?*")
+    images[0].continue_()
     assert gallery(blank, "The 16 worst of") == described
     assert shown_errors(blank) == pytest.approx(worst.tolist(), abs=1e-3)
-    assert blank.get_by_label("their mean").is_checked()
+    wait_for_latents(blank, "their mean")
 
     go_to(errors, "?model=tested&tab=errors&label=4&order=typical")
     fours = run.evaluation.labels == 4
     assert gallery(errors, "of class 4,").startswith(f"{fours.sum()} test images")
-    assert errors.get_by_label("sampled latents").is_checked()
+    wait_for_latents(errors, "sampled latents")
     errors.go_back()
     gallery(errors, "The 16 worst of")
-    errors.get_by_label("their mean", exact=True).and_(errors.locator(":checked")).wait_for()
+    wait_for_latents(errors, "their mean")
     low, high = np.quantile(evaluated(run), [0.2, 0.6]).round(3)
     go_to(errors, f"?model=tested&tab=errors&high={high}&low={low}")
     count = ((evaluated(run) >= low) & (evaluated(run) <= high)).sum()
@@ -332,6 +359,11 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     page.get_by_role("button", name="16 typical").click()
     gallery(page, "The 16 typical of")
     assert page.locator("#error-images li").count() == 16
+    page.wait_for_timeout(700)
+    assert "order" not in page.url  # who gets the link has other images
+    go_to(page, "?model=reference&tab=errors&order=falling")
+    wait_for_bars(page, 10_000)
+    gallery(page, "not in this app")
 
 
 def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: Page) -> None:

@@ -750,12 +750,19 @@ def test_the_loss_is_that_of_the_digit_and_moves_with_the_sliders(page: Page, da
     page.locator(".starts").filter(has_not_text="ELBO").wait_for()
 
 
+@pytest.fixture
+def weighted(app: App, tiny_run: Path) -> Iterator[Path]:
+    """A run in the app with half the weight of the KL."""
+    folder = Path(shutil.copytree(tiny_run, app.runs_dir / "weighted"))
+    change_settings(folder, beta=0.5, likelihood="bernoulli")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @AT_ZERO
 def test_the_loss_has_the_kl_weight_that_the_model_has_learned_by(
-    page: Page, app: App, dataset: Dataset, tiny_run: Path
+    page: Page, dataset: Dataset, weighted: Path
 ) -> None:
-    weighted = Path(shutil.copytree(tiny_run, app.runs_dir / "weighted"))
-    change_settings(weighted, beta=0.5, likelihood="bernoulli")
     go_to(page, "?model=weighted&image=3")
     panel = page.locator("#loss-panel")
     for words in ("KL, all latents × 0.5", "Sum: loss (KL × 0.5)", "another first term, bernoulli:"):
@@ -767,7 +774,6 @@ def test_the_loss_has_the_kl_weight_that_the_model_has_learned_by(
     page.locator(".starts", has_text="loss (KL × 0.5)").wait_for()
     go_to(page, "?model=reference")
     wait_for_source(page, DIGIT, "/runs/reference/")
-    shutil.rmtree(weighted)
 
 
 @AT_ZERO
@@ -849,6 +855,20 @@ def test_of_two_quick_steps_back_the_later_counts(page: Page, app: App) -> None:
     assert "reference" in page.get_by_label("Model").input_value()
     assert vector(page).tolist() == first
     assert "model=reference" in page.url
+
+
+@AT_ZERO
+def test_a_step_that_was_overtaken_while_it_waited_for_a_model_changes_nothing(page: Page) -> None:
+    held = hold(page, "**/runs/plane/card*", times=1)
+    with page.expect_request("**/runs/plane/card*"):
+        go_to(page, "?model=reference&with=plane&seed=3&label=4")
+    go_to(page, "?model=reference&seed=5")
+    held[0].continue_()
+    page.wait_for_timeout(1000)
+    assert parse_qs(urlsplit(page.url).query).get("seed") == ["5"]
+    assert "label" not in page.url
+    go_to(page, "?model=reference")
+    page.locator(".compare-choice:visible", has_text="nothing").wait_for()
 
 
 def test_the_picture_comes_back_with_the_back_button(page: Page) -> None:

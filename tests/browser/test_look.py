@@ -225,7 +225,9 @@ def test_a_page_that_nobody_touches_draws_no_frames(visitor: Page) -> None:
         return visitor.evaluate("window.frames_asked") - before
 
     wait_for(lambda: frames_in_a_second() == 0, seconds=20)  # what has moved comes to rest
-    visitor.evaluate("new Promise(requestAnimationFrame)")  # who wants one gets it
+    before = visitor.evaluate("window.frames_asked")
+    visitor.evaluate("new Promise(requestAnimationFrame)")  # who wants one gets it, and no timer in its place
+    assert visitor.evaluate("window.frames_asked") > before
 
 
 def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:

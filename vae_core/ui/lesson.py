@@ -38,7 +38,8 @@ GRID = {
 }
 """Numbers of an address that say what is generated: least and most."""
 SHOWN = {"low": (0, 1), "high": (0, 1), "label": (0, 255), "read_as": (0, 255)}
-"""The same of which images Test errors shows: with an error from low to high, of a class, read as a class."""
+"""Numbers of an address that say which images Test errors shows: with an error from low to high, of a class,
+with a reconstruction that is read as a class; least and most."""
 NUMBERS = {"image": (0, 999_999), **GRID, **SHOWN}
 """All numbers of an address, in the same way; which test images there are is known where it is opened."""
 FRACTIONS = ("temperature", "low", "high")

@@ -97,7 +97,7 @@ def build_app(
     page.has_launched = True
     gradio_app(app).add_exception_handler(404, nothing_here(root_path))
     app.add_middleware(Guard, access=access, visitor=who, gradio=lambda: gradio_app(app))
-    # The page itself, our scripts and the map: half a megabyte for each visitor of a class on one server.
+    # Gradio packs its own scripts; the page, ours and the map are half a megabyte before they are packed.
     app.add_middleware(GZipMiddleware, minimum_size=LEAST_PACKED_BYTES, compresslevel=PACKING)
     threading.Thread(target=_get_ready, args=(studio,), daemon=True).start()
     return app

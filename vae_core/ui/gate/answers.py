@@ -51,9 +51,8 @@ class Answer:
                 start["headers"], self._body = said.raw_headers, bytearray(said.body)
             if start["status"] == 500 and _tells_a_mistake(self._body):
                 start["status"] = 400
-            body = bytes(self._body)
-            if _is_page(start):
-                body = with_our_head(body)
+            body = with_our_head(bytes(self._body)) if _is_page(start) else bytes(self._body)
+            if len(body) != len(self._body):
                 headers = MutableHeaders(raw=start["headers"])
                 headers["content-length"] = str(len(body))
             self._add_headers(start, body)

@@ -93,7 +93,7 @@ function listen() {
   });
   parts.plot.on("plotly_selected", (event) => {
     if (!event?.range) return;
-    const [low, high] = event.range.x.map((value) => Math.max(0, Math.min(1, value)));
+    const [low, high] = event.range.x.map((value) => Number(Math.max(0, Math.min(1, value)).toFixed(6)));
     select({ low, high });
   });
 }

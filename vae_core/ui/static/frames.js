@@ -1,6 +1,6 @@
 // Gradio's loading sign counts its seconds at each frame, and goes on after it has left the page (6.31): a tenth of
 // a processor for nothing, beside a training. It learns how to ask for a frame once, before the page is there; when
-// the page is, that way leads to one a second. Everyone else asks the window each time, and gets frames as ever.
+// the page is, that way leads to one a second. Whoever asks the window, or learns it later, gets frames as ever.
 {
   const ask = window.requestAnimationFrame;
   window.requestAnimationFrame = (callback) => {

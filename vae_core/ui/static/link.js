@@ -124,7 +124,8 @@ async function follow(search, state, isOpening = false) {
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
-  const isAhead = isOpening && !parameters.has("z") && vector().some((value) => value !== 0);
+  const hasChosen = Object.keys(testedInAddress()).some((name) => !parameters.has(name));
+  const isAhead = isOpening && (hasChosen || (!parameters.has("z") && vector().some((value) => value !== 0)));
   const place = JSON.stringify(placeOfNow(opened));
   setTimeout(() => {
     if (!isNewest()) return;
@@ -154,8 +155,9 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   if (isVector && (parameters.has("z") || from || !isOpening)) setVector(z, from);
   const unknown = [second].filter((name) => name && !known.includes(name));
   await compareWith(unknown.length || second === run ? "" : second);
+  if (!isNewest()) return "";
   const problemOfGrid = followGrid(parameters);
-  const problems = [problem, misnamed("model to compare with", unknown, known), followTested(parameters)];
+  const problems = [problem, misnamed("model to compare with", unknown, known), followTested(parameters, isOpening)];
   if (second === run) problems.push(`The address compares ${run} with itself.`);
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST_LATENT} to ${LARGEST_LATENT} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);

@@ -62,13 +62,13 @@ export const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) =
 
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
- * Answers null when another model is chosen meanwhile.
+ * Answers null when another model is chosen meanwhile, or when it is no longer wanted.
  */
-export async function untilReady(url, tell) {
+export async function untilReady(url, tell, isWanted = () => true) {
   const current = card;
   for (;;) {
     const answer = await ask(url);
-    if (card !== current) return null;
+    if (card !== current || !isWanted()) return null;
     if (answer.ready) return answer;
     tell(answer.count ? answer.done / answer.count : 0, answer.step);
     await new Promise((done) => setTimeout(done, POLL_MILLISECONDS));

@@ -1,5 +1,5 @@
 // What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
-// parts listen for that and for the images that are asked for; nothing of it is asked before the tab is seen.
+// parts listen for that and for the images that are asked for; nothing of it is asked before the tab is first seen.
 
 import { CHOICES, FRACTIONS, misnamed, SHOWN } from "./lesson.js";
 import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
@@ -7,10 +7,11 @@ import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./stud
 const viewListeners = [];
 const selectionListeners = [];
 const [SAMPLED] = CHOICES.latents;
-let view = { latents: SAMPLED, on: "evaluated" };
+const EVALUATED = "evaluated";
+let view = { latents: SAMPLED, on: EVALUATED };
 let facts = null;
 let selection = null; // which images are shown
-let awaited = null; // {run, wanted}: which an address has asked for, until the facts of its model are there
+let awaited = null; // {run, wanted}: which are to be, once the facts of this model are there
 let ofView = null; // what `images` was answered
 let lookAgain = () => {};
 
@@ -22,8 +23,11 @@ export function attach(element, tell, complain) {
       complain(error.message);
     });
   });
-  onModel(() => {
-    view = { ...view, on: "evaluated" };
+  onModel((card) => {
+    const isSame = facts?.run === card.run && view.on === EVALUATED; // trained on
+    if (isSame) awaited = { run: card.run, wanted: selection };
+    else if (awaited?.run !== card.run) awaited = null;
+    view = { ...view, on: EVALUATED };
     facts = null;
     lookAgain();
   });
@@ -38,11 +42,12 @@ export function onView(listener) {
 /** Calls the listener with what is to be shown in the gallery, or null. */
 export function onSelection(listener) {
   selectionListeners.push(listener);
+  if (facts) listener(selection);
 }
 
 /** Shows the images of a selection: {low, high, label, read_as, order}, all of them optional. */
 export function select(wanted) {
-  [selection, awaited] = [wanted, null];
+  [selection, awaited] = [wanted, isThere() ? null : { run: model().run, wanted }];
   for (const listener of selectionListeners) listener(selection);
 }
 
@@ -50,45 +55,61 @@ export function select(wanted) {
 export const asAddressed = (wanted) =>
   Object.fromEntries(Object.entries(wanted ?? {}).filter(([, value]) => value !== undefined && value !== null));
 
-/** What is looked at, as parameters of the page's address. */
+/** What is looked at, as parameters of the page's address, which says nothing of images that only this app has. */
 export const testedInAddress = () => ({
   ...(view.latents === SAMPLED ? {} : { latents: view.latents }),
-  ...asAddressed(current()),
+  ...(view.on === EVALUATED ? asAddressed(current()) : {}),
 });
+
+/** Whether the facts are of the images that the view is about. */
+const isThere = () => facts?.view.on === view.on;
 
 /** The selection, or what will be it once the facts of the model are there. */
 function current() {
-  if (facts) return selection;
-  return awaited?.run === model().run ? awaited.wanted : null;
+  if (awaited?.run === model().run) return awaited.wanted;
+  return facts && selection;
 }
 
-/** Looks at what an address says. Answers with what of it cannot be, in words, or "". */
-export function followTested(parameters) {
-  const wanted = {};
+/**
+ * Looks at what an address says, and where the page is only being opened leaves alone what it does not say. Answers
+ * with what of it cannot be, in words, or "".
+ */
+export function followTested(parameters, isOpening) {
+  const { wanted, latents, problems } = readTested(parameters);
+  const { latents: latentsNow = SAMPLED, ...wantedNow } = testedInAddress();
+  const isSaid = Object.keys(wanted).length > 0;
+  const isNew = JSON.stringify(wanted) !== JSON.stringify(wantedNow) && (isSaid || !isOpening);
+  const change = {};
+  if (latents !== latentsNow && (parameters.has("latents") || !isOpening)) change.latents = latents;
+  if (isNew && isSaid && view.on !== EVALUATED) change.on = EVALUATED;
+  if (Object.keys(change).length) look(change);
+  const due = isSaid ? wanted : null;
+  if (isNew && isThere()) select(due);
+  else if (isNew) awaited = { run: model().run, wanted: due };
+  return problems.filter(Boolean).join(" ");
+}
+
+/** What an address says: {wanted, latents}, with what of it cannot be in words. */
+function readTested(parameters) {
+  const numbers = {};
   const problems = [];
   for (const [name, [least, most]] of Object.entries(SHOWN)) {
     if (!parameters.has(name)) continue;
     const value = Number(parameters.get(name) || NaN);
     const isFraction = FRACTIONS.includes(name);
-    if (value >= least && value <= most && (isFraction || Number.isInteger(value))) wanted[name] = value;
+    if (value >= least && value <= most && (isFraction || Number.isInteger(value))) numbers[name] = value;
     else problems.push(`The address says ${name}=${parameters.get(name)}: expected a ${isFraction ? "" : "whole "}number from ${least} to ${most}.`);
   }
-  if ("low" in wanted || "high" in wanted) {
-    [wanted.low, wanted.high] = [wanted.low ?? SHOWN.low[0], wanted.high ?? SHOWN.high[1]].sort((a, b) => a - b);
-  }
+  const { low, high, ...classes } = numbers;
+  const [least, most] = [low ?? SHOWN.low[0], high ?? SHOWN.high[1]].sort((a, b) => a - b);
+  const wanted = { ...((low ?? high) === undefined ? {} : { low: least, high: most }), ...classes };
   const said = (name) => CHOICES[name].find((known) => known === parameters.get(name));
   for (const [name, what] of Object.entries({ latents: "kind of latents", order: "way to order" })) {
-    const isUnknown = parameters.has(name) && !said(name);
+    const isUnknown = Boolean(parameters.get(name)) && !said(name);
     problems.push(misnamed(what, isUnknown ? [parameters.get(name)] : [], CHOICES[name]));
   }
   if (said("order")) wanted.order = said("order");
-  const isSame = JSON.stringify(wanted) === JSON.stringify(asAddressed(current()));
-  const asked = Object.keys(wanted).length ? wanted : null;
-  const latents = said("latents") ?? SAMPLED;
-  if (latents !== view.latents) look({ latents });
-  if (!facts) awaited = { run: model().run, wanted: asked };
-  else if (!isSame) select(asked);
-  return problems.filter(Boolean).join(" ");
+  return { wanted, latents: said("latents") ?? SAMPLED, problems };
 }
 
 /** Looks at something else: {latents} or {on}, or both. */
@@ -131,9 +152,10 @@ async function load(tell) {
   const answer = await ask(testedAddress("facts"));
   if (card !== model() || asked !== view) return;
   tell(null);
-  const isOther = facts?.view.on !== view.on;
-  const due = facts ? null : current();
-  facts = { ...answer, view };
-  if (isOther) select(due);
+  const isOther = !isThere();
+  const due = awaited?.run === card.run ? awaited.wanted : null;
+  facts = { ...answer, view, run: card.run };
+  awaited = null;
   for (const listener of viewListeners) listener(facts);
+  if (isOther && due !== selection) select(due);
 }
