@@ -1,6 +1,6 @@
 // Digits decoded from latent vectors drawn at random, as one picture whose tiles can be chosen.
 
-import { CHOICES, GRID } from "./lesson.js";
+import { CHOICES, expectedNumber, GRID } from "./lesson.js";
 import { Tiles } from "./tiles.js";
 import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
@@ -61,13 +61,12 @@ export function seedLeft(seed, ...others) {
 }
 
 /** What cannot be generated, in words, by the names of what is wanted. */
-function problemsOf({ seed, count, temperature, label, sampler }) {
-  const isWithin = (value, [low, high]) => Number.isFinite(value) && value >= low && value <= high;
-  const span = ([low, high]) => `from ${low} to ${high.toLocaleString("en")}`;
+function problemsOf({ label, sampler, ...numbers }) {
   const problems = {};
-  if (!Number.isInteger(seed) || !isWithin(seed, GRID.seed)) problems.seed = `Seed: expected a whole number ${span(GRID.seed)}.`;
-  if (!Number.isInteger(count) || !isWithin(count, GRID.count)) problems.count = `Count: expected a whole number ${span(GRID.count)}.`;
-  if (!isWithin(temperature, GRID.temperature)) problems.temperature = `Temperature: expected a number ${span(GRID.temperature)}.`;
+  for (const [name, title] of Object.entries({ seed: "Seed", count: "Count", temperature: "Temperature" })) {
+    const expected = expectedNumber(name, numbers[name]);
+    if (expected) problems[name] = `${title}: ${expected}`;
+  }
   const classes = Object.keys(model().class_means);
   if (label !== "" && !classes.includes(label)) problems.label = `Class: expected one of ${classes.join(", ") || "none, as the model has not been tested yet"}.`;
   if (!CHOICES.sampler.includes(sampler)) problems.sampler = `Sampler: expected ${CHOICES.sampler.join(" or ")}.`;

@@ -19,8 +19,6 @@ export const PRESETS = known.presets;
 export const GRID = known.grid;
 /** The same of which test images are shown. */
 export const SHOWN = known.shown;
-/** Those of all numbers that need not be whole. */
-export const FRACTIONS = known.fractions;
 /** Words of an address, by their names in it: those there are. */
 export const CHOICES = known.choices;
 /** Of what the server decodes. */
@@ -72,6 +70,15 @@ export function withLesson(search) {
 function named(parameter, all) {
   const names = (address.get(parameter) ?? "").split(",").filter(Boolean);
   return { found: names.filter((name) => all.includes(name)), unknown: names.filter((name) => !all.includes(name)) };
+}
+
+/** What a number must be that stands in addresses under this name, in words, or "" if this is such a number. */
+export function expectedNumber(name, value) {
+  const [least, most] = { ...GRID, ...SHOWN }[name];
+  const isFraction = known.fractions.includes(name);
+  const isNumber = isFraction ? Number.isFinite(value) : Number.isInteger(value);
+  if (isNumber && value >= least && value <= most) return "";
+  return `expected a ${isFraction ? "" : "whole "}number from ${least} to ${most.toLocaleString("en")}.`;
 }
 
 /** What is wrong with the name of something in the address, in words, or "". */

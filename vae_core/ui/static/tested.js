@@ -1,7 +1,7 @@
 // What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
 // parts listen for that and for the images that are asked for; nothing of it is asked before the tab is first seen.
 
-import { CHOICES, FRACTIONS, misnamed, SHOWN } from "./lesson.js";
+import { CHOICES, expectedNumber, misnamed, SHOWN } from "./lesson.js";
 import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
 const viewListeners = [];
@@ -93,12 +93,11 @@ export function followTested(parameters, isOpening) {
 function readTested(parameters) {
   const numbers = {};
   const problems = [];
-  for (const [name, [least, most]] of Object.entries(SHOWN)) {
-    if (!parameters.has(name)) continue;
+  for (const name of Object.keys(SHOWN).filter((each) => parameters.has(each))) {
     const value = Number(parameters.get(name) || NaN);
-    const isFraction = FRACTIONS.includes(name);
-    if (value >= least && value <= most && (isFraction || Number.isInteger(value))) numbers[name] = value;
-    else problems.push(`The address says ${name}=${parameters.get(name)}: expected a ${isFraction ? "" : "whole "}number from ${least} to ${most}.`);
+    const expected = expectedNumber(name, value);
+    if (expected) problems.push(`The address says ${name}=${parameters.get(name)}: ${expected}`);
+    else numbers[name] = value;
   }
   const { low, high, ...classes } = numbers;
   const [least, most] = [low ?? SHOWN.low[0], high ?? SHOWN.high[1]].sort((a, b) => a - b);
