@@ -275,6 +275,19 @@ def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small
         assert len(sessions.session_data) <= 10
 
 
+def test_an_app_that_nobody_uses_hardly_wakes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio's queue would look for work a thousand times a second, beside a training on the same cores."""
+    sleep, slept = asyncio.sleep, []
+
+    async def counted(seconds: float, *result: Any) -> Any:
+        slept.append(seconds)
+        return await sleep(seconds, *result)
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    time.sleep(1)
+    assert 0 < len(slept) < 150
+
+
 async def _answers_late(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         await asyncio.sleep(0.5)

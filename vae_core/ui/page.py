@@ -39,6 +39,8 @@ MOST_QUEUED = 60
 """Calls of the named endpoints that wait; who comes then is told that the queue is full."""
 MOST_SESSIONS = 200
 """Callers and open pages that Gradio remembers; a caller of one endpoint is a new one each time."""
+QUEUE_SECONDS = 0.02
+"""How long what is pressed or called may lie in Gradio's queue before it is seen."""
 
 
 def build_app(
@@ -74,7 +76,9 @@ def build_app(
     page = build_page(studio, taught).queue(max_size=MOST_QUEUED, api_open=False)
     # Gradio keeps an entry of each call for ever, though the messages only of the newest 2000 sessions.
     page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
-    # And of each caller a copy of the page's description, 0.2 MB; nothing of ours is kept in it.
+    # And its two loops look for work a thousand and a hundred times a second, a fifteenth of a core for ever.
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_SECONDS
+    # Of each caller it keeps a copy of the page's description, 0.2 MB; nothing of ours is kept in it.
     page.state_session_capacity = MOST_SESSIONS
     gr.mount_gradio_app(
         app,
