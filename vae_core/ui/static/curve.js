@@ -78,9 +78,8 @@ async function showWatched(plot, news) {
   }
   if (!columns[0].length) return;
   const Plotly = await plotly();
-  const added = { x: [columns[0], columns[0], columns[0]], y: columns.slice(1) };
-  await Plotly.extendTraces(plot, added, [0, 1, 2]);
-  if (tests[0].length) await Plotly.extendTraces(plot, { x: [tests[0]], y: [tests[1]] }, [3]);
+  const added = { x: [columns[0], columns[0], columns[0], tests[0]], y: [...columns.slice(1), tests[1]] };
+  await Plotly.extendTraces(plot, added, [0, 1, 2, 3]);
   await followSpan(Plotly, plot);
 }
 

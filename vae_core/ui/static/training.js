@@ -13,8 +13,8 @@ import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
 
 const RUNNING_MILLISECONDS = 120;
-const LEAST_PAUSE_MILLISECONDS = 30;
-const PAUSES_TO_A_LOOK = 3; // where the machine is slow, most of it is the training's
+const RUNNING_AT_MOST_MILLISECONDS = 500;
+const RESTS_TO_A_LOOK = 20; // a training on the same processors has the rest
 const EXPECTING_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1500;
 const SILENT_SECONDS = 1;
@@ -59,8 +59,7 @@ export function mount(element, trigger) {
     for (;;) {
       const started = performance.now();
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
-      const took = performance.now() - started;
-      await pause(Math.max(LEAST_PAUSE_MILLISECONDS, PAUSES_TO_A_LOOK * took, nextPause(watched) - took));
+      await pause(nextPause(watched, performance.now() - started));
     }
   };
   new IntersectionObserver(() => wake()).observe(element);
@@ -173,8 +172,10 @@ function sayStarting(parts) {
   parts.progress.value = 0;
 }
 
-function nextPause(watched) {
-  if (watched.state === "running") return RUNNING_MILLISECONDS;
+function nextPause(watched, took) {
+  if (watched.state === "running") {
+    return Math.max(RUNNING_MILLISECONDS, Math.min(RESTS_TO_A_LOOK * took, RUNNING_AT_MOST_MILLISECONDS));
+  }
   return performance.now() < expectedUntil ? EXPECTING_MILLISECONDS : IDLE_MILLISECONDS;
 }
 
