@@ -27,6 +27,10 @@ ABOUT = {
         "The recipe of the MathWorks example: 30 epochs, Adam at 0.001. Ten minutes for all 60,000 images "
         "on two quiet cores, half an hour on busy ones."
     ),
+    "minute": (
+        f"A first model while you watch: Quick with {PRESETS['minute'].epochs} epochs. "
+        "One minute on two quiet cores, two or three on busy ones."
+    ),
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
         "learning rate."
