@@ -185,4 +185,4 @@ PRESETS: dict[str, Settings] = {
         likelihood="calibrated",
     ),
 }  # fmt: skip
-"""Named settings: the MathWorks recipe, one to watch to the end, one as good sooner, one for crisp pictures."""
+"""Named settings: the MathWorks recipe, one to watch, one as good sooner, one for crisp pictures."""
