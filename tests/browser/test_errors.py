@@ -198,6 +198,8 @@ def test_a_link_opens_with_the_images_that_are_shown(errors: Page, run: LoadedRu
     ):
         told.filter(has_text=words).wait_for()
     gallery(errors, "Click in the histogram")
+    go_to(errors, "?model=tested&tab=errors&label=200&read_as=3")
+    gallery(errors, "a class that is not here, “200”: there are 0, 1, 2,")
 
 
 def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun) -> None:

@@ -1,6 +1,7 @@
 // The test images of a range of errors: original, reconstruction and difference of each, a page at a time.
 
 import { explore } from "./latent.js";
+import { misnamed } from "./lesson.js";
 import { Latest, ask, model, named, onModel, untilReady } from "./studio.js";
 import { asAddressed, images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
@@ -63,6 +64,8 @@ async function load() {
     showSpan([facts.low, facts.high]);
     return clear(hint);
   }
+  const unknown = [asked.label, asked.read_as].filter((label) => Number.isInteger(label) && !classOf(label));
+  if (unknown.length) return clear(misnamed("class", unknown, facts.classes.map(({ name }) => name)));
   if (!parts.images.children.length) parts.about.textContent = "Looking for these images…";
   if (Number.isInteger(asked.read_as)) {
     // It takes seconds where nobody has asked for the table; in the gallery's place, which others need, none is spent.
@@ -104,9 +107,8 @@ function showSpan(errors) {
   parts.high.value = (Math.ceil(Math.max(...errors) * 1e4) / 1e4).toFixed(4);
 }
 
-function nameOf(label) {
-  return facts.classes.find((row) => row.label === label)?.name ?? String(label);
-}
+const classOf = (label) => facts.classes.find((row) => row.label === label);
+const nameOf = (label) => classOf(label)?.name ?? String(label);
 
 function described({ low, high, label, read_as: readAs, order }, { count, page: at, size, differs }) {
   const of = Number.isInteger(label) ? `of class ${nameOf(label)} ` : "";
