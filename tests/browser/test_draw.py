@@ -277,6 +277,22 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     assert np.array_equal(ink_of(pad), before)
 
 
+def test_a_drawing_outlives_that_the_page_is_loaded_again(fresh_pad: Page) -> None:
+    draw(fresh_pad, 3)
+    wait_for_answer(fresh_pad)
+    drawn, told = ink_of(fresh_pad), verdict(fresh_pad)
+    fresh_pad.reload()
+    wait_until_alive(fresh_pad)
+    wait_for_answer(fresh_pad)
+    assert np.array_equal(ink_of(fresh_pad), drawn)
+    assert verdict(fresh_pad) == told
+    clear(fresh_pad)
+    fresh_pad.reload()
+    wait_until_alive(fresh_pad)
+    assert fresh_pad.locator("#sketch [data-is=invitation]").is_visible()
+    assert not ink_of(fresh_pad).any()
+
+
 def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None:
     draw(pad, 5)
     wait_for_answer(pad)

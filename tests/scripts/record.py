@@ -232,7 +232,7 @@ def generate(film: Film) -> None:
 def train(film: Film) -> None:
     """A training starts, and its curve grows."""
     film.press(film.middle("tab", "Train"))
-    film.press(film.middle("radio", "Quick"))
+    film.press(film.middle("radio", "Minute"))
     film.press(film.middle("button", "Start training"))
     wait_for_state(film.page, "Training")
     for iteration in range(1, LAPSE_ITERATIONS, LAPSE_STEP):

@@ -2,10 +2,11 @@
 // The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
 import { onOther, other } from "./compare.js";
-import { Latest, address, answered, ask, isShown, model, modelAddress, named, onModel, within } from "./studio.js";
+import { Latest, address, answered, ask, isShown, keep, kept, model, modelAddress, named, onModel, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
+const DRAWING = "studio-drawing";
 const listeners = [];
 const settings = { width: 24, isErasing: false, centre: true, sampled: false, seed: 0 };
 const undone = [];
@@ -26,6 +27,23 @@ export function mount(element) {
   const again = () => !isEmpty && request();
   onModel(again);
   onOther(again);
+  // When the page is loaded again, or a phone has put it away, the drawing is there again.
+  document.addEventListener("visibilitychange", () => keep(DRAWING, isEmpty ? "" : canvas.toDataURL()));
+  restore(kept(DRAWING));
+}
+
+async function restore(drawing) {
+  if (!drawing) return;
+  const picture = new Image();
+  picture.src = drawing;
+  await picture.decode();
+  if (isEmpty) show(picture);
+}
+
+function show(picture) {
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  setEmpty(false);
+  request();
 }
 
 /**
@@ -44,7 +62,7 @@ export function set(changes) {
 
 /** Button "Clear". */
 export function clear() {
-  if (!isEmpty) keep();
+  if (!isEmpty) saveForUndo();
   fill();
 }
 
@@ -63,10 +81,8 @@ export async function bringIn(file) {
   try {
     const response = await answered(address("ink.png"), { method: "POST", body: file });
     const ink = await createImageBitmap(await response.blob());
-    keep();
-    context.drawImage(ink, 0, 0, canvas.width, canvas.height);
-    setEmpty(false);
-    request();
+    saveForUndo();
+    show(ink);
   } catch (error) {
     tell({ problem: error.message, isOfFile: true });
   }
@@ -84,7 +100,7 @@ function fill() {
   tell(null);
 }
 
-function keep() {
+function saveForUndo() {
   undone.push({ ink: context.getImageData(0, 0, canvas.width, canvas.height), isEmpty });
   if (undone.length > MOST_UNDOS) undone.shift();
 }
@@ -96,7 +112,7 @@ function listenToPointer() {
     if (event.button !== 0 || last !== null) return;
     pointer = event.pointerId;
     canvas.setPointerCapture(event.pointerId);
-    keep();
+    saveForUndo();
     last = place(event);
     stroke(last, last);
   });
@@ -160,7 +176,7 @@ function listenToKeys() {
     if (event.key === " ") {
       isDown = !isDown;
       if (isDown) {
-        keep();
+        saveForUndo();
         stroke(at, at);
       }
     } else {
