@@ -58,7 +58,8 @@ class Settings:
     )
     likelihood: str = _setting(
         "gaussian",
-        "How a pixel's error is counted: gaussian is the reference, calibrated learns sharper pictures.",
+        "How a pixel's error is counted: gaussian is the reference, bernoulli takes grey for the chance of "
+        "white, calibrated learns sharper pictures.",
         choices=("gaussian", "bernoulli", "calibrated"),
     )
     schedule: str = _setting(

@@ -33,6 +33,8 @@ from vae_core import load_run
 from vae_core.jobs import prepare
 from vae_core.recording import perform
 from vae_core.run_folder import Run, RunWriter
+from vae_core.run_record import SHIPPED_RUNS
+from vae_core.runs import find_run
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -343,7 +345,8 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
 ) -> None:
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
-    wait_for_rows(page, "names[0] === 'reference' && names[4] === 'mine'")  # the newest after the shipped
+    shipped = sorted(SHIPPED_RUNS, key=lambda name: find_run(name, app.runs_dir).info().created, reverse=True)
+    wait_for_rows(page, f"names.join() === {['mine', *shipped]}.join()")
     order = page.get_by_label("Order")
     order.select_option("least test error first")
     wait_for_rows(page, "names[0] === 'sharp' && errors.every((it, at) => !(it < errors[at - 1]))")
@@ -665,8 +668,13 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
             wait_for_state(page, "Training")
         wait_until_alive(pages[0])
         (run,) = (tmp_path / "runs").iterdir()
+        held = hold(pages[1], "**/studio/training?*", times=1)
+        with pages[1].expect_request("**/studio/training?*"):
+            pages[1].reload()
         wait_until_alive(pages[1])
-        pages[1].get_by_role("button", name="Stop", exact=True).click()
+        pages[1].get_by_role("button", name="Stop", exact=True).click()  # before it is seen that one trains
+        pages[1].wait_for_timeout(300)
+        held[0].continue_()
         question = pages[1].get_by_role("dialog", name=f"Stop {run.name}?")
         question.wait_for()
         for button in ("Cancel", "Stop it"):

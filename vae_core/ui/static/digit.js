@@ -2,12 +2,14 @@
 // is chosen, what a second model makes of the same picture, or of the same vector.
 
 import { onOther, other } from "./compare.js";
-import { encode, onVector, source, vector } from "./latent.js";
+import { encode, onVector, setVector, source, vector } from "./latent.js";
 import { EMPTY, Latest, model, modelAddress, named, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
+const AGAIN_MILLISECONDS = 3000;
 const listeners = [];
 let shown = null;
+let painted = EMPTY; // the address of the last digit that could be decoded
 let failure = ""; // as it was told
 let read = {}; // the picture that a second model has read last
 
@@ -26,12 +28,15 @@ export function mount(element) {
     } catch {
       failure = `${worded("The digit could not be decoded.")} ${await whyMissing(parts.picture)}`;
       tellProblem(failure);
+      parts.picture.src = painted;
+      setTimeout(tryAgain, AGAIN_MILLISECONDS);
       return;
     } finally {
       parts.picture.parentElement.ariaBusy = "false"; // "Loading…" is over
     }
     if (failure) withdrawProblem(failure);
     failure = "";
+    painted = parts.picture.src;
     shown = parts.picture;
     for (const listener of listeners) listener(shown);
   });
@@ -41,6 +46,11 @@ export function mount(element) {
     showOther.submit();
   });
   onOther(() => showOther.submit());
+}
+
+/** For all that shows the vector: what was in the way of the digit was so of the film strips too. */
+function tryAgain() {
+  if (failure) setVector(vector());
 }
 
 /** What a model makes of a picture; asked once, however much the vector moves meanwhile. */

@@ -31,7 +31,7 @@ async function show(parts) {
   labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
-  const ordered = inOrder(runs, parts.order.value);
+  const ordered = runs.toSorted(ORDERS[parts.order.value]);
   const state = JSON.stringify(ordered);
   if (parts.rows.dataset.state !== state) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
   parts.rows.dataset.state = state;
@@ -39,11 +39,11 @@ async function show(parts) {
   await follow(parts, runs);
 }
 
-/** They come with the shipped ones first, then the newest; those without an error are the last by error. */
-function inOrder(runs, by) {
-  if (by === "error") return runs.toSorted((a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity));
-  return by === "name" ? runs.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })) : runs;
-}
+const ORDERS = {
+  made: (a, b) => Date.parse(b.created) - Date.parse(a.created),
+  error: (a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity), // those without one are the last
+  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
+};
 
 /** What has the focus keeps it: with each epoch of a training the table changes. */
 function drawAnew(rows, made) {

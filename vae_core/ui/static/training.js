@@ -44,6 +44,7 @@ let starting = ""; // its name, as far as it was given
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
 let wake = () => {};
+const lookers = []; // who waits for the next look to be over
 
 export function mount(element, trigger) {
   const parts = named(element);
@@ -59,6 +60,7 @@ export function mount(element, trigger) {
     for (;;) {
       const started = performance.now();
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
+      for (const looker of lookers.splice(0)) looker();
       await pause(nextPause(watched, performance.now() - started));
     }
   };
@@ -94,6 +96,11 @@ export function onStanding(listener) {
  * be stopped: who stops another's is asked first.
  */
 export async function stopping() {
+  if (training === null && !isStarting) { // it may not have been seen yet
+    const seen = new Promise((resolve) => lookers.push(resolve));
+    wake();
+    await seen;
+  }
   const run = training;
   const isAnothers = run && run !== kept(STARTED) && status?.dot.dataset.state !== "starting";
   if (isAnothers) {
@@ -268,8 +275,8 @@ function showStatus(parts, news, watched) {
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
   setText(parts.elapsed, last ? clock(last.elapsed_seconds + silent) : "–");
-  const left = last && news.state === "running" && !silent ? ((news.iterations - last.iteration) * last.elapsed_seconds) / last.iteration : null;
-  setText(parts.remaining, left === null ? "–" : clock(left));
+  const isRunning = last && news.state === "running" && !silent;
+  setText(parts.remaining, isRunning ? clock(remaining(news, last, speed)) : "–");
   setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
   parts.progress.value = last ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
@@ -279,6 +286,11 @@ function showStatus(parts, news, watched) {
   parts.warning.hidden = !news.warning;
   setText(parts.warning, news.warning ?? "");
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
+}
+
+/** In seconds: as until now, with the tests; in the first epoch, whose first steps are slow, as it goes now. */
+function remaining({ iterations, batch_size: size }, { epoch, iteration, elapsed_seconds: elapsed }, speed) {
+  return (iterations - iteration) * (epoch > 1 || !speed ? elapsed / iteration : size / speed);
 }
 
 /** The epoch that is trained, or else how many were finished. */
