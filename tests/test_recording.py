@@ -308,7 +308,7 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
     first = perform(prepare(SHORT, tmp_path, "first"), dataset)
     next(first)
-    with pytest.raises(BusyError, match=r"first in .* is being trained on this machine"):
+    with pytest.raises(BusyError, match=r"first in .* is being trained on this machine; .* as --runs-dir,"):
         next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
     assert not (tmp_path / "elsewhere" / "second").exists()
     parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)

@@ -48,11 +48,12 @@ def machine_slot(job: Job) -> Iterator[None]:
 def _who_trains(who: Path) -> str:
     run = _holder(who)
     name = "another run" if run is None else f"run {run.name} in {run.folder.parent}"
+    where = "" if run is None else ", in an app with that folder as --runs-dir"
     if _has_ended(run):
         return f"{name} is still writing its last results; try again in a few seconds"
     return (
-        f"{name} is being trained on this machine; watch or stop it first (on the command line, --parallel "
-        "trains beside it)"
+        f"{name} is being trained on this machine; watch or stop it first{where}, or wait for its end (on the "
+        "command line, --parallel trains beside it)"
     )
 
 
