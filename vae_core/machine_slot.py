@@ -52,8 +52,8 @@ def _who_trains(who: Path) -> str:
     if _has_ended(run):
         return f"{name} is still writing its last results; try again in a few seconds"
     return (
-        f"{name} is being trained on this machine; watch or stop it first{where}, or wait for its end (on the "
-        "command line, --parallel trains beside it)"
+        f"{name} is being trained on this machine; watch or stop it first{where}, or wait for its end "
+        "(on the command line, --parallel trains beside it)"
     )
 
 
