@@ -33,8 +33,7 @@ from vae_core import load_run
 from vae_core.jobs import prepare
 from vae_core.recording import perform
 from vae_core.run_folder import Run, RunWriter
-from vae_core.run_record import SHIPPED_RUNS
-from vae_core.runs import find_run
+from vae_core.runs import list_runs
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -345,8 +344,10 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
 ) -> None:
     open_tab(page, "Train")
     row_of(page, "mine").wait_for()
-    shipped = sorted(SHIPPED_RUNS, key=lambda name: find_run(name, app.runs_dir).info().created, reverse=True)
-    wait_for_rows(page, f"names.join() === {['mine', *shipped]}.join()")
+    made = sorted(list_runs(app.runs_dir), key=lambda run: run.created, reverse=True)
+    newest = [run.name for run in made]
+    assert newest.index("mine") < newest.index("sharp")
+    wait_for_rows(page, f"names.join() === {newest}.join()")
     order = page.get_by_label("Order")
     order.select_option("least test error first")
     wait_for_rows(page, "names[0] === 'sharp' && errors.every((it, at) => !(it < errors[at - 1]))")
