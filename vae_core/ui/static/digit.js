@@ -11,6 +11,7 @@ const listeners = [];
 let shown = null;
 let painted = EMPTY; // the address of the last digit that could be decoded
 let failure = ""; // as it was told
+let trial = 0; // the timer of the next one
 let read = {}; // the picture that a second model has read last
 
 /** Calls the listener with the <img> of the decoded digit whenever another one is painted. */
@@ -29,7 +30,8 @@ export function mount(element) {
       failure = `${worded("The digit could not be decoded.")} ${await whyMissing(parts.picture)}`;
       tellProblem(failure);
       parts.picture.src = painted;
-      setTimeout(tryAgain, AGAIN_MILLISECONDS);
+      clearTimeout(trial);
+      trial = setTimeout(tryAgain, AGAIN_MILLISECONDS);
       return;
     } finally {
       parts.picture.parentElement.ariaBusy = "false"; // "Loading…" is over

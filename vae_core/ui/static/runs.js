@@ -7,6 +7,11 @@ import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, s
 
 const EVERY_MILLISECONDS = 3000;
 const REFERENCE = "gaussian"; // the likelihood whose losses need no mark
+const ORDERS = {
+  made: (a, b) => Date.parse(b.created) - Date.parse(a.created),
+  error: (a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity), // those without one are the last
+  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
+};
 const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
@@ -38,12 +43,6 @@ async function show(parts) {
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
   await follow(parts, runs);
 }
-
-const ORDERS = {
-  made: (a, b) => Date.parse(b.created) - Date.parse(a.created),
-  error: (a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity), // those without one are the last
-  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
-};
 
 /** What has the focus keeps it: with each epoch of a training the table changes. */
 function drawAnew(rows, made) {
