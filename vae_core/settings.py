@@ -173,14 +173,11 @@ Sampler = Literal["prior", "mixture"]
 """Where the latent vectors of generated images come from: N(0, I), or what `vae_core.mixture` has fitted."""
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 
+_QUICK = Settings(epochs=10, learning_rate=8e-3, schedule="one-cycle", optimizer="soap")
 PRESETS: dict[str, Settings] = {
     "reference": Settings(),
-    "minute": Settings(
-        epochs=2, learning_rate=8e-3, schedule="one-cycle", optimizer="soap"
-    ),
-    "quick": Settings(
-        epochs=10, learning_rate=8e-3, schedule="one-cycle", optimizer="soap"
-    ),
+    "minute": dataclasses.replace(_QUICK, epochs=2),
+    "quick": _QUICK,
     "sharp": Settings(
         epochs=24, batch_size=64, learning_rate=4e-3, schedule="one-cycle", optimizer="soap",
         likelihood="calibrated",

@@ -23,6 +23,7 @@ export function onDigit(listener) {
 export function mount(element) {
   const parts = named(element);
   const show = new Latest(async (z) => {
+    clearTimeout(trial);
     parts.picture.src = modelAddress("decode.png", { z: written(z) });
     try {
       await parts.picture.decode();
@@ -30,8 +31,8 @@ export function mount(element) {
       failure = `${worded("The digit could not be decoded.")} ${await whyMissing(parts.picture)}`;
       tellProblem(failure);
       parts.picture.src = painted;
-      clearTimeout(trial);
-      trial = setTimeout(tryAgain, AGAIN_MILLISECONDS);
+      // For all that shows the vector: what was in the way of the digit was so of the film strips too.
+      trial = setTimeout(() => setVector(vector()), AGAIN_MILLISECONDS);
       return;
     } finally {
       parts.picture.parentElement.ariaBusy = "false"; // "Loading…" is over
@@ -48,11 +49,6 @@ export function mount(element) {
     showOther.submit();
   });
   onOther(() => showOther.submit());
-}
-
-/** For all that shows the vector: what was in the way of the digit was so of the film strips too. */
-function tryAgain() {
-  if (failure) setVector(vector());
 }
 
 /** What a model makes of a picture; asked once, however much the vector moves meanwhile. */

@@ -28,7 +28,7 @@ export function mount(element) {
   onModel(again);
   onOther(again);
   // When the page is loaded again, or a phone has put it away, the drawing is there again.
-  document.addEventListener("visibilitychange", () => keep(DRAWING, isEmpty ? "" : canvas.toDataURL()));
+  document.addEventListener("visibilitychange", () => document.hidden && keep(DRAWING, isEmpty ? "" : canvas.toDataURL()));
   restore(kept(DRAWING));
 }
 

@@ -29,7 +29,7 @@ ABOUT = {
     ),
     "minute": (
         f"A first model while you watch: Quick with {PRESETS['minute'].epochs} epochs. "
-        "One minute on two quiet cores, two or three on busy ones."
+        "One minute on two quiet cores, two to four on busy ones."
     ),
     "quick": (
         f"As good as the reference in {PRESETS['quick'].epochs} epochs instead of 30: SOAP and a one-cycle "
