@@ -43,6 +43,14 @@ def test_images_are_chosen_by_error_and_class_in_their_order() -> None:
     assert choose(ERRORS, low=0.5, high=0.8).tolist() == []
 
 
+def test_images_are_chosen_by_what_another_model_gains() -> None:
+    others = ERRORS + np.array([0.1, -0.05, 0, 0.3, -0.4])
+    assert choose(ERRORS, order="better", others=others).tolist() == [4, 1, 2, 0, 3]
+    assert choose(ERRORS, order="worse", others=others, groups=((LABELS, 1),)).tolist() == [3, 1, 4]
+    with pytest.raises(ValueError, match="compares two models: expected the errors of both"):
+        choose(ERRORS, order="worse")
+
+
 @given(st.lists(st.integers(0, 2**20), min_size=1, max_size=60), st.integers(1, 20))
 def test_neighbouring_bins_share_out_all_images(values: list[int], bins: int) -> None:
     errors = np.array(values) / 2**20

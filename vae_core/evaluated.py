@@ -25,8 +25,9 @@ ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
 """Fields that older files do not have."""
 Latents = Literal["sampled", "mean"]
 """What an image is decoded from: a sample of its posterior, or the mean of it."""
-Order = Literal["rising", "falling", "typical"]
-"""Of images: by their error, from the largest down, or the nearest to the median first."""
+Order = Literal["rising", "falling", "typical", "better", "worse"]
+"""Of images: by their error, from the largest down, the nearest to the median first, or those first that
+another model reconstructs better, or worse, by most."""
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_CLASSES = 256
 

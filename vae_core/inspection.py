@@ -21,6 +21,7 @@ def choose(
     high: float | None = None,
     groups: tuple[tuple[np.ndarray, int | None], ...] = (),
     order: Order = "rising",
+    others: np.ndarray | None = None,
 ) -> np.ndarray:
     """The images that are asked for, in the order of their errors: int (M,), their numbers.
 
@@ -28,8 +29,12 @@ def choose(
         errors: float (N,), of each image.
         low, high: the range of the error, both ends belong to it; None is no limit.
         groups: classes of each image, uint8 (N,), with the one that is wanted; None is any.
-        order: by the error, by the error from the largest down, or by its distance from the median of
-            all N errors.
+        order: by the error, by the error from the largest down, by its distance from the median of
+            all N errors, or by how much smaller ("better") or larger ("worse") the other model's error is.
+        others: float (N,), another model's error of each image; only the last two orders need it.
+
+    Raises:
+        ValueError: an order that compares two models, without the other's errors.
     """
     wanted = np.ones(len(errors), bool)
     if low is not None:
@@ -40,12 +45,12 @@ def choose(
         if label is not None:
             wanted &= classes == label
     chosen = np.flatnonzero(wanted)
-    keys = {
-        "rising": errors[chosen],
-        "falling": -errors[chosen],
-        "typical": np.abs(errors[chosen] - np.median(errors)),
-    }
-    return chosen[np.argsort(keys[order], kind="stable")]
+    keys = {"rising": errors, "falling": -errors, "typical": np.abs(errors - np.median(errors))}
+    if others is not None:
+        keys |= {"better": others - errors, "worse": errors - others}
+    if order not in keys:
+        raise ValueError(f"the order {order} compares two models: expected the errors of both")
+    return chosen[np.argsort(keys[order][chosen], kind="stable")]
 
 
 def evaluation_noise(count: int, latent_dim: int, seed: int) -> np.ndarray:

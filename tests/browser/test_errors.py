@@ -23,7 +23,9 @@ from support.browser import (
     wait_until_alive,
     watched_page,
 )
+from support.runs import save_altered_copy
 from vae_core import load_run
+from vae_core.data import Dataset
 from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ def run(app: App, tiny_run: Path) -> LoadedRun:
     """The tiny run, in the app under the name "tested", with the test images that the app has."""
     shutil.copytree(tiny_run, app.runs_dir / "tested", dirs_exist_ok=True)
     return load_run(app.runs_dir / "tested")
+
+
+@pytest.fixture
+def other(app: App, run: LoadedRun, dataset: Dataset) -> Iterator[LoadedRun]:
+    """A second model, evaluated on the same images."""
+    altered = save_altered_copy(run.info.folder, app.runs_dir / "other", dataset)
+    yield load_run(altered.folder)
+    shutil.rmtree(altered.folder)
 
 
 @pytest.fixture
@@ -316,8 +326,50 @@ def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -
 def test_a_second_models_errors_lie_over_the_first(fresh: Page) -> None:
     compare_with(fresh, "reference")
     fresh.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
-    note = fresh.locator(".overlaid")
+    note = fresh.locator("#test-errors .beside")
     note.filter(has_text="reference was evaluated on another set: 10,000 images").wait_for()
+
+
+def test_two_models_are_compared_image_by_image_and_digit_by_digit(
+    fresh: Page, run: LoadedRun, other: LoadedRun
+) -> None:
+    fresh.get_by_role("button", name="16 typical").click()
+    gallery(fresh, "The 16 typical of")
+    assert fresh.locator("#error-images li").first.locator("img").count() == 3
+    compare_with(fresh, "other")
+    first, second = evaluated(run), evaluated(other)
+    words = f"Its error is the smaller one on {(second < first).sum()} of 205 images"
+    fresh.locator("#test-errors .beside").filter(has_text=words).wait_for()
+    fresh.get_by_role("button", name="16 worse").click()
+    gallery(
+        fresh, "The 16 of 205 test images on which other is worse by most.*above of tested, below of other"
+    )
+    worst = np.argsort(first - second, kind="stable")[:16]
+    assert shown_errors(fresh)[::2] == pytest.approx(first[worst].tolist(), abs=1e-3)
+    assert shown_errors(fresh)[1::2] == pytest.approx(second[worst].tolist(), abs=1e-3)
+    titles = [
+        picture.get_attribute("title")
+        for picture in fresh.locator("#error-images li").first.locator("img").all()
+    ]
+    assert titles == [
+        "original",
+        "reconstruction",
+        "difference",
+        "reconstruction by other",
+        "difference by other",
+    ]
+    assert other.evaluation is not None
+    of_four = second[other.evaluation.labels == 4].mean()
+    row = fresh.locator("#errors-by-class tbody tr").nth(4)
+    assert float(row.locator("td").nth(2).inner_text()) == pytest.approx(of_four, abs=6e-5)
+    assert "mean\tmean of other\tmedian" in fresh.locator("#errors-by-class thead").inner_text()
+    wait_for_address(fresh, "order=worse")
+    fresh.reload()
+    gallery(fresh, "on which other is worse by most")
+    compare_with(fresh, "nothing")
+    gallery(fresh, "chosen in Compare with")
+    assert not fresh.get_by_role("button", name="16 worse").is_visible()
+    assert row.locator("td").count() == 4
 
 
 def test_each_digit_has_its_figures_and_its_images(errors: Page, run: LoadedRun) -> None:

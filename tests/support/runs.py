@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from vae_core.data import Dataset
+from vae_core.evaluation import evaluate
 from vae_core.mixture import LatentMixture
+from vae_core.run_folder import Run, RunWriter
 
 
 def one_component(latent_dim: int) -> LatentMixture:
@@ -21,3 +26,15 @@ def change_settings(run: Path, **changes: Any) -> None:
     record = json.loads((run / "run.json").read_text())
     record["settings"] |= changes
     (run / "run.json").write_text(json.dumps(record))
+
+
+def save_altered_copy(run: Path, copy: Path, dataset: Dataset) -> Run:
+    """A run of another model, evaluated on the same images: one that decodes all darker."""
+    writer = RunWriter(Path(shutil.copytree(run, copy)))
+    model, settings = writer.model(), writer.info().settings
+    with torch.no_grad():
+        [*model.decoder.parameters()][-1].sub_(1.0)
+    writer.save_model(model, settings)
+    writer.save_evaluation(evaluate(model, dataset.test, settings.likelihood, settings.beta, settings.seed))
+    writer.close()
+    return Run(copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +92,16 @@ def error_histogram(
     return figure
 
 
-def error_boxes(rows: list[ClassErrors], words: ClassWords) -> go.Figure:
-    """The errors of each class: a box between the quartiles, whiskers at 5th and 95th percentile."""
-    figure = go.Figure(
-        go.Box(
+def error_boxes(models: Mapping[str, list[ClassErrors]], words: ClassWords) -> go.Figure:
+    """The errors of each class: a box between the quartiles, whiskers at 5th and 95th percentile.
+
+    Args:
+        models: the errors by the name of the model, of one or of two.
+        words: what the classes are called.
+    """
+    figure = go.Figure()
+    for (name, rows), colour in zip(models.items(), (ACCENT, SECOND), strict=False):
+        figure.add_box(
             x=[words.name(row.label) for row in rows],
             lowerfence=[row.p5 for row in rows],
             q1=[row.q1 for row in rows],
@@ -102,11 +109,11 @@ def error_boxes(rows: list[ClassErrors], words: ClassWords) -> go.Figure:
             q3=[row.q3 for row in rows],
             upperfence=[row.p95 for row in rows],
             mean=[row.mean for row in rows],
-            name="test images",
-            line={"color": ACCENT, "width": 1.5},
+            name=name,
+            line={"color": colour, "width": 1.5},
         )
-    )
     figure.update_layout(
+        boxmode="group",
         xaxis={"type": "category"},
         yaxis={"title": {"text": "Error"}, "rangemode": "tozero"},
         showlegend=False,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from vae_core.errors import DataError, RequestError
+from vae_core.errors import DataError, RequestError, RunError
 from vae_core.evaluated import Latents, Order
 from vae_core.pictures import data_uri
 from vae_core.ui.routes.answers import Label, from_our_page
 from vae_core.ui.routes.reading import in_digits
-from vae_core.ui.routes.tested import On, Tested, measuring, tested
+from vae_core.ui.routes.tested import On, Tested, measuring, noise_of, tested
 from vae_core.ui.studio import Studio
+
+if TYPE_CHECKING:
+    from vae_core.data import ImageSet
+    from vae_core.inspection import ClassErrors, Inspected
 
 PAGE = 16
 TOLERANCE = 1e-3
@@ -36,21 +40,27 @@ def router(studio: Studio) -> APIRouter:
         """The histogram as a Plotly figure; `other` is a second model, on the images of its evaluation."""
         from vae_core.ui.figures import Overlay, error_histogram
 
-        first = tested(studio, run, on, latents)
+        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
         overlay = None
-        if other is not None:
-            second = tested(studio, other, "evaluated", latents)
-            overlay = Overlay(other, second.errors, _same_images(first, second))
+        if second is not None:
+            overlay = Overlay(second.name, second.errors, _same_images(shown, second))
         name = "test images" if overlay is None else run
         figure = error_histogram(
-            first.errors, first.evaluation.labels if split else None, first.words, log, overlay, name
+            shown.errors, shown.evaluation.labels if split else None, shown.words, log, overlay, name
         )
         return Response(figure.to_json(), media_type="application/json")
 
     @routes.get("/runs/{run}/errors/facts")
-    def facts(run: str, on: On = "evaluated", latents: Latents = "sampled") -> dict[str, Any]:
-        """Whose errors these are, in numbers and words, without the images."""
-        return _facts(tested(studio, run, on, latents))
+    def facts(
+        run: str, on: On = "evaluated", latents: Latents = "sampled", other: str | None = None
+    ) -> dict[str, Any]:
+        """Whose errors these are, in numbers and words, without the images; `other` as in the histogram."""
+        shown = tested(studio, run, on, latents)
+        try:
+            beside = _beside(shown, _second(studio, other, latents))
+        except RunError as error:  # the first model's are there all the same
+            beside = {"run": other, "problem": f"{error}"}
+        return _facts(shown) | {"beside": beside}
 
     @routes.get("/runs/{run}/errors/images")
     def images(run: str, on: On = "evaluated") -> dict[str, Any]:
@@ -62,13 +72,17 @@ def router(studio: Studio) -> APIRouter:
         return {"missing": shown.missing, "here": here}
 
     @routes.get("/runs/{run}/errors/boxes")
-    def boxes(run: str, on: On = "evaluated", latents: Latents = "sampled") -> Response:
-        from vae_core.inspection import errors_by_class
+    def boxes(
+        run: str, on: On = "evaluated", latents: Latents = "sampled", other: str | None = None
+    ) -> Response:
+        """The errors of each class as a Plotly figure; `other` only where it is of the same images."""
         from vae_core.ui.figures import error_boxes
 
-        shown = tested(studio, run, on, latents)
-        figure = error_boxes(errors_by_class(shown.errors, shown.evaluation.labels), shown.words)
-        return Response(figure.to_json(), media_type="application/json")
+        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
+        rows = {run: _by_class(shown)}
+        if second is not None and _same_images(shown, second):
+            rows[second.name] = _by_class(second)
+        return Response(error_boxes(rows, shown.words).to_json(), media_type="application/json")
 
     @routes.get("/runs/{run}/errors/measured")
     def measured(run: str) -> dict[str, Any]:
@@ -87,25 +101,31 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
     def gallery(
         run: str, on: On = "evaluated", latents: Latents = "sampled", low: ErrorLimit = None,
         high: ErrorLimit = None, label: Label = None, read_as: Label = None,
-        order: Order = "rising",
+        order: Order = "rising", other: str | None = None,
         page: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:  # fmt: skip
-        """Sixteen of the images with an error in a range: original, reconstruction, difference."""
+        """Sixteen of the images with an error in a range: original, reconstruction, difference; with `other`,
+        a second model, also what that makes of them."""
         from vae_core.inspection import choose
 
-        shown = tested(studio, run, on, latents)
+        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
         shown.required_images()
+        others = None if second is None or not _same_images(shown, second) else second.errors
+        if others is None and order in ("better", "worse"):
+            raise RequestError(f"order={order} expects another model that was evaluated on the same images")
         groups = [(shown.evaluation.labels, label)]
         if read_as is not None:
             groups.append((shown.reading().result.result(), read_as))
-        chosen = choose(shown.errors, low, high, tuple(groups), order)
+        chosen = choose(shown.errors, low, high, tuple(groups), order, others)
         pages = -(-len(chosen) // PAGE)
         if page > 0 and page >= pages:
             raise RequestError(f"there is no page {page}; expected 0 to {max(pages - 1, 0)}")
         part = chosen[page * PAGE : (page + 1) * PAGE]
         if order == "typical":
             part = part[np.argsort(shown.errors[part], kind="stable")]
-        return {"count": len(chosen), "page": page, "pages": pages, "size": PAGE} | _pictures(shown, part)
+        return {"count": len(chosen), "page": page, "pages": pages, "size": PAGE} | _pictures(
+            shown, second, part
+        )
 
     @routes.get("/runs/{run}/errors/turned")
     def turned(run: str, on: On = "evaluated", latents: Latents = "sampled") -> dict[str, Any]:
@@ -155,11 +175,19 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
         return tested(studio, run, on, "sampled").begin_assessment().answer()
 
 
-def _facts(shown: Tested) -> dict[str, Any]:
+def _second(studio: Studio, other: str | None, latents: Latents) -> Tested | None:
+    """The model that another is compared with, on the images of its own evaluation."""
+    return None if other is None else tested(studio, other, "evaluated", latents)
+
+
+def _by_class(shown: Tested) -> list[ClassErrors]:
     from vae_core.inspection import errors_by_class
 
+    return errors_by_class(shown.errors, shown.evaluation.labels)
+
+
+def _facts(shown: Tested) -> dict[str, Any]:
     evaluation, words = shown.evaluation, shown.words
-    classes = errors_by_class(shown.errors, evaluation.labels)
     return {
         "name": evaluation.name,
         "source": evaluation.source,
@@ -171,40 +199,70 @@ def _facts(shown: Tested) -> dict[str, Any]:
         "latent_dim": len(evaluation.kl_per_dimension),
         "likelihood": shown.loaded.info.settings.likelihood,
         "beta": shown.loaded.info.settings.beta,
-        "classes": [asdict(row) | {"name": words.name(row.label)} for row in classes],
+        "classes": [asdict(row) | {"name": words.name(row.label)} for row in _by_class(shown)],
     }
 
 
-def _pictures(shown: Tested, chosen: np.ndarray) -> dict[str, Any]:
-    """The images of these numbers, int (M,), with what the model makes of them."""
-    from vae_core.inspection import inspect, read_again
+def _beside(shown: Tested, second: Tested | None) -> dict[str, Any] | None:
+    """A second model in numbers; compared image by image and class by class where the images are the same."""
+    if second is None:
+        return None
+    is_same_set = _same_images(shown, second)
+    return {
+        "run": second.name,
+        "is_same_set": is_same_set,
+        "source": second.evaluation.source,
+        "images": len(second.errors),
+        "mean": float(second.errors.mean()),
+        "better": int((second.errors < shown.errors).sum()) if is_same_set else None,
+        "class_means": [row.mean for row in _by_class(second)] if is_same_set else None,
+    }
 
+
+def _pictures(shown: Tested, second: Tested | None, chosen: np.ndarray) -> dict[str, Any]:
+    """The images of these numbers, int (M,), with what the model, and a second one, make of them."""
     if len(chosen) == 0:
         return {"differs": False, "items": []}
     images = shown.required_images()
-    noise = None if shown.noise is None else shown.noise[chosen]
-    seen = inspect(shown.loaded.model, images.images[chosen], noise)
-    read_as = shown.reader.nearest(read_again(shown.loaded.model, seen.reconstructions))
+    seen, made = _made(shown, images, chosen)
     expected = shown.errors[chosen]
     items = [
         {
             "index": int(index),
             "label": int(images.labels[index]),
             "name": shown.words.name(int(images.labels[index])),
-            "read_as": int(read_as[row]),
-            "read_as_name": shown.words.name(int(read_as[row])),
             "error": float(expected[row]),
-            "shown_error": float(seen.errors[row]),
             "original": data_uri(seen.images[row]),
-            "reconstruction": data_uri(seen.reconstructions[row]),
-            "difference": data_uri(np.abs(seen.reconstructions[row] - seen.images[row])),
             "z": seen.z[row].round(4).tolist(),
             "mean": seen.means[row].round(4).tolist(),
             "deviation": in_digits(seen.deviations[row]),
         }
+        | made[row]
         for row, index in enumerate(chosen)
     ]
+    if second is not None:
+        for item, beside in zip(items, _made(second, images, chosen)[1], strict=True):
+            item["beside"] = beside
     return {"differs": bool(np.abs(seen.errors - expected).max() > TOLERANCE), "items": items}
+
+
+def _made(model: Tested, images: ImageSet, chosen: np.ndarray) -> tuple[Inspected, list[dict[str, Any]]]:
+    """What a model makes of some images, int (M,), also of each as the page shows it."""
+    from vae_core.inspection import inspect, read_again
+
+    noise = noise_of(model.loaded, len(images), model.latents)
+    seen = inspect(model.loaded.model, images.images[chosen], None if noise is None else noise[chosen])
+    read_as = model.reader.nearest(read_again(model.loaded.model, seen.reconstructions))
+    return seen, [
+        {
+            "read_as": int(read_as[row]),
+            "read_as_name": model.words.name(int(read_as[row])),
+            "shown_error": float(seen.errors[row]),
+            "reconstruction": data_uri(seen.reconstructions[row]),
+            "difference": data_uri(np.abs(seen.reconstructions[row] - seen.images[row])),
+        }
+        for row in range(len(chosen))
+    ]
 
 
 def _same_images(first: Tested, second: Tested) -> bool:

@@ -36,6 +36,11 @@ class Tested:
     latents: Latents
 
     @property
+    def name(self) -> str:
+        """The model's."""
+        return self.loaded.info.name
+
+    @property
     def errors(self) -> np.ndarray:
         """float64 (N,): of each image, exact as the evaluation holds them."""
         sampled = self.latents == "sampled"
@@ -79,16 +84,6 @@ class Tested:
         return f"{why} {HOW_TO_GET_ALL}" if here.is_sample else why
 
     @cached_property
-    def noise(self) -> np.ndarray | None:
-        """The noise of the sampled latents, float32 (N, K); None where the mean is decoded."""
-        from vae_core.inspection import evaluation_noise
-
-        if self.latents == "mean":
-            return None
-        seed = self.loaded.info.settings.seed
-        return evaluation_noise(len(self.errors), self.loaded.model.latent_dim, seed)
-
-    @cached_property
     def reader(self) -> ClassGaussians:
         """Reads a class off a latent vector: the model's own classes if they are of the same kind."""
         own = self.loaded.evaluation
@@ -117,7 +112,8 @@ class Tested:
         def read(progress: Progress) -> np.ndarray:
             from vae_core.inspection import encode_again
 
-            again = encode_again(self.loaded.model, images, self.noise, progress)
+            noise = noise_of(self.loaded, len(images), self.latents)
+            again = encode_again(self.loaded.model, images, noise, progress)
             return self.reader.nearest(again).astype(np.uint8)
 
         return self.studio.background.task(self._key("reading", self.latents), read)
@@ -151,6 +147,15 @@ class Tested:
 
     def _key(self, what: str, *more: str) -> tuple[object, ...]:
         return what, self.loaded.info.name, self.loaded.version, self.on, *more
+
+
+def noise_of(loaded: Loaded, count: int, latents: Latents) -> np.ndarray | None:
+    """The noise of a model's sampled latents of N images, float32 (N, K); None where the mean is decoded."""
+    from vae_core.inspection import evaluation_noise
+
+    if latents == "mean":
+        return None
+    return evaluation_noise(count, loaded.model.latent_dim, loaded.info.settings.seed)
 
 
 def tested(studio: Studio, run: str, on: On, latents: Latents) -> Tested:

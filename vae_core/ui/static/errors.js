@@ -1,10 +1,9 @@
 // The histogram of the test errors: a click on a bar, or a drag over several, asks for the images in it.
 
-import { onOther, other } from "./compare.js";
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
 import { Latest, ask, isTouched, named } from "./studio.js";
-import { attach, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
+import { attach, besideAddressed, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
 let facts = null;
@@ -19,10 +18,10 @@ export function mount(element) {
     parts[news.view.latents].checked = true; // also where an address has said so
     showFailure(false);
     tellAbout();
+    tellBeside();
     tellImages().catch(complain);
     show.submit();
   });
-  onOther(() => facts && show.submit());
   onSelection((selection) => mark(selection));
   for (const choice of [parts.sampled, parts.mean]) {
     choice.addEventListener("change", () => look({ latents: choice.value }));
@@ -46,9 +45,8 @@ function showFailure(hasFailed) {
 }
 
 async function histogram() {
-  const second = other();
-  const wanted = { log: parts.log.checked, split: parts.split.checked, ...(second ? { other: second.run } : {}) };
-  const figure = await ask(testedAddress("", wanted));
+  const wanted = { log: parts.log.checked, split: parts.split.checked };
+  const figure = await ask(testedAddress("", { ...wanted, ...besideAddressed() }));
   for (const trace of figure.data) {
     const isClass = Number.isInteger(trace.meta?.label);
     if (isClass) trace[styleOf(trace)] = { ...trace[styleOf(trace)], color: colourOf(trace.meta.label) };
@@ -65,7 +63,6 @@ async function histogram() {
   await draw(parts.plot, figure.data, layout, { displayModeBar: false });
   parts.legend.replaceChildren(...figure.data.map(legendEntry));
   listen();
-  tellOverlay(figure.data.find((trace) => trace.meta?.overlay), second);
 }
 
 /** Where a trace keeps its colour. */
@@ -138,12 +135,13 @@ async function tellImages() {
       : `Measure it on the ${here.count.toLocaleString("en")} test images here`;
 }
 
-function tellOverlay(trace, second) {
-  parts.overlaid.hidden = !trace;
-  if (!trace) return;
-  const isOther = trace.name !== second.run;
-  const images = second.summary?.images.toLocaleString("en");
-  parts.overlaid.textContent = isOther
-    ? `${second.run} was evaluated on another set: ${images} images, ${second.summary.source}. Its curve is drawn to the same number of images; the two are not to be compared image by image.`
-    : `${second.run} on the same images: mean error ${second[facts.view.latents === "sampled" ? "summary" : "summary_from_mean"].mse_mean.toFixed(4)} beside ${facts.summary.mse_mean.toFixed(4)}.`;
+function tellBeside() {
+  const { beside, summary } = facts;
+  parts.beside.hidden = !beside;
+  if (!beside) return;
+  const { run, problem, is_same_set: isSameSet, source, images: count, mean, better } = beside;
+  const number = (value) => value.toLocaleString("en");
+  if (problem) parts.beside.textContent = `Nothing can be compared: ${problem}.`;
+  else if (!isSameSet) parts.beside.textContent = `${run} was evaluated on another set: ${number(count)} images, ${source}. Its curve is drawn to the same number of images; the two are not to be compared image by image.`;
+  else parts.beside.textContent = `${run} on the same images: mean error ${mean.toFixed(4)} beside ${summary.mse_mean.toFixed(4)}. Its error is the smaller one on ${number(better)} of ${number(count)} images.`;
 }

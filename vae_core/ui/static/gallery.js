@@ -3,10 +3,10 @@
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
 import { Latest, ask, model, named, onModel, untilReady } from "./studio.js";
-import { asAddressed, images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
+import { asAddressed, besideAddressed, images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
-const ORDERS = { best: "rising", typical: "typical", worst: "falling" };
-const PICTURES = [["original", "original"], ["reconstruction", "reconstruction"], ["difference", "difference"]];
+const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
+const MADE = ["reconstruction", "difference"];
 let parts = null;
 let hint = "";
 let facts = null;
@@ -39,9 +39,20 @@ export function mount(element) {
   });
   onModel(() => (parts.images.inert = true)); // until the new model's are there
   onView((news) => {
-    [facts, page] = [news, 0];
+    if (news.view !== facts?.view) page = 0; // only the second model is another
+    facts = news;
+    tellBeside();
     show.submit();
   });
+}
+
+/** Only errors of the same images can be compared. */
+const isComparable = () => Boolean(facts.beside?.is_same_set);
+
+function tellBeside() {
+  parts.comparing.hidden = !isComparable();
+  parts.besideName.textContent = `${facts.beside?.run} does`;
+  parts.images.classList.toggle("compared", "other" in besideAddressed());
 }
 
 function complain(error) {
@@ -64,6 +75,9 @@ async function load() {
     showSpan([facts.low, facts.high]);
     return clear(hint);
   }
+  if (["better", "worse"].includes(asked.order) && !isComparable()) {
+    return clear("Which images another model reconstructs better or worse: for a model that was tested on the same images, chosen in Compare with.");
+  }
   const unknown = [asked.label, asked.read_as].filter((label) => Number.isInteger(label) && !classOf(label));
   if (unknown.length) return clear(misnamed("class", unknown, facts.classes.map(({ name }) => name)));
   if (!parts.images.children.length) parts.about.textContent = "Looking for these images…";
@@ -72,7 +86,7 @@ async function load() {
     const tell = (share) => (parts.about.textContent = `Reading the reconstructions: ${Math.round(100 * share)}%.`);
     if ((await untilReady(testedAddress("turned"), tell, () => asked === selection)) === null) return;
   }
-  const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), page }));
+  const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), ...besideAddressed(), page }));
   if (asked !== selection || of !== model()) return;
   parts.about.textContent = described(asked, answer);
   parts.images.replaceChildren(...answer.items.map(shownImage));
@@ -114,6 +128,7 @@ function described({ low, high, label, read_as: readAs, order }, { count, page: 
   const of = Number.isInteger(label) ? `of class ${nameOf(label)} ` : "";
   const as = Number.isInteger(readAs) ? `whose reconstruction is read as ${nameOf(readAs)} ` : "";
   const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)}`;
+  const apart = ["better", "worse"].includes(order) ? `on which ${facts.beside.run} is ${order} by most` : "";
   const sorted = { falling: "the worst first", typical: "the nearest to the median first" }[order] ?? "in the order of their error";
   const noun = count === 1 ? "test image" : "test images";
   const shortcut = label === undefined && at === 0 && count > size && Object.keys(ORDERS).find((name) => ORDERS[name] === order);
@@ -121,25 +136,26 @@ function described({ low, high, label, read_as: readAs, order }, { count, page: 
     ? " The errors beside the pictures are of a new draw: the evaluation was made on another device, or of other images."
     : "";
   const which = shortcut
-    ? `The ${size} ${shortcut} of ${count.toLocaleString("en")} test images`
-    : `${count.toLocaleString("en")} ${noun} ${of}${as}${within}`.trimEnd() + `, ${sorted}`;
-  return `${which}. Side by side: original, reconstruction, difference.${note}`;
+    ? `The ${size} ${apart ? "" : `${shortcut} `}of ${count.toLocaleString("en")} test images ${apart}`.trimEnd()
+    : `${count.toLocaleString("en")} ${noun} ${of}${as}${within}`.trimEnd() + `, ${apart ? `those first ${apart}` : sorted}`;
+  const { other } = besideAddressed();
+  const how = other
+    ? `Beside each original: reconstruction and difference, above of ${model().run}, below of ${other}.`
+    : "Side by side: original, reconstruction, difference.";
+  return `${which}. ${how}${note}`;
 }
 
 function shownImage(image) {
   const item = document.createElement("li");
   const pictures = document.createElement("div");
   pictures.className = "triple";
-  for (const [name, words] of PICTURES) {
-    const picture = document.createElement("img");
-    Object.assign(picture, { src: image[name], width: 28, height: 28, title: words, alt: `${words} of test image ${image.index}, class ${image.name}` });
-    pictures.append(picture);
+  const { beside } = image;
+  pictures.append(pictureOf("original", image.original, image));
+  for (const [made, by] of [[image, ""], ...(beside ? [[beside, ` by ${facts.beside.run}`]] : [])]) {
+    for (const name of MADE) pictures.append(pictureOf(`${name}${by}`, made[name], image));
   }
-  const words = document.createElement("p");
-  const label = document.createElement("strong");
-  label.textContent = image.name;
-  words.append(label, image.read_as === image.label ? "" : ` read as ${image.read_as_name}`, ` · ${image.shown_error.toFixed(4)}`);
-  words.title = `test image ${image.index}`;
+  const words = [wordsOf(image.name, image, image)];
+  if (beside) words.push(wordsOf(facts.beside.run, beside, image));
   const button = document.createElement("button");
   button.type = "button";
   button.className = "text-button";
@@ -155,6 +171,22 @@ function shownImage(image) {
       deviation: image.deviation,
     }),
   );
-  item.append(pictures, words, button);
+  item.append(pictures, ...words, button);
   return item;
+}
+
+function pictureOf(words, src, { index, name }) {
+  const picture = document.createElement("img");
+  Object.assign(picture, { src, width: 28, height: 28, title: words, alt: `${words} of test image ${index}, class ${name}` });
+  return picture;
+}
+
+/** Below the pictures: whose or of which class, what it is read as if that is another, and the error. */
+function wordsOf(head, { read_as: readAs, read_as_name: readAsName, shown_error: error }, { label, index }) {
+  const words = document.createElement("p");
+  const strong = document.createElement("strong");
+  strong.textContent = head;
+  words.append(strong, readAs === label ? "" : ` read as ${readAsName}`, ` · ${error.toFixed(4)}`);
+  words.title = `test image ${index}`;
+  return words;
 }

@@ -2,7 +2,7 @@
 
 import { draw } from "./plots.js";
 import { Latest, ask, named } from "./studio.js";
-import { onView, select, testedAddress } from "./tested.js";
+import { besideAddressed, onView, select, testedAddress } from "./tested.js";
 
 export function mount(element) {
   const parts = named(element);
@@ -15,13 +15,16 @@ export function mount(element) {
     const what = facts.noun === "digit" ? "digit" : "class";
     parts.title.textContent = `By ${what}`;
     parts.what.textContent = what;
-    parts.rows.replaceChildren(...facts.classes.map(rowOf));
+    const means = facts.beside?.class_means;
+    parts.besideName.hidden = !means;
+    parts.besideName.textContent = `mean of ${facts.beside?.run}`;
+    parts.rows.replaceChildren(...facts.classes.map((row, index) => rowOf(row, means?.[index])));
     show.submit(facts);
   });
 }
 
 async function boxes(parts, facts) {
-  const figure = await ask(testedAddress("boxes"));
+  const figure = await ask(testedAddress("boxes", besideAddressed()));
   const isNamed = facts.classes.some(({ name }) => name.length > 3);
   await draw(
     parts.plot,
@@ -34,7 +37,7 @@ async function boxes(parts, facts) {
   );
 }
 
-function rowOf({ label, name, images, mean, median, p95 }) {
+function rowOf({ label, name, images, mean, median, p95 }, meanBeside) {
   const row = document.createElement("tr");
   const head = document.createElement("th");
   head.scope = "row";
@@ -45,7 +48,8 @@ function rowOf({ label, name, images, mean, median, p95 }) {
   button.setAttribute("aria-label", `Show the test images of class ${name}, the worst first`);
   button.addEventListener("click", () => select({ label, order: "falling" }));
   head.append(button);
-  const figures = [images.toLocaleString("en"), ...[mean, median, p95].map((value) => value.toFixed(4))];
+  const errors = [mean, ...(meanBeside === undefined ? [] : [meanBeside]), median, p95];
+  const figures = [images.toLocaleString("en"), ...errors.map((value) => value.toFixed(4))];
   row.append(
     head,
     ...figures.map((text) => {

@@ -1,6 +1,7 @@
-// What the tab Test errors is about: whose errors, decoded from which latents, on which images. The tab's
+// What the tab Test errors is about: whose errors, beside whose, decoded from which latents, on which images. The tab's
 // parts listen for that and for the images that are asked for; nothing of it is asked before the tab is first seen.
 
+import { onOther, other } from "./compare.js";
 import { CHOICES, expectedNumber, misnamed, SHOWN } from "./lesson.js";
 import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
@@ -31,9 +32,10 @@ export function attach(element, tell, complain) {
     facts = null;
     lookAgain();
   });
+  onOther(() => model() && lookAgain());
 }
 
-/** Calls the listener with the facts of each new view, {…, view}. */
+/** Calls the listener with the facts of each new view, {…, beside, view}: the second model's stand beside them. */
 export function onView(listener) {
   viewListeners.push(listener);
   if (facts) listener(facts);
@@ -122,6 +124,9 @@ export function testedAddress(path, parameters = {}) {
   return modelAddress(path ? `errors/${path}` : "errors", { ...view, ...parameters });
 }
 
+/** The second model, as a parameter of the addresses that show it, unless it has not been tested. */
+export const besideAddressed = () => (facts?.beside && !facts.beside.problem ? { other: facts.beside.run } : {});
+
 /** The address of something that is the same from whichever latents the view decodes. */
 export const measuredAddress = (path) => modelAddress(`errors/${path}`, { on: view.on });
 
@@ -145,11 +150,11 @@ export function images() {
 }
 
 async function load(tell) {
-  const [card, asked] = [model(), view];
+  const [card, asked, second] = [model(), view, other()];
   ofView = null;
   if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell);
-  const answer = await ask(testedAddress("facts"));
-  if (card !== model() || asked !== view) return;
+  const answer = await ask(testedAddress("facts", second ? { other: second.run } : {}));
+  if (card !== model() || asked !== view || second !== other()) return;
   tell(null);
   const isOther = !isThere();
   const due = awaited?.run === card.run ? awaited.wanted : null;

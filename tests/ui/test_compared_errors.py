@@ -1,0 +1,103 @@
+"""The test errors of a model beside those of a second one, as the page asks for them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from support.runs import save_altered_copy
+from vae_core.data import Dataset
+from vae_core.evaluated import Evaluation
+from vae_core.run_folder import Run
+from vae_core.ui.routes import add_routes
+from vae_core.ui.studio import Studio
+
+
+@pytest.fixture(scope="module")
+def client(
+    tiny_run: Path, small_mnist: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> TestClient:
+    """With "tiny", "other", evaluated on the same images, and "untested"; the shipped ones are of others."""
+    runs_dir = tmp_path_factory.mktemp("compared")
+    shutil.copytree(tiny_run, runs_dir / "tiny")
+    save_altered_copy(tiny_run, runs_dir / "other", dataset)
+    shutil.copytree(tiny_run, runs_dir / "untested", ignore=shutil.ignore_patterns("evaluation.*"))
+    app = FastAPI()
+    add_routes(app, Studio(runs_dir, str(small_mnist), "cpu"))
+    app.state.runs_dir = runs_dir
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def evaluations(client: TestClient) -> tuple[Evaluation, Evaluation]:
+    """Those of the first model and of the second."""
+    runs_dir = client.app.state.runs_dir  # type: ignore[attr-defined]
+    first, second = (Run(runs_dir / name).evaluation() for name in ("tiny", "other"))
+    assert first is not None
+    assert second is not None
+    return first, second
+
+
+def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
+    told = client.get(f"/studio/runs/tiny/errors/{path}", params=parameters)
+    assert told.status_code == 200, told.text
+    return told.json()
+
+
+def test_a_second_model_is_told_beside_the_first(
+    client: TestClient, evaluations: tuple[Evaluation, Evaluation]
+) -> None:
+    first, second = evaluations
+    assert answer(client, "facts")["beside"] is None
+    beside = answer(client, "facts", other="other", latents="mean")["beside"]
+    better = second.errors_mean < first.errors_mean
+    assert 0 < better.sum() < len(better)  # or nothing is tested here
+    assert (beside["run"], beside["is_same_set"], beside["better"]) == ("other", True, better.sum())
+    assert beside["mean"] == pytest.approx(second.errors_mean.mean(), rel=1e-5)
+    of_class = [second.errors_mean[second.labels == label].mean() for label in range(10)]
+    assert beside["class_means"] == pytest.approx(of_class, rel=1e-5)
+    boxes = answer(client, "boxes", other="other")["data"]
+    assert [trace["name"] for trace in boxes] == ["tiny", "other"]
+    assert [trace["mean"][3] for trace in boxes] == pytest.approx(
+        [each.errors[each.labels == 3].mean() for each in evaluations], rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(("order", "sign"), [("better", 1), ("worse", -1)])
+def test_images_stand_in_the_order_of_what_the_second_model_gains(
+    client: TestClient, evaluations: tuple[Evaluation, Evaluation], order: str, sign: int
+) -> None:
+    first, second = (each.errors.astype(np.float64) for each in evaluations)
+    expected = np.argsort(sign * (second - first), kind="stable")[:16]
+    items = answer(client, "gallery", other="other", order=order)["items"]
+    assert [item["index"] for item in items] == expected.tolist()
+    assert [item["shown_error"] for item in items] == pytest.approx(first[expected].tolist(), abs=1e-4)
+    beside = [item["beside"] for item in items]
+    assert [made["shown_error"] for made in beside] == pytest.approx(second[expected].tolist(), abs=1e-4)
+    for item in items:
+        for picture in ("reconstruction", "difference"):
+            assert item[picture] != item["beside"][picture]
+
+
+def test_what_cannot_be_compared_is_said_and_the_rest_is_there(client: TestClient) -> None:
+    for parameters in ({}, {"other": "reference"}):
+        told = client.get("/studio/runs/tiny/errors/gallery", params={"order": "worse", **parameters})
+        assert told.status_code == 400
+        assert (
+            "order=worse expects another model that was evaluated on the same images" in told.json()["error"]
+        )
+    beside = answer(client, "facts", other="reference")["beside"]
+    assert (beside["is_same_set"], beside["better"], beside["class_means"]) == (False, None, None)
+    assert beside["images"] == 10_000
+    assert len(answer(client, "boxes", other="reference")["data"]) == 1
+    item = answer(client, "gallery", other="reference")["items"][0]
+    assert item["beside"]["reconstruction"] != item["reconstruction"]  # pictures need no evaluation
+    told = answer(client, "facts", other="untested")
+    assert "untested has not been evaluated yet" in told["beside"]["problem"]
+    assert told["summary"] == answer(client, "facts")["summary"]
