@@ -149,11 +149,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser profile for a file's tests: the page's scripts are fetched once. A page stays open in it,
-    so that the others are tabs of its window: a window for each costs as much as to load the app."""
+def profile(browser: Browser, app: App) -> Iterator[BrowserContext]:
+    """One browser profile for a file's tests: the page's scripts are fetched once. A page of the app's site
+    stays open in it, so that the others are tabs of its window and of its process: a window and a process for
+    each cost as much as to load the app."""
     profile = browser.new_context(viewport={"width": 1280, "height": 860})
-    profile.new_page()
+    profile.new_page().goto(f"{app.url}/studio/static/pen.js")
     yield profile
     profile.close()
 

@@ -34,6 +34,9 @@ CHROMIUM_OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # All pages of the app share a process, see conftest.profile: it has compiled the page's scripts already.
+    "--process-per-site",
+    "--host-resolver-rules=MAP * ~NOTFOUND,EXCLUDE 127.0.0.1",  # so watched_page sees what asks another host
     # For each window Chromium loads two pages of its own behind the address bar, which nobody sees here: they
     # take three times the processor time of the window. The switch replaces Playwright's list of features, of
     # which the second line are those that change what a page does.
@@ -130,7 +133,7 @@ def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
     outside: list[str] = []
     problems: list[str] = []
     ours = (app.url, "data:", "blob:")
-    page.on("request", lambda asked: None if asked.url.startswith(ours) else outside.append(asked.url))
+    page.on("requestfailed", lambda asked: None if asked.url.startswith(ours) else outside.append(asked.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
     yield page
