@@ -123,15 +123,17 @@ def test_class_probabilities_are_bayes_rule() -> None:
     gaussians, means, labels = classes()
     assert gaussians.labels == (2, 7)
     point = np.array([0.5, 1.0, 1.5])
-    densities = []
+    densities, distances = [], []
     for label in (2, 7):
         group = means[labels == label]
         covariance = np.cov(group.T, bias=True) + 1e-3 * np.eye(3)
         offset = point - group.mean(axis=0)
         exponent = -0.5 * offset @ np.linalg.inv(covariance) @ offset
+        distances.append(-2 * exponent)
         densities.append(len(group) * np.exp(exponent) / np.sqrt(np.linalg.det(covariance)))
     expected = np.array(densities) / sum(densities)
     np.testing.assert_allclose(gaussians.probabilities(point[None])[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(gaussians.distances(point[None])[0], distances, rtol=1e-9)
     assert gaussians.nearest(np.array([point, [6, -6, 6], point])).tolist() == [7, 2, 7]
     assert gaussians.shares.tolist() == [0.25, 0.75]
     assert [type(label) for label in gaussians.labels] == [int, int]

@@ -152,12 +152,18 @@ class ClassGaussians:
             np.array([len(group) / len(means) for group in groups]),
         )
 
-    def probabilities(self, z: np.ndarray) -> np.ndarray:
-        """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""
+    def distances(self, z: np.ndarray) -> np.ndarray:
+        """How far each vector is from each class's mean, in the class's own deviations: float (N, K) to
+        float64 (N, C), squares of Mahalanobis's distance."""
         offsets = np.asarray(z, np.float64)[:, None] - self.means  # (N, C, K)
         solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
-        distances = (offsets * solved).sum(axis=2)
-        logs = np.log(self.shares) - 0.5 * (distances + np.linalg.slogdet(self.covariances).logabsdet)
+        return (offsets * solved).sum(axis=2)
+
+    def probabilities(self, z: np.ndarray) -> np.ndarray:
+        """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""
+        logs = np.log(self.shares) - 0.5 * (
+            self.distances(z) + np.linalg.slogdet(self.covariances).logabsdet
+        )
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)
 

@@ -355,7 +355,20 @@ def test_what_no_test_image_is_as_bad_as_is_told_so(pad: Page) -> None:
         )
     pad.mouse.up()
     wait_for_answer(pad)
-    assert "higher than that of every test image: the model has not seen many like this" in verdict(pad)
+    assert "higher than that of every test image. The model has not seen many like this." in verdict(pad)
+
+
+def test_a_dot_is_told_to_lie_far_out_though_its_error_is_small(pad: Page) -> None:
+    box = pad.locator("#sketch canvas").bounding_box()
+    assert box
+    pad.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    wait_for_answer(pad)
+    told = verdict(pad)
+    share = re.search(r"higher than (\d+)% of the test images have", told)
+    assert share
+    assert int(share[1]) < 95
+    assert "s, but farther out than 99% of the test images lie." in told
+    assert "The model has not seen many like this." in told
 
 
 def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_run: Path) -> None:

@@ -122,6 +122,7 @@ def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
     assert len(answer["mean"]) == len(answer["deviation"]) == len(answer["kl"]) == 16
     assert 0 < answer["error"] < 0.1
     assert 0 <= answer["rank"] <= 1
+    assert 0 <= answer["distance_rank"] < 0.99
 
 
 def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> None:

@@ -79,6 +79,13 @@ class Loaded:
         assert self.evaluation is not None
         return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
 
+    @cached_property
+    def distances_of_tested(self) -> np.ndarray:
+        """Of each test image from its nearest class: float64 (N,), see ClassGaussians.distances.
+        Only with an evaluation."""
+        assert self.evaluation is not None
+        return self.classes.distances(self.evaluation.means).min(axis=1)
+
     def nearness_of_unseen(self, dataset: Dataset) -> np.ndarray:
         """How near to a training image comes what the model makes of test images, which it never saw: errors,
         float32 (UNSEEN_IMAGES,), to compare a generated image's with.

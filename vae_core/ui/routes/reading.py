@@ -38,12 +38,15 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
             "z": samples.round(4).tolist(),
         },
         "rank": None,
+        "distance_rank": None,
         "nearest": [],
     }
     evaluation = loaded.evaluation
     if evaluation is not None:
         errors = evaluation.errors if sampled else evaluation.errors_mean
         answer["rank"] = float((errors < result.error).mean())
+        distance = loaded.classes.distances(result.mean[None]).min()
+        answer["distance_rank"] = float((loaded.distances_of_tested < distance).mean())
         answer["nearest"] = _nearest_classes(loaded, result.mean)
     return answer
 

@@ -9,6 +9,8 @@ import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
 const UNUSUAL = 0.95;
+/** Of the distance from the classes: nearer than that, also what is no digit lies where few digits do. */
+const REMOTE = 0.99;
 const PICTURES = ["seen", "reconstruction", "difference"];
 
 export function mount(element) {
@@ -78,18 +80,19 @@ function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
 /** With both terms of the loss: a model may pay for a small error with a large KL. */
 const inShort = (run, { error, kl }) => `${run}: error ${error.toFixed(4)}, KL ${kl.reduce((sum, nats) => sum + nats).toFixed(1)} nats`;
 
-function verdict({ error, rank, nearest }) {
+function verdict({ error, rank, distance_rank: distanceRank, nearest }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
   if (rank === null) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
   const [first, second] = nearest;
-  const share = Math.min(Math.round(rank * 100), 99);
-  const unusual = rank >= UNUSUAL ? ": the model has not seen many like this" : "";
+  const isRemote = distanceRank >= REMOTE;
+  const unusual = rank >= UNUSUAL || isRemote ? " The model has not seen many like this." : "";
   const nearestWords =
     first.probability >= 0.9
       ? `It lies among ${imagesOf(first.label)}`
       : `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  const others = rank === 1 ? "that of every test image" : `${share}% of the test images have`;
-  return `${nearestWords}. ${measured}, higher than ${others}${unusual}.`;
+  const farOut = isRemote ? `, but farther out than ${distanceRank === 1 ? "any test image lies" : "99% of the test images lie"}` : "";
+  const others = rank === 1 ? "that of every test image" : `${Math.min(Math.round(rank * 100), 99)}% of the test images have`;
+  return `${nearestWords}${farOut}. ${measured}, higher than ${others}.${unusual}`;
 }
 
 const percent = ({ probability }) => `${Math.round(100 * probability)}%`;

@@ -148,7 +148,7 @@ function stroke(from, to) {
   context.lineCap = "round";
   context.beginPath();
   context.moveTo(from.x, from.y);
-  context.lineTo(to.x, to.y);
+  context.lineTo(to.x, to.y + (from === to ? 0.01 : 0)); // a dot: a line of no length is not drawn
   context.stroke();
   request();
 }
