@@ -161,9 +161,7 @@ class ClassGaussians:
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
         """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""
-        logs = np.log(self.shares) - 0.5 * (
-            self.distances(z) + np.linalg.slogdet(self.covariances).logabsdet
-        )
+        logs = np.log(self.shares) - 0.5 * (self.distances(z) + np.linalg.slogdet(self.covariances).logabsdet)
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)
 
