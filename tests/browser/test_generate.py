@@ -300,6 +300,18 @@ def test_a_chosen_tile_is_shown_beside_the_nearest_training_image(grid: Page, da
     assert grid.locator("#generated-grid button[aria-pressed=true]").count() == 1
 
 
+def test_a_press_between_two_images_chooses_one_of_them(grid: Page) -> None:
+    left, right = (grid.get_by_role("button", name=f"Image {number}", exact=True) for number in (1, 2))
+    left.scroll_into_view_if_needed()
+    first, second = left.bounding_box(), right.bounding_box()
+    assert first
+    assert second
+    middle = (first["x"] + first["width"] + second["x"]) / 2
+    assert second["x"] - first["x"] - first["width"] > 3  # there is a gap
+    grid.mouse.click(middle, first["y"] + 10)
+    assert grid.locator("#generated-grid button[aria-pressed=true]").count() == 1
+
+
 def test_how_near_unseen_images_come_tells_memory_from_invention(
     grid: Page, app: App, dataset: Dataset, tiny_run: Path
 ) -> None:
