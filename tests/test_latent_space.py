@@ -134,6 +134,9 @@ def test_class_probabilities_are_bayes_rule() -> None:
     expected = np.array(densities) / sum(densities)
     np.testing.assert_allclose(gaussians.probabilities(point[None])[0], expected, rtol=1e-9)
     np.testing.assert_allclose(gaussians.distances(point[None])[0], distances, rtol=1e-9)
+    likeliest = gaussians.distance_of_likeliest(np.stack([point, means[0]]))
+    np.testing.assert_allclose(likeliest[0], distances[1], rtol=1e-9)
+    assert distances[0] < distances[1]  # the most probable class, 7, is not the one that is nearest
     assert gaussians.nearest(np.array([point, [6, -6, 6], point])).tolist() == [7, 2, 7]
     assert gaussians.shares.tolist() == [0.25, 0.75]
     assert [type(label) for label in gaussians.labels] == [int, int]

@@ -26,8 +26,8 @@ ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
 Latents = Literal["sampled", "mean"]
 """What an image is decoded from: a sample of its posterior, or the mean of it."""
 Order = Literal["rising", "falling", "typical", "better", "worse"]
-"""Of images: by their error, from the largest down, the nearest to the median first, or those first that
-another model reconstructs better, or worse, by most."""
+"""Of images: by their error, from the largest down, the nearest to the median first, or those that another
+model reconstructs better, or worse, by how much."""
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_CLASSES = 256
 

@@ -30,7 +30,8 @@ def choose(
         low, high: the range of the error, both ends belong to it; None is no limit.
         groups: classes of each image, uint8 (N,), with the one that is wanted; None is any.
         order: by the error, by the error from the largest down, by its distance from the median of
-            all N errors, or by how much smaller ("better") or larger ("worse") the other model's error is.
+            all N errors, or only those whose error by the other model is smaller ("better") or larger
+            ("worse"), by how much it is.
         others: float (N,), another model's error of each image; only the last two orders need it.
 
     Raises:
@@ -44,12 +45,14 @@ def choose(
     for classes, label in groups:
         if label is not None:
             wanted &= classes == label
-    chosen = np.flatnonzero(wanted)
     keys = {"rising": errors, "falling": -errors, "typical": np.abs(errors - np.median(errors))}
     if others is not None:
         keys |= {"better": others - errors, "worse": errors - others}
     if order not in keys:
         raise ValueError(f"the order {order} compares two models: expected the errors of both")
+    if order in ("better", "worse"):
+        wanted &= keys[order] < 0
+    chosen = np.flatnonzero(wanted)
     return chosen[np.argsort(keys[order][chosen], kind="stable")]
 
 

@@ -159,6 +159,11 @@ class ClassGaussians:
         solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
         return (offsets * solved).sum(axis=2)
 
+    def distance_of_likeliest(self, z: np.ndarray) -> np.ndarray:
+        """The distance of each vector from its most probable class: float (N, K) to float64 (N,)."""
+        rows = self.probabilities(z).argmax(axis=1)
+        return self.distances(z)[np.arange(len(z)), rows]
+
     def probabilities(self, z: np.ndarray) -> np.ndarray:
         """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""
         logs = np.log(self.shares) - 0.5 * (self.distances(z) + np.linalg.slogdet(self.covariances).logabsdet)

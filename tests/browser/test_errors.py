@@ -323,11 +323,26 @@ def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -
     assert f"of class {name} " in words
 
 
-def test_a_second_models_errors_lie_over_the_first(fresh: Page) -> None:
+def test_a_second_model_is_measured_on_the_first_ones_images(fresh: Page) -> None:
     compare_with(fresh, "reference")
     fresh.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
-    note = fresh.locator("#test-errors .beside")
-    note.filter(has_text="reference was evaluated on another set: 10,000 images").wait_for()
+    note = fresh.locator("#test-errors .beside").filter(
+        has_text="reference on the same images: mean error 0.0"
+    )
+    assert re.search(r"smaller one on \d+ of 205 images", note.inner_text())
+
+
+def test_where_the_images_are_not_here_only_the_curves_are_compared(
+    page_without_map: Page, run: LoadedRun
+) -> None:
+    page = page_without_map
+    open_tab(page, "Test errors")
+    wait_for_bars(page, 10_000)
+    compare_with(page, "tested")
+    page.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'tested')")
+    note = page.locator("#test-errors .beside")
+    note.filter(has_text="tested was evaluated on another set: 205 images").wait_for()
+    assert not page.get_by_role("button", name="better", exact=True).is_visible()
 
 
 def test_two_models_are_compared_image_by_image_and_digit_by_digit(
@@ -340,13 +355,12 @@ def test_two_models_are_compared_image_by_image_and_digit_by_digit(
     first, second = evaluated(run), evaluated(other)
     words = f"Its error is the smaller one on {(second < first).sum()} of 205 images"
     fresh.locator("#test-errors .beside").filter(has_text=words).wait_for()
-    fresh.get_by_role("button", name="16 worse").click()
-    gallery(
-        fresh, "The 16 of 205 test images on which other is worse by most.*above of tested, below of other"
-    )
-    worst = np.argsort(first - second, kind="stable")[:16]
-    assert shown_errors(fresh)[::2] == pytest.approx(first[worst].tolist(), abs=1e-3)
-    assert shown_errors(fresh)[1::2] == pytest.approx(second[worst].tolist(), abs=1e-3)
+    fresh.get_by_role("button", name="better", exact=True).click()
+    better = np.argsort(second - first, kind="stable")[: (second < first).sum()]
+    words = f"^{len(better)} test images on which other is better, by the most first.*the lower by other"
+    gallery(fresh, words)
+    assert shown_errors(fresh)[::2] == pytest.approx(first[better[:16]].tolist(), abs=1e-3)
+    assert shown_errors(fresh)[1::2] == pytest.approx(second[better[:16]].tolist(), abs=1e-3)
     titles = [
         picture.get_attribute("title")
         for picture in fresh.locator("#error-images li").first.locator("img").all()
@@ -362,14 +376,33 @@ def test_two_models_are_compared_image_by_image_and_digit_by_digit(
     of_four = second[other.evaluation.labels == 4].mean()
     row = fresh.locator("#errors-by-class tbody tr").nth(4)
     assert float(row.locator("td").nth(2).inner_text()) == pytest.approx(of_four, abs=6e-5)
-    assert "mean\tmean of other\tmedian" in fresh.locator("#errors-by-class thead").inner_text()
-    wait_for_address(fresh, "order=worse")
+    heads = fresh.locator("#errors-by-class thead th:visible").all_inner_texts()
+    assert [" ".join(head.split()) for head in heads[2:5]] == ["mean", "mean of other", "median"]
+    wait_for_address(fresh, "order=better")
     fresh.reload()
-    gallery(fresh, "on which other is worse by most")
+    gallery(fresh, words)
     compare_with(fresh, "nothing")
-    gallery(fresh, "chosen in Compare with")
-    assert not fresh.get_by_role("button", name="16 worse").is_visible()
+    gallery(fresh, "No second model that was tested on the same images is compared")
+    assert not fresh.get_by_role("button", name="better", exact=True).is_visible()
     assert row.locator("td").count() == 4
+
+
+def test_pictures_of_one_second_model_are_not_shown_as_those_of_the_next(
+    fresh: Page, other: LoadedRun
+) -> None:
+    compare_with(fresh, "other")
+    fresh.locator("#test-errors .beside", has_text="other on the same images").wait_for()
+    held = hold(fresh, "**/errors/gallery?*", times=2)
+    with fresh.expect_request("**/errors/gallery?*other=other*"):
+        fresh.get_by_role("button", name="16 typical").click()
+    compare_with(fresh, "reference")
+    fresh.locator("#test-errors .beside", has_text="reference on the same images").wait_for()
+    with fresh.expect_request("**/errors/gallery?*other=reference*"):
+        held[0].continue_()
+    assert fresh.locator("#error-images li").count() == 0
+    held[1].continue_()
+    gallery(fresh, "The 16 typical of.*the lower by reference")
+    assert fresh.locator("#error-images li", has_text="reference").count() == 16
 
 
 def test_each_digit_has_its_figures_and_its_images(errors: Page, run: LoadedRun) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,12 @@ def test_images_stand_in_the_order_of_what_the_second_model_gains(
     client: TestClient, evaluations: tuple[Evaluation, Evaluation], order: str, sign: int
 ) -> None:
     first, second = (each.errors.astype(np.float64) for each in evaluations)
-    expected = np.argsort(sign * (second - first), kind="stable")[:16]
-    items = answer(client, "gallery", other="other", order=order)["items"]
+    gains = sign * (second - first)
+    expected = np.argsort(gains, kind="stable")[: min(16, (gains < 0).sum())]
+    told = answer(client, "gallery", other="other", order=order)
+    items = told["items"]
+    assert told["count"] == (gains < 0).sum()
+    assert not told["differs"]
     assert [item["index"] for item in items] == expected.tolist()
     assert [item["shown_error"] for item in items] == pytest.approx(first[expected].tolist(), abs=1e-4)
     beside = [item["beside"] for item in items]
@@ -85,19 +90,36 @@ def test_images_stand_in_the_order_of_what_the_second_model_gains(
             assert item[picture] != item["beside"][picture]
 
 
-def test_what_cannot_be_compared_is_said_and_the_rest_is_there(client: TestClient) -> None:
-    for parameters in ({}, {"other": "reference"}):
-        told = client.get("/studio/runs/tiny/errors/gallery", params={"order": "worse", **parameters})
-        assert told.status_code == 400
-        assert (
-            "order=worse expects another model that was evaluated on the same images" in told.json()["error"]
-        )
+def test_the_same_model_is_neither_better_nor_worse(client: TestClient) -> None:
+    for order in ("better", "worse"):
+        assert answer(client, "gallery", other="tiny", order=order)["count"] == 0
+
+
+def test_a_model_that_was_tested_on_other_images_is_measured_on_these(client: TestClient) -> None:
     beside = answer(client, "facts", other="reference")["beside"]
-    assert (beside["is_same_set"], beside["better"], beside["class_means"]) == (False, None, None)
-    assert beside["images"] == 10_000
+    assert (beside["is_same_set"], beside["to_measure"], beside["images"]) == (False, True, 10_000)
+    assert (beside["better"], beside["class_means"]) == (None, None)
     assert len(answer(client, "boxes", other="reference")["data"]) == 1
-    item = answer(client, "gallery", other="reference")["items"][0]
-    assert item["beside"]["reconstruction"] != item["reconstruction"]  # pictures need no evaluation
+    assert "beside" not in answer(client, "gallery", other="reference")["items"][0]
+    refused = client.get("/studio/runs/tiny/errors/gallery", params={"order": "worse", "other": "reference"})
+    assert refused.status_code == 400
+    assert "expects another model that was tested on the same images" in refused.json()["error"]
+
+    measured = "/studio/runs/reference/errors/measured"
+    while not client.get(measured).json()["ready"]:
+        time.sleep(0.05)
+    beside = answer(client, "facts", other="reference")["beside"]
+    assert (beside["is_same_set"], beside["to_measure"], beside["images"]) == (True, False, 205)
+    item = answer(client, "gallery", other="reference", order="better")["items"][0]
+    assert item["beside"]["shown_error"] < item["shown_error"]
+    assert item["beside"]["read_as_name"] in "0123456789"
+
+
+def test_what_cannot_be_compared_is_said_and_the_rest_is_there(client: TestClient) -> None:
+    alone = client.get("/studio/runs/tiny/errors/gallery", params={"order": "worse"})
+    assert alone.status_code == 400
+    assert "order=worse expects another model" in alone.json()["error"]
     told = answer(client, "facts", other="untested")
     assert "untested has not been evaluated yet" in told["beside"]["problem"]
     assert told["summary"] == answer(client, "facts")["summary"]
+    assert client.get("/studio/runs/tiny/errors/facts", params={"other": "nobody"}).status_code == 404

@@ -81,10 +81,9 @@ class Loaded:
 
     @cached_property
     def distances_of_tested(self) -> np.ndarray:
-        """Of each test image from its nearest class: float64 (N,), see ClassGaussians.distances.
-        Only with an evaluation."""
+        """Of each test image from the class it is most like: float64 (N,). Only with an evaluation."""
         assert self.evaluation is not None
-        return self.classes.distances(self.evaluation.means).min(axis=1)
+        return self.classes.distance_of_likeliest(self.evaluation.means)
 
     def nearness_of_unseen(self, dataset: Dataset) -> np.ndarray:
         """How near to a training image comes what the model makes of test images, which it never saw: errors,

@@ -12,9 +12,9 @@ from fastapi.responses import Response
 from vae_core.errors import DataError, RequestError, RunError
 from vae_core.evaluated import Latents, Order
 from vae_core.pictures import data_uri
-from vae_core.ui.routes.answers import Label, from_our_page
+from vae_core.ui.routes.answers import Label, evaluation_of, from_our_page
 from vae_core.ui.routes.reading import in_digits
-from vae_core.ui.routes.tested import On, Tested, measuring, noise_of, tested
+from vae_core.ui.routes.tested import On, Tested, measured_here, measuring, noise_of, tested
 from vae_core.ui.studio import Studio
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ def router(studio: Studio) -> APIRouter:
         run: str, on: On = "evaluated", latents: Latents = "sampled", log: bool = False,
         split: bool = False, other: str | None = None,
     ) -> Response:  # fmt: skip
-        """The histogram as a Plotly figure; `other` is a second model, on the images of its evaluation."""
+        """The histogram as a Plotly figure; `other` is a second model, see _second."""
         from vae_core.ui.figures import Overlay, error_histogram
 
-        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
+        shown = tested(studio, run, on, latents)
+        second = _second(shown, other)
         overlay = None
         if second is not None:
             overlay = Overlay(second.name, second.errors, _same_images(shown, second))
@@ -56,11 +57,7 @@ def router(studio: Studio) -> APIRouter:
     ) -> dict[str, Any]:
         """Whose errors these are, in numbers and words, without the images; `other` as in the histogram."""
         shown = tested(studio, run, on, latents)
-        try:
-            beside = _beside(shown, _second(studio, other, latents))
-        except RunError as error:  # the first model's are there all the same
-            beside = {"run": other, "problem": f"{error}"}
-        return _facts(shown) | {"beside": beside}
+        return _facts(shown) | {"beside": None if other is None else _beside(shown, other)}
 
     @routes.get("/runs/{run}/errors/images")
     def images(run: str, on: On = "evaluated") -> dict[str, Any]:
@@ -78,9 +75,9 @@ def router(studio: Studio) -> APIRouter:
         """The errors of each class as a Plotly figure; `other` only where it is of the same images."""
         from vae_core.ui.figures import error_boxes
 
-        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
+        shown = tested(studio, run, on, latents)
         rows = {run: _by_class(shown)}
-        if second is not None and _same_images(shown, second):
+        if (second := _second(shown, other)) is not None and _same_images(shown, second):
             rows[second.name] = _by_class(second)
         return Response(error_boxes(rows, shown.words).to_json(), media_type="application/json")
 
@@ -105,17 +102,20 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
         page: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> dict[str, Any]:  # fmt: skip
         """Sixteen of the images with an error in a range: original, reconstruction, difference; with `other`,
-        a second model, also what that makes of them."""
+        a second model tested on the same images, also what that makes of them."""
         from vae_core.inspection import choose
 
-        shown, second = tested(studio, run, on, latents), _second(studio, other, latents)
+        shown = tested(studio, run, on, latents)
         shown.required_images()
-        others = None if second is None or not _same_images(shown, second) else second.errors
-        if others is None and order in ("better", "worse"):
-            raise RequestError(f"order={order} expects another model that was evaluated on the same images")
+        second = _second(shown, other)
+        if second is not None and not _same_images(shown, second):
+            second = None
+        if second is None and order in ("better", "worse"):
+            raise RequestError(f"order={order} expects another model that was tested on the same images")
         groups = [(shown.evaluation.labels, label)]
         if read_as is not None:
             groups.append((shown.reading().result.result(), read_as))
+        others = None if second is None else second.errors
         chosen = choose(shown.errors, low, high, tuple(groups), order, others)
         pages = -(-len(chosen) // PAGE)
         if page > 0 and page >= pages:
@@ -175,9 +175,19 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
         return tested(studio, run, on, "sampled").begin_assessment().answer()
 
 
-def _second(studio: Studio, other: str | None, latents: Latents) -> Tested | None:
-    """The model that another is compared with, on the images of its own evaluation."""
-    return None if other is None else tested(studio, other, "evaluated", latents)
+def _second(shown: Tested, other: str | None) -> Tested | None:
+    """The model that the shown one is compared with: as it was evaluated, or, where that was on other images
+    than the shown one's and the app has these, as it has been measured on them, if it has."""
+    if other is None:
+        return None
+    second = tested(shown.studio, other, "evaluated", shown.latents)
+    if not _can_be_measured(shown, second):
+        return second
+    return measured_here(shown.studio, second.loaded, shown.latents) or second
+
+
+def _can_be_measured(shown: Tested, second: Tested) -> bool:
+    return not _same_images(shown, second) and shown.images is not None
 
 
 def _by_class(shown: Tested) -> list[ClassErrors]:
@@ -203,14 +213,20 @@ def _facts(shown: Tested) -> dict[str, Any]:
     }
 
 
-def _beside(shown: Tested, second: Tested | None) -> dict[str, Any] | None:
+def _beside(shown: Tested, other: str) -> dict[str, Any]:
     """A second model in numbers; compared image by image and class by class where the images are the same."""
-    if second is None:
-        return None
+    loaded = shown.studio.load(other)
+    try:
+        evaluation_of(loaded)
+    except RunError as error:
+        return {"run": other, "problem": str(error)}
+    second = _second(shown, other)
+    assert second is not None
     is_same_set = _same_images(shown, second)
     return {
-        "run": second.name,
+        "run": other,
         "is_same_set": is_same_set,
+        "to_measure": _can_be_measured(shown, second),
         "source": second.evaluation.source,
         "images": len(second.errors),
         "mean": float(second.errors.mean()),
@@ -225,13 +241,13 @@ def _pictures(shown: Tested, second: Tested | None, chosen: np.ndarray) -> dict[
         return {"differs": False, "items": []}
     images = shown.required_images()
     seen, made = _made(shown, images, chosen)
-    expected = shown.errors[chosen]
+    differs = np.abs(seen.errors - shown.errors[chosen]).max() > TOLERANCE
     items = [
         {
             "index": int(index),
             "label": int(images.labels[index]),
             "name": shown.words.name(int(images.labels[index])),
-            "error": float(expected[row]),
+            "error": float(shown.errors[index]),
             "original": data_uri(seen.images[row]),
             "z": seen.z[row].round(4).tolist(),
             "mean": seen.means[row].round(4).tolist(),
@@ -241,9 +257,11 @@ def _pictures(shown: Tested, second: Tested | None, chosen: np.ndarray) -> dict[
         for row, index in enumerate(chosen)
     ]
     if second is not None:
-        for item, beside in zip(items, _made(second, images, chosen)[1], strict=True):
+        seen, made = _made(second, images, chosen)
+        differs |= np.abs(seen.errors - second.errors[chosen]).max() > TOLERANCE
+        for item, beside in zip(items, made, strict=True):
             item["beside"] = beside
-    return {"differs": bool(np.abs(seen.errors - expected).max() > TOLERANCE), "items": items}
+    return {"differs": bool(differs), "items": items}
 
 
 def _made(model: Tested, images: ImageSet, chosen: np.ndarray) -> tuple[Inspected, list[dict[str, Any]]]:

@@ -45,7 +45,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
     if evaluation is not None:
         errors = evaluation.errors if sampled else evaluation.errors_mean
         answer["rank"] = float((errors < result.error).mean())
-        distance = loaded.classes.distances(result.mean[None]).min()
+        distance = loaded.classes.distance_of_likeliest(result.mean[None])[0]
         answer["distance_rank"] = float((loaded.distances_of_tested < distance).mean())
         answer["nearest"] = _nearest_classes(loaded, result.mean)
     return answer

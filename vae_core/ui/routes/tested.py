@@ -182,4 +182,16 @@ def measuring(studio: Studio, loaded: Loaded) -> Task:
             progress=lambda done: progress(done, len(test)),
         )  # fmt: skip
 
-    return studio.background.task(("measure", loaded.info.name, loaded.version), measure)
+    return studio.background.task(_measured_key(loaded), measure)
+
+
+def measured_here(studio: Studio, loaded: Loaded, latents: Latents) -> Tested | None:
+    """The model on the images of the app, if it has been measured on them already."""
+    task = studio.background.known(_measured_key(loaded))
+    if task is None or not task.result.done():
+        return None
+    return Tested(studio, loaded, task.result.result(), "here", latents)
+
+
+def _measured_key(loaded: Loaded) -> tuple[object, ...]:
+    return "measure", loaded.info.name, loaded.version

@@ -9,7 +9,7 @@ import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
 const UNUSUAL = 0.95;
-/** Of the distance from the classes: nearer than that, also what is no digit lies where few digits do. */
+/** Farther from its class than that share of the test images from theirs. */
 const REMOTE = 0.99;
 const PICTURES = ["seen", "reconstruction", "difference"];
 
@@ -86,13 +86,12 @@ function verdict({ error, rank, distance_rank: distanceRank, nearest }) {
   const [first, second] = nearest;
   const isRemote = distanceRank >= REMOTE;
   const unusual = rank >= UNUSUAL || isRemote ? " The model has not seen many like this." : "";
-  const nearestWords =
-    first.probability >= 0.9
-      ? `It lies among ${imagesOf(first.label)}`
-      : `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  const farOut = isRemote ? `, but farther out than ${distanceRank === 1 ? "any test image lies" : "99% of the test images lie"}` : "";
+  const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
+  let nearestWords = `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
+  if (isRemote) nearestWords = `It is most like ${imagesOf(first.label)}, but farther from them than ${few} from theirs`;
+  else if (first.probability >= 0.9) nearestWords = `It lies among ${imagesOf(first.label)}`;
   const others = rank === 1 ? "that of every test image" : `${Math.min(Math.round(rank * 100), 99)}% of the test images have`;
-  return `${nearestWords}${farOut}. ${measured}, higher than ${others}.${unusual}`;
+  return `${nearestWords}. ${measured}, higher than ${others}.${unusual}`;
 }
 
 const percent = ({ probability }) => `${Math.round(100 * probability)}%`;

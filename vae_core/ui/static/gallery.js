@@ -3,9 +3,10 @@
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
 import { Latest, ask, model, named, onModel, untilReady } from "./studio.js";
-import { asAddressed, besideAddressed, images, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
+import { asAddressed, besideAddressed, images, isComparable, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
+const COMPARING = ["better", "worse"];
 const MADE = ["reconstruction", "difference"];
 let parts = null;
 let hint = "";
@@ -46,13 +47,9 @@ export function mount(element) {
   });
 }
 
-/** Only errors of the same images can be compared. */
-const isComparable = () => Boolean(facts.beside?.is_same_set);
-
 function tellBeside() {
   parts.comparing.hidden = !isComparable();
-  parts.besideName.textContent = `${facts.beside?.run} does`;
-  parts.images.classList.toggle("compared", "other" in besideAddressed());
+  parts.besideName.textContent = `Where ${facts.beside?.run} is`;
 }
 
 function complain(error) {
@@ -64,7 +61,7 @@ function complain(error) {
 }
 
 async function load() {
-  const [asked, of] = [selection, model()];
+  const [asked, of] = [selection, facts];
   parts.problem.hidden = true;
   press();
   const available = await images();
@@ -75,8 +72,8 @@ async function load() {
     showSpan([facts.low, facts.high]);
     return clear(hint);
   }
-  if (["better", "worse"].includes(asked.order) && !isComparable()) {
-    return clear("Which images another model reconstructs better or worse: for a model that was tested on the same images, chosen in Compare with.");
+  if (COMPARING.includes(asked.order) && !isComparable()) {
+    return clear("No second model that was tested on the same images is compared, so that none can be better or worse.");
   }
   const unknown = [asked.label, asked.read_as].filter((label) => Number.isInteger(label) && !classOf(label));
   if (unknown.length) return clear(misnamed("class", unknown, facts.classes.map(({ name }) => name)));
@@ -87,9 +84,10 @@ async function load() {
     if ((await untilReady(testedAddress("turned"), tell, () => asked === selection)) === null) return;
   }
   const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), ...besideAddressed(), page }));
-  if (asked !== selection || of !== model()) return;
+  if (asked !== selection || of !== facts || of.run !== model().run) return;
   parts.about.textContent = described(asked, answer);
   parts.images.replaceChildren(...answer.items.map(shownImage));
+  parts.images.classList.toggle("compared", answer.items.some(({ beside }) => beside));
   parts.images.inert = false;
   parts.pages.hidden = answer.pages < 2;
   parts.previous.disabled = page === 0;
@@ -107,10 +105,13 @@ function clear(words) {
   parts.pages.hidden = true;
 }
 
+/** Whether a selection leaves out no class and no error. */
+const isOfAll = (wanted) => Object.keys(asAddressed(wanted)).every((name) => name === "order");
+
 /** Marks the shortcut that is shown. */
 function press() {
   for (const [name, order] of Object.entries(ORDERS)) {
-    parts[name].setAttribute("aria-pressed", selection?.order === order && selection.label === undefined);
+    parts[name].setAttribute("aria-pressed", selection?.order === order && isOfAll(selection));
   }
 }
 
@@ -124,23 +125,26 @@ function showSpan(errors) {
 const classOf = (label) => facts.classes.find((row) => row.label === label);
 const nameOf = (label) => classOf(label)?.name ?? String(label);
 
-function described({ low, high, label, read_as: readAs, order }, { count, page: at, size, differs }) {
+function described(asked, { count, page: at, size, differs }) {
+  const { low, high, label, read_as: readAs, order } = asked;
+  const other = isComparable() && facts.beside.run;
   const of = Number.isInteger(label) ? `of class ${nameOf(label)} ` : "";
   const as = Number.isInteger(readAs) ? `whose reconstruction is read as ${nameOf(readAs)} ` : "";
-  const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)}`;
-  const apart = ["better", "worse"].includes(order) ? `on which ${facts.beside.run} is ${order} by most` : "";
-  const sorted = { falling: "the worst first", typical: "the nearest to the median first" }[order] ?? "in the order of their error";
+  const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)} `;
+  const apart = COMPARING.includes(order) ? `on which ${other} is ${order}` : "";
+  const sorted =
+    { falling: "the worst first", typical: "the nearest to the median first", better: "by the most first", worse: "by the most first" }[order] ??
+    "in the order of their error";
   const noun = count === 1 ? "test image" : "test images";
-  const shortcut = label === undefined && at === 0 && count > size && Object.keys(ORDERS).find((name) => ORDERS[name] === order);
+  const shortcut = isOfAll(asked) && !apart && at === 0 && count > size && Object.keys(ORDERS).find((name) => ORDERS[name] === order);
   const note = differs
     ? " The errors beside the pictures are of a new draw: the evaluation was made on another device, or of other images."
     : "";
   const which = shortcut
-    ? `The ${size} ${apart ? "" : `${shortcut} `}of ${count.toLocaleString("en")} test images ${apart}`.trimEnd()
-    : `${count.toLocaleString("en")} ${noun} ${of}${as}${within}`.trimEnd() + `, ${apart ? `those first ${apart}` : sorted}`;
-  const { other } = besideAddressed();
+    ? `The ${size} ${shortcut} of ${count.toLocaleString("en")} test images`
+    : `${count.toLocaleString("en")} ${noun} ${of}${as}${within}${apart}`.trimEnd() + `, ${sorted}`;
   const how = other
-    ? `Beside each original: reconstruction and difference, above of ${model().run}, below of ${other}.`
+    ? `Beside each original: reconstruction and difference, the upper pair by ${model().run}, the lower by ${other}.`
     : "Side by side: original, reconstruction, difference.";
   return `${which}. ${how}${note}`;
 }

@@ -16,8 +16,9 @@ export function mount(element) {
     parts.title.textContent = `By ${what}`;
     parts.what.textContent = what;
     const means = facts.beside?.class_means;
-    parts.besideName.hidden = !means;
-    parts.besideName.textContent = `mean of ${facts.beside?.run}`;
+    parts.besideMean.hidden = !means;
+    parts.besideName.textContent = parts.besideName.title = facts.beside?.run ?? "";
+    parts.besideBoxes.textContent = means ? ` Left of each two: ${facts.run}; right: ${facts.beside.run}.` : "";
     parts.rows.replaceChildren(...facts.classes.map((row, index) => rowOf(row, means?.[index])));
     show.submit(facts);
   });

@@ -127,6 +127,9 @@ export function testedAddress(path, parameters = {}) {
 /** The second model, as a parameter of the addresses that show it, unless it has not been tested. */
 export const besideAddressed = () => (facts?.beside && !facts.beside.problem ? { other: facts.beside.run } : {});
 
+/** Whether the two models were tested on the same images: only then can their errors be compared. */
+export const isComparable = () => Boolean(facts?.beside?.is_same_set);
+
 /** The address of something that is the same from whichever latents the view decodes. */
 export const measuredAddress = (path) => modelAddress(`errors/${path}`, { on: view.on });
 
@@ -153,8 +156,14 @@ async function load(tell) {
   const [card, asked, second] = [model(), view, other()];
   ofView = null;
   if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell);
-  const answer = await ask(testedAddress("facts", second ? { other: second.run } : {}));
-  if (card !== model() || asked !== view || second !== other()) return;
+  const isWanted = () => card === model() && asked === view && second === other();
+  const askFacts = () => ask(testedAddress("facts", second ? { other: second.run } : {}));
+  let answer = await askFacts();
+  if (answer.beside?.to_measure && isWanted()) {
+    await untilReady(modelAddress("errors/measured", {}, second), tell, isWanted);
+    if (isWanted()) answer = await askFacts();
+  }
+  if (!isWanted()) return;
   tell(null);
   const isOther = !isThere();
   const due = awaited?.run === card.run ? awaited.wanted : null;
