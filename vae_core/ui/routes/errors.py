@@ -215,7 +215,8 @@ def _facts(shown: Tested) -> dict[str, Any]:
 
 def _beside(shown: Tested, other: str) -> dict[str, Any]:
     """A second model in numbers; compared image by image and class by class where the images are the same."""
-    loaded = shown.studio.load(other)
+    studio = shown.studio
+    loaded = studio.load(other)
     try:
         evaluation_of(loaded)
     except RunError as error:

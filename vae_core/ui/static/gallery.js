@@ -40,7 +40,8 @@ export function mount(element) {
   });
   onModel(() => (parts.images.inert = true)); // until the new model's are there
   onView((news) => {
-    if (news.view !== facts?.view) page = 0; // only the second model is another
+    // Where only the second model is another, the same images stay, unless it says which there are.
+    if (news.view !== facts?.view || COMPARING.includes(selection?.order)) page = 0;
     facts = news;
     tellBeside();
     show.submit();
