@@ -170,6 +170,19 @@ def test_fields_that_follow_an_address_do_not_bring_it_back(grid: Page) -> None:
     assert grid.get_by_label("Seed").first.input_value() == "2"
 
 
+def test_a_control_that_is_about_to_rest_does_not_bring_back_what_was_before_an_address(grid: Page) -> None:
+    grid.evaluate(  # what the control calls: on a busy machine, the address may come before it rests
+        "async (search) => { const { generateSoon } = await import('./studio/static/generated.js');"
+        " generateSoon(0, 5, 1, '', 'prior'); history.pushState(null, '', search);"
+        " dispatchEvent(new PopStateEvent('popstate')); }",
+        "?hide=map&model=reference&tab=generate&seed=7",
+    )
+    wait_for_source(grid, GRID, "seed=7&count=64&")
+    grid.wait_for_timeout(600)
+    assert "seed=7&count=64&" in source_of(grid, GRID)
+    assert grid.get_by_label("Seed").first.input_value() == "7"
+
+
 def test_the_mixture_is_a_second_sampler(grid: Page) -> None:
     before = source_of(grid, GRID)
     grid.get_by_role("radio", name="mixture").check()  # which is enough

@@ -109,10 +109,13 @@ export function fields() {
   return [seed, count, temperature, { choices: [["all", ""], ...classes], value: label, __type__: "update" }, sampler];
 }
 
-/** For controls that are dragged: once they rest. One that only follows an address asks for nothing anew. */
-export const generateSoon = afterwards((...values) => {
+/** For controls that are dragged: once they rest, unless something else has been asked for meanwhile. */
+export const generateSoon = (...values) => generateRested(wanted, ...values);
+
+const generateRested = afterwards((before, ...values) => {
+  if (before !== wanted) return;
   const [, count, temperature] = values;
-  const hasFollowed = count === wanted.count && temperature === wanted.temperature;
+  const hasFollowed = count === wanted.count && temperature === wanted.temperature; // an address, and asks nothing anew
   if (hasFollowed) tellMistake("");
   else generate(...values);
 }, RESTED_MILLISECONDS);
