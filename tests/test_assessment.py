@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
+from support.studio_client import client_of_routes, until_ready
 from vae_core import assessment
 from vae_core.assessment import assess, encode_images, fitted_mixture
 from vae_core.data import Dataset
@@ -21,8 +19,10 @@ from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter
 from vae_core.sample_quality import samples_note
-from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 OUR_PAGE = {"X-VAE-Studio": "page"}
 
@@ -40,20 +40,8 @@ def run(tiny_run: Path, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(tiny_run, tmp_path / "runs" / "tiny")))
 
 
-def client_of(run: Run, data_dir: Path | None) -> TestClient:
-    app = FastAPI()
-    add_routes(app, Studio(run.folder.parent, str(data_dir), "cpu"))
-    return TestClient(app, raise_server_exceptions=False)
-
-
-def until_ready(client: TestClient, path: str) -> dict[str, Any]:
-    for _ in range(600):
-        response = client.get(path)
-        assert response.status_code == 200, response.text
-        if response.json()["ready"]:
-            return response.json()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} was never ready")
+def client_of(run: Run, data_dir: Path) -> TestClient:
+    return client_of_routes(Studio(run.folder.parent, str(data_dir), "cpu"))
 
 
 def test_every_figure_that_can_be_computed_is(run: Run, dataset: Dataset, few_bounds: None) -> None:
@@ -186,9 +174,7 @@ def test_without_the_training_images_there_is_no_mixture_and_the_page_is_told_wh
 
     studio = Studio(run.folder.parent, None, "cpu")
     studio._dataset = _packaged_sample()  # whatever this machine has, other images than the run's
-    app = FastAPI()
-    add_routes(app, studio)
-    client = TestClient(app, raise_server_exceptions=False)
+    client = client_of_routes(studio)
     while (answer := client.get("/studio/runs/tiny/mixture")).status_code == 200:
         assert not answer.json()["ready"]
     assert answer.status_code == 404
@@ -201,9 +187,7 @@ def test_without_any_images_what_is_stored_is_shown_all_the_same(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MNIST_DIR", str(tmp_path / "nowhere"))
-    app = FastAPI()
-    add_routes(app, Studio(run.folder.parent, None, "cpu"))
-    client = TestClient(app, raise_server_exceptions=False)
+    client = client_of_routes(Studio(run.folder.parent, None, "cpu"))
     for path in ("errors", "errors/facts", "errors/boxes", "errors/figures"):
         assert client.get(f"/studio/runs/tiny/{path}").status_code == 200, path
     images = client.get("/studio/runs/tiny/errors/images").json()

@@ -161,14 +161,18 @@ class ClassGaussians:
 
     def distance_of_likeliest(self, z: np.ndarray) -> np.ndarray:
         """The distance of each vector from its most probable class: float (N, K) to float64 (N,)."""
-        rows = self.probabilities(z).argmax(axis=1)
-        return self.distances(z)[np.arange(len(z)), rows]
+        distances = self.distances(z)
+        return distances[np.arange(len(z)), self._log_densities(distances).argmax(axis=1)]
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
         """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""
-        logs = np.log(self.shares) - 0.5 * (self.distances(z) + np.linalg.slogdet(self.covariances).logabsdet)
+        logs = self._log_densities(self.distances(z))
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)
+
+    def _log_densities(self, distances: np.ndarray) -> np.ndarray:
+        """Of each class there, its density times its share, but for a factor: both float64 (N, C)."""
+        return np.log(self.shares) - 0.5 * (distances + np.linalg.slogdet(self.covariances).logabsdet)
 
     def nearest(self, z: np.ndarray) -> np.ndarray:
         """The most probable class of each vector: float (N, K) to int (N,)."""

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 
 from vae_core.ui.gate.guard import Access, Guard
 from vae_core.ui.page import build_app
+from vae_core.ui.routes import add_routes
+from vae_core.ui.studio import Studio
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -35,6 +37,26 @@ def studio_client(runs_dir: Path, data_dir: Path, access: Access | None = None) 
     app = build_app(runs_dir, str(data_dir), access=access)
     with TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False) as client:
         yield client
+
+
+def client_of_routes(studio: Studio) -> TestClient:
+    """A client of our own routes alone, without Gradio's page and what stands before it."""
+    from starlette.testclient import TestClient
+
+    app = FastAPI()
+    add_routes(app, studio)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def until_ready(client: TestClient, path: str) -> dict[str, Any]:
+    """The answer to what is computed in the background, once it is there."""
+    for _ in range(600):
+        response = client.get(path)
+        assert response.status_code == 200, response.text
+        if response.json()["ready"]:
+            return response.json()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was never ready")
 
 
 @contextmanager

@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from support.runs import save_altered_copy
+from support.studio_client import client_of_routes, until_ready
 from vae_core.data import Dataset
 from vae_core.evaluated import Evaluation
 from vae_core.run_folder import Run
-from vae_core.ui.routes import add_routes
 from vae_core.ui.studio import Studio
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 
 @pytest.fixture(scope="module")
-def client(
-    tiny_run: Path, small_mnist: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
-) -> TestClient:
+def runs_dir(tiny_run: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With "tiny", "other", evaluated on the same images, and "untested"; the shipped ones are of others."""
     runs_dir = tmp_path_factory.mktemp("compared")
     shutil.copytree(tiny_run, runs_dir / "tiny")
     save_altered_copy(tiny_run, runs_dir / "other", dataset)
     shutil.copytree(tiny_run, runs_dir / "untested", ignore=shutil.ignore_patterns("evaluation.*"))
-    app = FastAPI()
-    add_routes(app, Studio(runs_dir, str(small_mnist), "cpu"))
-    app.state.runs_dir = runs_dir
-    return TestClient(app, raise_server_exceptions=False)
+    return runs_dir
 
 
 @pytest.fixture(scope="module")
-def evaluations(client: TestClient) -> tuple[Evaluation, Evaluation]:
+def client(runs_dir: Path, small_mnist: Path) -> TestClient:
+    return client_of_routes(Studio(runs_dir, str(small_mnist), "cpu"))
+
+
+@pytest.fixture(scope="module")
+def evaluations(runs_dir: Path) -> tuple[Evaluation, Evaluation]:
     """Those of the first model and of the second."""
-    runs_dir = client.app.state.runs_dir  # type: ignore[attr-defined]
-    first, second = (Run(runs_dir / name).evaluation() for name in ("tiny", "other"))
-    assert first is not None
-    assert second is not None
-    return first, second
+    return Run(runs_dir / "tiny").required_evaluation(), Run(runs_dir / "other").required_evaluation()
 
 
 def answer(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
@@ -105,9 +101,7 @@ def test_a_model_that_was_tested_on_other_images_is_measured_on_these(client: Te
     assert refused.status_code == 400
     assert "expects another model that was tested on the same images" in refused.json()["error"]
 
-    measured = "/studio/runs/reference/errors/measured"
-    while not client.get(measured).json()["ready"]:
-        time.sleep(0.05)
+    until_ready(client, "/studio/runs/reference/errors/measured")
     beside = answer(client, "facts", other="reference")["beside"]
     assert (beside["is_same_set"], beside["to_measure"], beside["images"]) == (True, False, 205)
     item = answer(client, "gallery", other="reference", order="better")["items"][0]

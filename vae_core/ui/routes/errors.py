@@ -77,7 +77,7 @@ def router(studio: Studio) -> APIRouter:
 
         shown = tested(studio, run, on, latents)
         rows = {run: _by_class(shown)}
-        if (second := _second(shown, other)) is not None and _same_images(shown, second):
+        if (second := _comparable(shown, other)) is not None:
             rows[second.name] = _by_class(second)
         return Response(error_boxes(rows, shown.words).to_json(), media_type="application/json")
 
@@ -107,9 +107,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
 
         shown = tested(studio, run, on, latents)
         shown.required_images()
-        second = _second(shown, other)
-        if second is not None and not _same_images(shown, second):
-            second = None
+        second = _comparable(shown, other)
         if second is None and order in ("better", "worse"):
             raise RequestError(f"order={order} expects another model that was tested on the same images")
         groups = [(shown.evaluation.labels, label)]
@@ -184,6 +182,12 @@ def _second(shown: Tested, other: str | None) -> Tested | None:
     if not _can_be_measured(shown, second):
         return second
     return measured_here(shown.studio, second.loaded, shown.latents) or second
+
+
+def _comparable(shown: Tested, other: str | None) -> Tested | None:
+    """The second model, if its errors are of the shown one's images."""
+    second = _second(shown, other)
+    return second if second is not None and _same_images(shown, second) else None
 
 
 def _can_be_measured(shown: Tested, second: Tested) -> bool:

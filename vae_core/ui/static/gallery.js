@@ -133,9 +133,8 @@ function described(asked, { count, page: at, size, differs }) {
   const as = Number.isInteger(readAs) ? `whose reconstruction is read as ${nameOf(readAs)} ` : "";
   const within = low === undefined ? "" : `with an error from ${low.toFixed(4)} to ${high.toFixed(4)} `;
   const apart = COMPARING.includes(order) ? `on which ${other} is ${order}` : "";
-  const sorted =
-    { falling: "the worst first", typical: "the nearest to the median first", better: "by the most first", worse: "by the most first" }[order] ??
-    "in the order of their error";
+  const ordered = { falling: "the worst first", typical: "the nearest to the median first" }[order] ?? "in the order of their error";
+  const sorted = apart ? "by the most first" : ordered;
   const noun = count === 1 ? "test image" : "test images";
   const shortcut = isOfAll(asked) && !apart && at === 0 && count > size && Object.keys(ORDERS).find((name) => ORDERS[name] === order);
   const note = differs
