@@ -24,7 +24,7 @@ from vae_core.data import Dataset
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run
 from vae_core.settings import PRESETS
-from vae_core.ui.lesson import PARTS, RESTRICTIONS, START, TABS
+from vae_core.ui.lesson import PARTS, RESTRICTIONS, START, STEPS, TABS
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -178,6 +178,7 @@ def test_all_that_a_lesson_can_leave_out_is_named() -> None:
     rows = {line.split("|")[1].strip(): line.split("|")[2] for line in README.splitlines() if "|" in line}
     for name, known in (("`tabs`", TABS), ("`hide`", PARTS), ("`preset`", PRESETS)):
         assert rows[name].split(":")[1].strip().split(", ") == list(known)
+    assert rows["`step`"].split(":")[1].split(";")[0].strip().split(", ") == list(STEPS)
     first_column = "".join(line.split("|")[1] for line in README.splitlines() if line.startswith("| `"))
     assert {*RESTRICTIONS, *START} <= set(re.findall(r"`(\w+)`", first_column))
 

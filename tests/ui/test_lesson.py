@@ -28,7 +28,7 @@ def read(text: str) -> Lesson:
 def test_a_lesson_is_what_stands_in_an_address() -> None:
     lesson = f"tabs=explore,draw&hide=map,morph&preset=quick&model=reference&tab=draw&z={ZEROS}&with=plane"
     text = f"{lesson}&seed=7&count=400&class=3&temperature=0.5&sampler=mixture"
-    text += "&latents=mean&low=0.02&high=0.5&label=4&read_as=9&order=falling"
+    text += "&latents=mean&low=0.02&high=0.5&label=4&read_as=9&order=falling&step=map"
     values = read(f"?{text}").values
     for address in (text, f"http://studio.example:7860/vae/?{text}", f"/?__theme=dark&{text}#map"):
         assert read(address).values == values
@@ -70,6 +70,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
         ("image=x", "image='x': expected a whole number from 0 to 999999"),
         ("sampler=best", "'best'; known are prior, mixture"),
+        ("step=nose", "'nose'; known are numbers, map"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known(text: str, named: str) -> None:

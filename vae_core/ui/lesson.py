@@ -1,7 +1,7 @@
 """A lesson: what the page leaves out and starts with, as its address says, or else `--lesson`.
 
-Here stand the names of all that can be left out; static/lesson.js reads them and hides. Hidden is a matter of
-the page, not of permissions: those are `--read-only`'s and the guard's.
+Here stand the names of all that can be left out, and of the guide's steps; static/lesson.js reads them and
+hides. Hidden is a matter of the page, not of permissions: those are `--read-only`'s and the guard's.
 """
 
 from __future__ import annotations
@@ -44,9 +44,42 @@ NUMBERS = {"image": (0, 999_999), **GRID, **SHOWN}
 """All numbers of an address, in the same way; which test images there are is known where it is opened."""
 FRACTIONS = ("temperature", "low", "high")
 """Those that need not be whole."""
-CHOICES = {"sampler": SAMPLERS, "latents": get_args(Latents), "order": get_args(Order)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the guide, whose words stand in static/guide.html.
+
+    Attributes:
+        place: where it begins, as an address says it.
+        part: the part of the page that it is about, "" for the tab; where that is left out, the step is too.
+        is_brought: the part is brought into sight, and not only marked.
+    """
+
+    place: str
+    part: str = ""
+    is_brought: bool = True
+
+
+STEPS = {
+    "numbers": Step("model=reference", "sliders"),
+    "map": Step("model=reference", "map"),
+    "encoder": Step("model=reference&image=4", "sliders"),
+    "loss": Step("model=reference&image=4", "loss"),
+    "draw": Step("model=reference&tab=draw"),
+    "errors": Step("model=reference&tab=errors&order=falling", "gallery"),
+    "generate": Step("model=sharp&tab=generate", "sampler", is_brought=False),
+    "train": Step("model=reference&tab=train"),
+}
+"""The guide's steps by their names in addresses, in their order."""
+CHOICES = {
+    "sampler": SAMPLERS,
+    "latents": get_args(Latents),
+    "order": get_args(Order),
+    "step": tuple(STEPS),
+}
 """Words of an address: those there are."""
-START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order")
+START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order", "step")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
 
 
@@ -69,6 +102,7 @@ PARTS = {
     "model": Part("Choice of the model", "", ".form:has(> #model-choice)"),
     "compare": Part("Comparison with a second model", "", ".part-compare"),
     "share": Part("This panel and its button", "", ".part-share"),
+    "guide": Part("Guide", "", ".part-guide"),
     "starts": Part("Class means and test digits", "explore", ".part-starts"),
     "sliders": Part("Sliders", "explore", ".column:has(> .part-sliders)"),
     "map": Part("Map", "explore", ".column:has(> .part-map)"),
@@ -110,6 +144,7 @@ class Lesson:
         known = {
             "tabs": TABS,
             "parts": {name: asdict(part) for name, part in PARTS.items()},
+            "steps": {name: asdict(step) for name, step in STEPS.items()},
             "presets": list(PRESETS),
             "restrictions": RESTRICTIONS,
             "start": START,

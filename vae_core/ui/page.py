@@ -122,6 +122,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
     ) as page:
         with gr.Row(elem_id="studio-header", equal_height=True):
             part("header", elem_id="studio-title")
+            part("guide", elem_id="guide", is_worded=False)
             part("share", elem_id="share", is_worded=False)
             model = gr.Dropdown(
                 label="Model",

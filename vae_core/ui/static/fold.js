@@ -1,6 +1,6 @@
 // On a phone what is secondary is folded to its heading, until a visitor opens it; elsewhere it stands open.
 
-const isPhone = window.matchMedia("(max-width: 640px)");
+export const isPhone = window.matchMedia("(max-width: 640px)");
 
 /** Folds a <details> of the class "fold" on a phone, and keeps its heading from folding it elsewhere. */
 export function foldOnPhones(details) {

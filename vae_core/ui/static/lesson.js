@@ -15,6 +15,8 @@ export const TABS = known.tabs;
 /** Names of the parts that can be left out: {words, tab}. */
 export const PARTS = known.parts;
 export const PRESETS = known.presets;
+/** Names of the guide's steps, in their order: {place, part, is_brought}. */
+export const STEPS = known.steps;
 /** The least and the most of the numbers that say what is generated, by their names in addresses. */
 export const GRID = known.grid;
 /** The same of which test images are shown. */
@@ -59,10 +61,20 @@ export const problemOfLesson = () =>
  * place of its own, as the page writes them: a visitor's model is not given the lesson's vector.
  */
 export function withLesson(search) {
-  const said = new URLSearchParams(search);
+  const said = withPlaceOfStep(search);
   const isOwnPlace = said.has("model");
-  for (const [name, value] of new URLSearchParams(known.lesson)) {
+  for (const [name, value] of withPlaceOfStep(known.lesson)) {
     if (!said.has(name) && !(START.includes(name) && isOwnPlace)) said.set(name, value);
+  }
+  return said;
+}
+
+/** What names a step of the guide, and no model, leads to where the step begins. */
+function withPlaceOfStep(search) {
+  const said = new URLSearchParams(search);
+  if (said.has("model")) return said;
+  for (const [name, value] of new URLSearchParams(STEPS[said.get("step")]?.place)) {
+    if (!said.has(name)) said.set(name, value);
   }
   return said;
 }

@@ -1,9 +1,10 @@
-// The page's address: model, tab, vector, the model compared with, the generated images and the test images that are
-// shown. A link shares them, and the browser's back button works. It is written when things have come to rest, not for
+// The page's address: model, tab, vector, the model compared with, the generated images, the test images that are
+// shown, and the step of the guide. A link shares them, and the browser's back button works. It is written when things have come to rest, not for
 // every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
+import { bringAbout, followStep, guideLeadsWith, onStep, stepInAddress } from "./guide.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
 import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
@@ -24,6 +25,7 @@ let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 export function mount(element, trigger) {
   turn = trigger;
   exploreOpensWith(() => openTab("explore"));
+  guideLeadsWith(visit);
   if (!shownTabs().includes(tab)) openTab(shownTabs()[0]);
   const write = afterwards(remember, RESTED_MILLISECONDS);
   onVector(write);
@@ -31,6 +33,7 @@ export function mount(element, trigger) {
   onTile(write);
   onView(write);
   onSelection(write);
+  onStep(write);
   let isFirst = true;
   onModel((card) => {
     if (isFirst) follow(location.search, history.state, true);
@@ -75,9 +78,16 @@ export function tabShown(name) {
 
 const openNow = () => document.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId ?? tab;
 
+/** Takes the visitor to a place: what an address would say of it, see START. */
+function visit(place) {
+  const search = searchOf(place);
+  if (search !== location.search) history.pushState(null, "", search);
+  return follow(search, null);
+}
+
 function remember() {
   if (isApplying || !model()) return;
-  const search = searchOfNow();
+  const search = searchOf(placeOfNow());
   if (search === location.search) return;
   const isSame = JSON.stringify(placeOfNow()) === followed; // in other words: no step to go back
   followed = "";
@@ -86,7 +96,7 @@ function remember() {
 
 /** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow(opened = tab) {
-  const place = { model: model().run, ...gridInAddress(), ...testedInAddress() };
+  const place = { model: model().run, ...gridInAddress(), ...testedInAddress(), ...stepInAddress() };
   if (opened !== "explore") place.tab = opened;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (source()?.index !== undefined) place.image = source().index;
@@ -94,9 +104,8 @@ export function placeOfNow(opened = tab) {
   return place;
 }
 
-function searchOfNow() {
+function searchOf(place) {
   const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, and the lesson stay
-  const place = placeOfNow();
   for (const name of START) name in place ? parameters.set(name, place[name]) : parameters.delete(name);
   return `?${parameters.toString().replaceAll("%2C", ",")}`;
 }
@@ -112,7 +121,7 @@ async function follow(search, state, isOpening = false) {
   isApplying = true;
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
-  const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs())];
+  const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs()), followStep(parameters)];
   const isSaid = new URLSearchParams(search).has("tab"); // and not by the server's lesson
   if (isSaid && asked in TABS && !shownTabs().includes(asked)) problems.push(`${TABS[asked]} is left out here.`);
   try {
@@ -124,6 +133,7 @@ async function follow(search, state, isOpening = false) {
   if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
   const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
+  bringAbout();
   const hasChosen = Object.keys(testedInAddress()).some((name) => !parameters.has(name));
   const isAhead = isOpening && (hasChosen || (!parameters.has("z") && vector().some((value) => value !== 0)));
   const place = JSON.stringify(placeOfNow(opened));

@@ -1,0 +1,100 @@
+"""The guide as a newcomer walks it: each step leads to its place, and says there what is to be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from support.browser import App, open_app, wait_for_address, wait_until_alive
+from vae_core.ui.lesson import STEPS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SHOWN = ".guide-steps article:not([hidden])"
+
+
+def step_of(page: Page) -> str:
+    return page.locator(SHOWN).get_attribute("data-step") or ""
+
+
+def wait_for_open_tab(page: Page, name: str) -> None:
+    page.locator(f"[role=tab][aria-selected=true][data-tab-id={name}]").wait_for()
+
+
+def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
+    page = page_without_map
+    guide = page.get_by_role("button", name="Guide", exact=True)
+    guide.click()
+    steps = [name for name in STEPS if name != "map"]  # which this page leaves out
+    assert page.locator(".guide nav button").count() == len(steps)
+    for number, name in enumerate(steps):
+        assert step_of(page) == name  # at once, whatever has to be loaded
+        wait_for_address(page, f"step={name}")
+        place = dict(said.split("=") for said in STEPS[name].place.split("&"))
+        for said in place.items():
+            wait_for_address(page, "=".join(said))
+        wait_for_open_tab(page, place.get("tab", "explore"))
+        answer = page.locator(f"{SHOWN} details")
+        assert answer.get_attribute("open") is None
+        answer.locator("summary").click()
+        assert answer.locator("p").is_visible()
+        on = page.get_by_role("button", name="Next" if number < len(steps) - 1 else "Done", exact=True)
+        on.click()
+    assert not page.locator("#guide-steps").is_visible()
+    assert guide.evaluate("button => button === document.activeElement")
+    page.wait_for_function("!location.search.includes('step=')")
+    guide.click()
+    assert step_of(page) == steps[-1]  # where it was left
+    page.keyboard.press("Escape")  # not the guide's: nothing of it has the focus
+    assert page.locator("#guide-steps").is_visible()
+    page.locator(".guide nav button").nth(2).click()
+    assert step_of(page) == steps[2]
+    page.wait_for_function(
+        "document.querySelector('.starts [role=status]').innerText.includes('test image 4')"
+    )
+    page.keyboard.press("Escape")
+    assert not page.locator("#guide-steps").is_visible()
+
+
+def test_a_link_opens_a_step_and_a_lesson_keeps_those_of_which_nothing_is_left_out(
+    blank: Page, app: App
+) -> None:
+    page = blank
+    open_app(page, f"{app.url}/?tabs=explore,draw&hide=map&step=loss")
+    assert [step_of(page), page.locator(".guide nav button").count()] == ["loss", 4]
+    loss = page.get_by_text("The loss, to touch")
+    page.wait_for_function("document.querySelector('#loss-panel .loss-sum dd').innerText.includes('nats')")
+    page.wait_for_function("scrollY > 0")  # it is brought into sight
+    box = loss.bounding_box()
+    assert box is not None
+    assert 0 < box["y"] < 600
+    wait_for_address(page, "step=loss")
+    wait_for_address(page, "image=4")
+    # A visitor who has moved on from there comes back to where they are, at the same step.
+    before = page.url
+    page.locator(".latent input").first.fill("2")
+    page.wait_for_function("before => location.href !== before", arg=before)
+    page.reload()
+    wait_until_alive(page)
+    page.wait_for_function("document.querySelector('.latent input')?.value === '2'")
+    assert step_of(page) == "loss"
+    # The browser's back button takes back the step too.
+    page.get_by_role("button", name="Next", exact=True).click()
+    wait_for_address(page, "step=draw")
+    wait_for_open_tab(page, "draw")
+    page.go_back()
+    page.wait_for_function(
+        "document.querySelector('.guide-steps article:not([hidden])').dataset.step === 'loss'"
+    )
+    wait_for_open_tab(page, "explore")
+
+
+def test_a_step_that_is_left_out_or_unknown_is_said(blank: Page, app: App) -> None:
+    page = blank
+    problem = page.locator("#studio-title [role=alert]")
+    page.goto(f"{app.url}/?tabs=explore,draw&hide=map&step=train")
+    problem.get_by_text("The step “train” of the guide is left out here.").wait_for()
+    assert not page.locator("#guide-steps").is_visible()
+    page.goto(f"{app.url}/?tabs=explore,draw&hide=map,guide&step=nose")
+    problem.get_by_text("a step that is not here, “nose”: there are").wait_for()
+    assert page.get_by_role("button", name="Guide", exact=True).count() == 0

@@ -1,0 +1,117 @@
+// The guide: a walk through the app in steps. Each leads to a place, with something to do there and, folded, what there
+// is to see. The step stands in the page's address, so that a lesson can begin with it.
+
+import { isPhone } from "./fold.js";
+import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
+import { isShown, named } from "./studio.js";
+
+const MOST_FRAMES = 300;
+const listeners = [];
+let lead = () => {};
+let step = null;
+let isEntered = false; // and what it is about has not been brought into sight yet
+let render = () => {};
+const marked = document.createElement("style"); // Gradio would take a class off its own elements
+
+/** Tells this module how a place, as parameters of an address, is gone to. */
+export function guideLeadsWith(visit) {
+  lead = visit;
+}
+
+/** Calls the listener whenever another step is taken, or the guide is closed. */
+export function onStep(listener) {
+  listeners.push(listener);
+}
+
+/** The step, as a parameter of the page's address. */
+export const stepInAddress = () => (step ? { step } : {});
+
+/** Takes the step that an address says, or closes the guide. Answers with what cannot be followed, in words, or "". */
+export function followStep(parameters) {
+  const asked = parameters.get("step");
+  const there = stepsThere();
+  take(there.includes(asked) ? asked : null);
+  if (asked in STEPS && step === null) return `The step “${asked}” of the guide is left out here.`;
+  return misnamed("step", asked === null || step ? [] : [asked], there);
+}
+
+/** Brings what a new step is about into sight, once its tab is open. */
+export async function bringAbout() {
+  if (!isEntered) return;
+  isEntered = false;
+  const entered = step;
+  const about = STEPS[step].is_brought && document.querySelector(selectorOf(step));
+  if (!about) return;
+  for (let frame = 0; frame < MOST_FRAMES && !isShown(about); frame += 1) await new Promise(requestAnimationFrame);
+  if (step !== entered) return;
+  about.querySelector("details.fold")?.setAttribute("open", "");
+  about.scrollIntoView({ block: isPhone.matches ? "start" : "nearest" });
+}
+
+export function mount(element) {
+  const parts = named(element);
+  const there = stepsThere();
+  const articles = [...parts.steps.children];
+  document.head.append(marked);
+  let last = there[0];
+  element.hidden = there.length === 0;
+  for (const name of there) {
+    const dot = document.createElement("button");
+    dot.type = "button";
+    const title = articles.find((article) => article.dataset.step === name).querySelector("h2").textContent;
+    dot.ariaLabel = dot.title = `${there.indexOf(name) + 1} of ${there.length}: ${title}`;
+    dot.addEventListener("click", () => go(name));
+    parts.dots.append(dot);
+  }
+  render = () => {
+    parts.card.hidden = step === null;
+    parts.open.ariaExpanded = step !== null;
+    document.documentElement.classList.toggle("guided", step !== null);
+    if (step === null) return;
+    last = step;
+    for (const article of articles) {
+      article.hidden = article.dataset.step !== step;
+      if (article.hidden) article.querySelector("details").open = false;
+    }
+    [...parts.dots.children].forEach((dot, index) => (dot.ariaCurrent = there[index] === step ? "step" : null));
+    parts.back.disabled = step === there[0];
+    parts.next.textContent = step === there.at(-1) ? "Done" : "Next";
+  };
+  const beside = (steps) => there[there.indexOf(step) + steps];
+  const close = () => {
+    take(null);
+    parts.open.focus();
+  };
+  parts.open.addEventListener("click", () => (step === null ? go(last) : close()));
+  parts.back.addEventListener("click", () => go(beside(-1)));
+  parts.next.addEventListener("click", () => (beside(1) ? go(beside(1)) : close()));
+  parts.close.addEventListener("click", close);
+  parts.card.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  render();
+}
+
+/** The steps of which a lesson leaves nothing out. */
+const stepsThere = () =>
+  CHOICES.step.filter((name) => {
+    const { place, part } = STEPS[name];
+    return shownTabs().includes(new URLSearchParams(place).get("tab") ?? "explore") && !hiddenParts().includes(part);
+  });
+
+/** The selector of what a step is about; of nothing where it is the whole tab. */
+const selectorOf = (name) => PARTS[STEPS[name]?.part]?.where ?? ":not(*)";
+
+/** Goes to where a step begins, also from elsewhere in it. */
+function go(name) {
+  isEntered = true;
+  take(name); // its words are there at once, whatever has to be loaded
+  lead({ step: name, ...Object.fromEntries(new URLSearchParams(STEPS[name].place)) });
+}
+
+function take(name) {
+  if (name === step) return;
+  step = name;
+  marked.textContent = `${selectorOf(name)} { outline: var(--marked); outline-offset: var(--marked-offset); border-radius: 12px; scroll-margin-top: var(--marked-margin); }`;
+  isEntered = step !== null;
+  render();
+  for (const listener of listeners) listener(step);
+}
