@@ -49,7 +49,10 @@ export async function bringAbout() {
 }
 
 export function mount(element) {
-  const parts = named(element);
+  const { open, card, content } = named(element);
+  const form = content.content; // in the page only while it is open: it speaks of digits, whatever the model has learned
+  const children = [...form.children];
+  const parts = named(form);
   const there = stepsThere();
   const articles = [...parts.steps.children];
   document.head.append(marked);
@@ -64,10 +67,11 @@ export function mount(element) {
     parts.dots.append(dot);
   }
   render = () => {
-    parts.card.hidden = step === null;
-    parts.open.ariaExpanded = step !== null;
+    card.hidden = step === null;
+    open.ariaExpanded = step !== null;
     document.documentElement.classList.toggle("guided", step !== null);
-    if (step === null) return;
+    if (step === null) return card.replaceChildren();
+    if (!card.hasChildNodes()) card.append(...children);
     last = step;
     for (const article of articles) {
       article.hidden = article.dataset.step !== step;
@@ -80,13 +84,13 @@ export function mount(element) {
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => {
     take(null);
-    parts.open.focus();
+    open.focus();
   };
-  parts.open.addEventListener("click", () => (step === null ? go(last) : close()));
+  open.addEventListener("click", () => (step === null ? go(last) : close()));
   parts.back.addEventListener("click", () => go(beside(-1)));
   parts.next.addEventListener("click", () => (beside(1) ? go(beside(1)) : close()));
   parts.close.addEventListener("click", close);
-  parts.card.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  card.addEventListener("keydown", (event) => event.key === "Escape" && close());
   render();
 }
 
