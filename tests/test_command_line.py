@@ -228,6 +228,14 @@ def test_a_loss_that_cannot_be_compared_is_marked(run_command: Any, run: Run) ->
     assert "(bernoulli, KL × 4)" in " ".join(listed.split())
 
 
+def test_a_run_that_cannot_be_read_is_named_beside_the_list(run_command: Any, run: Run) -> None:
+    (run.folder / "run.json").write_text("{")
+    code, out, err = run_command("runs", "--runs-dir", run.folder.parent)
+    assert code == 0
+    assert run.name not in out
+    assert f"left out: run {run.name}: run.json is damaged" in err
+
+
 def test_the_list_of_runs_tells_their_test_errors(run_command: Any, run: Run) -> None:
     error = run.required_evaluation().summary()["mse_mean"]
     listed = run_command("runs", "--runs-dir", run.folder.parent)[1]

@@ -6,6 +6,8 @@ The command line prints the message as one line, the app shows it where it happe
 import reprlib
 from typing import Any
 
+DIVERGED = "the training diverged"
+"""In the message of a training whose loss is not finite: resumed, which is exact, it ends so again."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 

@@ -114,6 +114,17 @@ def list_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:
     return shipped + sorted(others, key=lambda info: info.created, reverse=True)
 
 
+def unreadable_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[str]:
+    """What is wrong, in words, with each of those that `list_runs` leaves out as their record is damaged."""
+    problems = []
+    for folder in _run_folders(Path(runs_dir).resolve()):
+        try:
+            Run(folder).info()
+        except RunError as error:
+            problems.append(str(error))
+    return problems
+
+
 def running_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:
     """Those of `list_runs` that are being trained now; far cheaper, as only their records are read."""
     running = []

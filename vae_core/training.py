@@ -20,7 +20,7 @@ from vae_core.cuda_graph import Captured, CapturedStep, is_switched_off
 from vae_core.data import ImageSet
 from vae_core.devices import choose_device
 from vae_core.distributed import ALONE, Group
-from vae_core.errors import SettingsError, TrainingError
+from vae_core.errors import DIVERGED, SettingsError, TrainingError
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
 from vae_core.fused_step import fused_step
@@ -223,8 +223,7 @@ class _Meter:
 def diverged(total: float, iteration: int) -> TrainingError:
     """What a training ends with whose loss in nats is no number any more."""
     return TrainingError(
-        f"the loss became {total} in iteration {iteration}: the training diverged; "
-        "try a smaller learning rate"
+        f"the loss became {total} in iteration {iteration}: {DIVERGED}; try a smaller learning rate"
     )
 
 

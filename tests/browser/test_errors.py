@@ -430,6 +430,7 @@ def test_what_turns_into_what_counts_every_image_and_opens(errors: Page) -> None
     cell.click()
     words = gallery(errors, f"of class {kinds[1]} whose reconstruction is read as {kinds[2]}")
     assert words.startswith(f"{count} test image")
+    assert errors.get_by_label("Error from").input_value() == ""  # "Show" would ask for all classes
 
 
 def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_without_map: Page) -> None:
@@ -437,7 +438,7 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     open_tab(page, "Test errors")
     wait_for_bars(page, 10_000)
     page.locator("#test-errors .caution").filter(has_text="The 10,000 images of this evaluation").wait_for()
-    gallery(page, "not in this app: see the note above the histogram, and the button below it")
+    gallery(page, "see the note above the histogram. “Measure it on the 205 test images here”, there, brings")
     assert page.get_by_role("button", name="16 worst").is_disabled()
     page.locator("#turned-into").scroll_into_view_if_needed()
     page.locator("#turned-into").get_by_text("not in this app: see the note above").wait_for()
@@ -451,6 +452,8 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     go_to(page, "?model=reference&tab=errors&order=falling")
     wait_for_bars(page, 10_000)
     gallery(page, "not in this app")
+    page.get_by_role("button", name="Measure it on the 205 test images here").click()
+    gallery(page, "The 16 worst of 205")  # what the address asks for
 
 
 def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: Page) -> None:

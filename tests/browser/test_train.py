@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -35,6 +36,7 @@ from vae_core.recording import perform
 from vae_core.run_folder import Run, RunWriter
 from vae_core.runs import list_runs
 from vae_core.settings import Settings
+from vae_core.training import diverged
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -477,10 +479,37 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     page.locator("#training-status", has_text="plane").wait_for()
     row_of(page, "mine").get_by_role("button", name="mine").click()
     page.locator("#training-status", has_text="mine").wait_for()
+    hold(page, "**/studio/training?*")
     row_of(page, "mine").get_by_role("button", name="Delete").click()
     answer(page, "Delete mine?", "Delete")
     row_of(page, "mine").wait_for(state="detached")
+    wait_for_state(page, "Deleted")  # before the server has told which there are
+    page.unroute("**/studio/training?*")
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
+
+
+def test_a_run_that_diverged_is_not_resumed_to_diverge_again(page: Page, app: App, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "wild")
+    writer = RunWriter(app.runs_dir / "wild")
+    writer.update(state="failed", epoch=0, error=str(diverged(math.nan, 2)))
+    writer.close()
+    open_tab(page, "Train")
+    row_of(page, "wild").get_by_role("button", name="wild").click()
+    page.locator("#training-status [data-is=what]").filter(has_text="wild").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#training-problem").get_by_text("wild diverged, and with the same settings").wait_for()
+    assert Run(app.runs_dir / "wild").info().state == "failed"
+    shutil.rmtree(app.runs_dir / "wild")
+
+
+def test_a_damaged_run_is_named_where_it_is_missed(page: Page, app: App) -> None:
+    folder = app.runs_dir / "torn"
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    open_tab(page, "Train")
+    page.locator("#runs").get_by_text("Left out: run torn: run.json is damaged").wait_for()
+    shutil.rmtree(folder)
+    page.locator("#runs").get_by_text("Left out").wait_for(state="hidden")
 
 
 def test_a_finished_run_is_trained_further_only_if_that_is_wanted(

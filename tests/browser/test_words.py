@@ -62,7 +62,7 @@ def draw_something(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 160)
     page.mouse.up()
-    page.locator(".verdict", has_text="It is most like").wait_for()
+    page.locator(".verdict", has_text="is most like").wait_for()
 
 
 def use(page: Page, tab: str) -> None:

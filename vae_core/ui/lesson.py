@@ -110,7 +110,7 @@ PARTS = {
     "morph": Part("Morph", "explore", ".column:has(> .part-morph)"),
     "loss": Part("The loss, to touch", "explore", ".column:has(> .part-loss)"),
     "help": Part("Explanations", "explore", ".part-help"),
-    "recipe": Part("Choice of the recipe", "train", ".form:has(> #preset), #preset-about"),
+    "recipe": Part("Choice of the recipe", "train", ".form:has(> #preset)"),
     "advanced": Part("Advanced settings", "train", "#advanced"),
     "parity": Part("The recipe, line by line", "train", ".part-parity"),
     "runs": Part("Runs", "train", ".part-runs"),

@@ -191,9 +191,12 @@ class Studio:
                 self.dataset()
         if self._data_problem is not None:
             return f"Nothing can be trained or measured here: {self._data_problem}."
-        if self._dataset is None or not self._dataset.train.is_sample:
+        if self.read_only or self._dataset is None or not self._dataset.train.is_sample:
             return None
-        return f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL}"
+        return (
+            f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL} What is said of "
+            "the recipes holds for all 60,000: on the sample Minute is over in seconds, and learns little."
+        )
 
     def mixture(self, loaded: Loaded) -> Task:
         """The model's Gaussian mixture, a LatentMixture: as its run keeps it, or fitted in the background.

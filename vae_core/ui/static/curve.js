@@ -10,8 +10,10 @@ const CURVES = [
   { name: "Reconstruction", color: "var(--second)", width: 1.2 },
   { name: "KL", color: "var(--mark)", width: 1.2 },
 ];
-/** Of others laid over them: the classes' colours, those first that are least like these. */
-const COLOURS = [3, 6, 9, 5, 2, 8, 0, 7, 4, 1];
+/** Of others laid over them: the classes' colours, those first that are least like these and each other. */
+const COLOURS = [3, 8, 0, 6, 4, 7, 9, 5, 2, 1];
+/** Thin lines of dark colours look alike: these come in turn, too. */
+const DASHES = ["dot", "dash", "dashdot", "longdash"];
 const OPTIONS = isTouched ? { displayModeBar: false } : {};
 
 let totals = []; // the watched run's losses
@@ -128,7 +130,7 @@ function overlays() {
     x: points.map((point) => point[0]),
     y: points.map((point) => point[1]),
     mode: "lines",
-    line: { color: colourOf(colour), width: 1.2, dash: "dot" },
+    line: { color: colourOf(colour), width: 1.4, dash: DASHES[COLOURS.indexOf(colour) % DASHES.length] },
   }));
 }
 

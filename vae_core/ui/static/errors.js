@@ -3,7 +3,7 @@
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
 import { Latest, ask, isTouched, named } from "./studio.js";
-import { attach, besideAddressed, images, look, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
+import { attach, besideAddressed, images, look, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
 let facts = null;
@@ -130,9 +130,7 @@ async function tellImages() {
   parts.here.hidden = !here || (!missing && facts.view.on === "evaluated");
   if (!here) return;
   parts.hereButton.textContent =
-    facts.view.on === "here"
-      ? "Back to the images it was evaluated on"
-      : `Measure it on the ${here.count.toLocaleString("en")} test images here`;
+    facts.view.on === "here" ? "Back to the images it was evaluated on" : measureHere(here);
 }
 
 function tellBeside() {

@@ -87,11 +87,17 @@ function verdict({ error, rank, distance_rank: distanceRank, nearest }) {
   const isRemote = distanceRank >= REMOTE;
   const unusual = rank >= UNUSUAL || isRemote ? " The model has not seen many like this." : "";
   const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
-  let nearestWords = `It lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  if (isRemote) nearestWords = `It is most like ${imagesOf(first.label)}, but farther from them than ${few} from theirs`;
-  else if (first.probability >= 0.9) nearestWords = `It lies among ${imagesOf(first.label)}`;
-  const others = rank === 1 ? "that of every test image" : `${Math.min(Math.round(rank * 100), 99)}% of the test images have`;
-  return `${nearestWords}. ${measured}, higher than ${others}.${unusual}`;
+  let nearestWords = `Your picture lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
+  if (isRemote) nearestWords = `Your picture is most like ${imagesOf(first.label)}, but farther from them than ${few} from theirs`;
+  else if (first.probability >= 0.9) nearestWords = `Your picture lies among ${imagesOf(first.label)}`;
+  return `${nearestWords}. ${measured}, ${amongOthers(rank)}.${unusual}`;
+}
+
+/** An error beside those of the test images, of which a share has a lower one. */
+function amongOthers(rank) {
+  const share = Math.max(rank, 1 - rank);
+  const others = share === 1 ? "every test image" : `${Math.min(Math.round(share * 100), 99)}% of the test images`;
+  return `${rank > 0.5 ? "higher" : "lower"} than that of ${others}`;
 }
 
 const percent = ({ probability }) => `${Math.round(100 * probability)}%`;

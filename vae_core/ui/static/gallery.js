@@ -93,7 +93,8 @@ async function load() {
   parts.pages.hidden = answer.pages < 2;
   parts.previous.disabled = page === 0;
   parts.next.disabled = page + 1 >= answer.pages;
-  showSpan(asked.low === undefined ? answer.items.map(({ error }) => error) : [asked.low, asked.high]);
+  if (asked.low !== undefined) showSpan([asked.low, asked.high]);
+  else showSpan(isOfAll(asked) ? answer.items.map(({ error }) => error) : []); // "Show" asks for all classes
   const first = page * answer.size;
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;
@@ -118,6 +119,7 @@ function press() {
 
 /** In the fields stands from where to where the errors go of what is seen, rounded so that "Show" leaves out none. */
 function showSpan(errors) {
+  if (!errors.length) parts.low.value = parts.high.value = "";
   if (!errors.length) return;
   parts.low.value = (Math.floor(Math.min(...errors) * 1e4) / 1e4).toFixed(4);
   parts.high.value = (Math.ceil(Math.max(...errors) * 1e4) / 1e4).toFixed(4);

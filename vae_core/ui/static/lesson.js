@@ -54,7 +54,7 @@ export const problemOfLesson = () =>
     misnamed("recipe", preset.unknown, PRESETS),
   ]
     .filter(Boolean)
-    .join(" ");
+    .join("\n");
 
 /**
  * The parameters of an address, and of the server's lesson where they say nothing. An address that names a model is a
@@ -109,6 +109,7 @@ function hide() {
   const style = document.createElement("style");
   style.textContent = selectors.map((selector) => `${selector} { display: none !important; }`).join("\n");
   document.head.append(style);
+  document.documentElement.classList.toggle("few-tabs", shown.length < 4);
   document.documentElement.classList.add("lesson-read"); // the cover is lifted, see studio.css
 }
 

@@ -130,7 +130,7 @@ async function follow(search, state, isOpening = false) {
     problems.push(`The address could not be followed: ${error.message}.`);
   }
   if (!isNewest()) return;
-  if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join(" "));
+  if (problems.some(Boolean)) tellProblem(problems.filter(Boolean).join("\n"));
   const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
   bringAbout();
@@ -171,7 +171,7 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   if (second === run) problems.push(`The address compares ${run} with itself.`);
   if (!isVector) problems.push(`The address holds no vector of ${model().run}: expected ${model().latent_dim} numbers from -${LARGEST_LATENT} to ${LARGEST_LATENT} after z=.`);
   if (problemOfGrid) problems.push(`Of the images that the address asks for: ${problemOfGrid}`);
-  return problems.filter(Boolean).join(" ");
+  return problems.filter(Boolean).join("\n");
 }
 
 /** The picture behind the vector: what the browser's history kept of it, or the test image that the address names. */

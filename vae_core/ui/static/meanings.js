@@ -77,6 +77,7 @@ export function mount(element) {
 async function showAll(parts, facts, isCurrent) {
   parts.numbers.replaceChildren(...figures(facts).map((row) => pair(...row)));
   parts.note.hidden = parts.rest.hidden = true;
+  parts.title.textContent = facts.beside ? `What the numbers of ${facts.run} mean` : "What the numbers mean";
   const answer = await untilReady(measuredAddress("figures"), (share, step) => {
     if (!isCurrent()) return;
     showProgress(parts, share);

@@ -3,7 +3,7 @@
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
 import { OURS, address, ask, isShown, named } from "./studio.js";
-import { bringToSight, changesInWords, expectStart, forgetProblem, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
+import { bringToSight, changesInWords, expectStart, forgetProblem, forgetRun, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
 const REFERENCE = "gaussian"; // the likelihood whose losses need no mark
@@ -32,10 +32,12 @@ export function mount(element) {
 }
 
 async function show(parts) {
-  const { runs, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
+  const { runs, unreadable, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
   labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
+  parts.unreadable.hidden = unreadable.length === 0;
+  parts.unreadable.textContent = unreadable.map((problem) => `Left out: ${problem}.`).join("\n");
   const ordered = runs.toSorted(ORDERS[parts.order.value]);
   const state = JSON.stringify(ordered);
   if (parts.rows.dataset.state !== state) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
@@ -141,8 +143,8 @@ async function act(parts, event) {
 }
 
 async function remove(run, path) {
-  watchInstead(run, "");
   await ask(address(path), { method: "DELETE", headers: OURS });
+  forgetRun(run);
 }
 
 async function rename(run, path, to) {

@@ -88,7 +88,7 @@ export function followTested(parameters, isOpening) {
   const due = isSaid ? wanted : null;
   if (isNew && isThere()) select(due);
   else if (isNew) awaited = { run: model().run, wanted: due };
-  return problems.filter(Boolean).join(" ");
+  return problems.filter(Boolean).join("\n");
 }
 
 /** What an address says: {wanted, latents}, with what of it cannot be in words. */
@@ -113,9 +113,11 @@ function readTested(parameters) {
   return { wanted, latents: said("latents") ?? SAMPLED, problems };
 }
 
-/** Looks at something else: {latents} or {on}, or both. */
+/** Looks at something else: {latents} or {on}, or both. On other images those are shown that are asked for now. */
 export function look(change) {
+  const wanted = current();
   view = { ...view, ...change };
+  if (change.on) awaited = { run: model().run, wanted };
   lookAgain();
 }
 
@@ -139,9 +141,12 @@ export function showProgress(parts, share) {
   parts.progress.value = share ?? 0;
 }
 
+/** What the button is called that measures the model on the images that the app has. */
+export const measureHere = (here) => `Measure it on the ${here.count.toLocaleString("en")} test images here`;
+
 /** What stands where those images would be that are not in the app; why is said once, by the histogram. */
 export const notHere = ({ here }) =>
-  `The images are not in this app: see the note above the histogram${here ? ", and the button below it" : ""}.`;
+  `The images are not in this app: see the note above the histogram.${here ? ` “${measureHere(here)}”, there, brings those.` : ""}`;
 
 /** Whether the images of the view are in the app, and which the app has: asked once for all parts. */
 export function images() {

@@ -73,6 +73,7 @@ export function mount(element, trigger) {
  * if a finished one is to stay as it is.
  */
 export async function resuming(_, epochs) {
+  if (standing.run === "") await nextLook();
   const { run, state, epoch, isShipped, isCycle } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
   if (isMore) {
@@ -96,11 +97,7 @@ export function onStanding(listener) {
  * be stopped: who stops another's is asked first.
  */
 export async function stopping() {
-  if (training === null && !isStarting) { // it may not have been seen yet
-    const seen = new Promise((resolve) => lookers.push(resolve));
-    wake();
-    await seen;
-  }
+  if (training === null && !isStarting) await nextLook(); // it may not have been seen yet
   const run = training;
   const isAnothers = run && run !== kept(STARTED) && status?.dot.dataset.state !== "starting";
   if (isAnothers) {
@@ -116,6 +113,12 @@ export async function stopping() {
   isStopAsked = true;
   if (status?.dot.dataset.state === "starting") sayStarting(status);
   return [true];
+}
+
+function nextLook() {
+  const seen = new Promise((resolve) => lookers.push(resolve));
+  wake();
+  return seen;
 }
 
 /** For Gradio: what stands below the buttons when a problem there is over. */
@@ -148,6 +151,17 @@ export function watchRun(name) {
 function choose(name) {
   chosen = name;
   keep(CHOSEN, name);
+}
+
+/** A run is deleted: nothing is said or offered of it any more, and the server is asked which there are. */
+export function forgetRun(name) {
+  if (chosen === name) choose("");
+  if (standing.run === name) {
+    standing = { run: "" };
+    setText(status.state, "Deleted");
+    status.explore.hidden = true;
+  }
+  wake();
 }
 
 /** Whoever watches the run of this name watches the other from now on. */
@@ -307,8 +321,9 @@ function isMeasuring(news, { last, speed, heard }) {
   return seconds > SILENT_SECONDS && (ofEpoch - (last.iteration % ofEpoch)) * news.batch_size < speed * seconds;
 }
 
-function stateInWords({ state, stopping }, measures) {
+function stateInWords({ state, stopping, epoch }, measures) {
   if (measures) return stopping ? "Stopping, once the test images are measured…" : "Measuring on the test images…";
+  if (stopping && epoch === 0) return "Stopping; as no epoch is finished, Resume will begin again…";
   return stopping ? "Stopping, writing everything…" : STATES[state];
 }
 

@@ -33,7 +33,7 @@ async function load(parts, current) {
   if (answer === null || facts !== current()) return;
   const share = (count) => `${count.toLocaleString("en")} (${((100 * count) / answer.images).toFixed(1)}%)`;
   parts.about.textContent =
-    `Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
+    `${facts.beside ? `By ${facts.run} alone. ` : ""}Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
     `${share(answer.turned)} of ${answer.images.toLocaleString("en")} reconstructions are read as another class; ` +
     `of the originals themselves ${share(answer.before)} are. Rows: what it is. Columns: what it is read as. The fuller the colour, the more of its row's mistakes.`;
   parts.table.classList.toggle("named", answer.names.some((name) => name.length > 2));

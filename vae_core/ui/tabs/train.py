@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.errors import BusyError, SettingsError, VAEStudioError
+from vae_core.errors import DIVERGED, BusyError, SettingsError, VAEStudioError
 from vae_core.runs import MOST_NAME
 from vae_core.settings import PRESETS, Settings, range_in_words
 from vae_core.ui.parts import ask_first, call, part
@@ -125,6 +125,11 @@ def build(studio: Studio) -> gr.Radio:
                 return _note("There is no run to resume yet.")
             if info.is_shipped:
                 return _note(f"Run {info.name} came with the app and cannot be trained on. Start a new run.")
+            if info.state == "failed" and DIVERGED in (info.error or ""):
+                return _note(
+                    f"Run {info.name} diverged, and with the same settings would again. Start a new run with "
+                    "a smaller learning rate, under Advanced."
+                )
             more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
