@@ -77,9 +77,17 @@ def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Brows
 
 
 def test_without_explore_another_tab_opens_and_nothing_leads_there(browser: Browser, app: App) -> None:
-    page = visit(browser, app, "/?tabs=draw,train&model=reference")
+    page = visit(browser, app, "/?tabs=draw,train&hide=recipe&model=reference")
     page.wait_for_selector("#sketch canvas")
     assert tabs_of(page) == ["Draw", "Train"]
+    page.set_viewport_size({"width": 390, "height": 844})
+    boxes = [tab.bounding_box() or {} for tab in page.get_by_role("tab").all()]
+    assert boxes[1]["x"] - boxes[0]["x"] == pytest.approx(boxes[0]["width"], abs=2)  # side by side
+    page.set_viewport_size({"width": 1280, "height": 860})
+    open_tab(page, "Train")
+    assert not page.get_by_role("radio", name="Quick").is_visible()
+    assert page.get_by_text("SOAP and a one-cycle learning rate").is_visible()
+    open_tab(page, "Draw")
     pad = page.locator("#sketch canvas").first
     pad.focus()
     for key in (" ", *["ArrowDown"] * 12):

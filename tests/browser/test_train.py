@@ -570,7 +570,7 @@ def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) ->
             last = news["last"] | {"iteration": 19, "images_per_second": 9000.0, "epoch": 2}
             standing.update(news, state="running", training=True, tests=[], last=last)
         else:
-            standing.update(last=None, points=[], fresh=False)
+            standing.update(last=standing.get("told"), points=[], fresh=False)
         route.fulfill(json=standing)
 
     page.route("**/studio/training?*", at_the_end_of_an_epoch)
@@ -581,6 +581,9 @@ def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) ->
     elapsed.filter(has_not_text=before).wait_for()  # the clock goes on
     standing["stopping"] = True
     wait_for_state(page, "Stopping, once the test images are measured…")
+    first = {"epoch": 1, "iteration": 3, "elapsed_seconds": 1.0, "images_per_second": 9000.0}
+    standing.update(epoch=0, told={"total": 50.0, "reconstruction": 49.0, "kl": 1.0} | first)
+    wait_for_state(page, "Stopping; as no epoch is finished, Resume will begin again…")
     page.unroute("**/studio/training?*")
     wait_for_state(page, "Finished")
 
