@@ -232,3 +232,30 @@ def test_a_page_that_nobody_touches_draws_no_frames(visitor: Page) -> None:
 
 def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:
     assert not visitor.get_by_role("link", name="Log out").is_visible()
+
+
+def test_light_or_dark_is_chosen_once_for_this_browser(browser: Browser, app: App) -> None:
+    visitor = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
+    page = new_page(visitor)
+    page.goto(f"{app.url}/?hide=map")
+    wait_until_alive(page)
+    is_dark = "document.body.classList.contains('dark')"
+    assert not page.evaluate(is_dark)
+    page.get_by_role("group", name="Colours").get_by_text("dark").click()
+    assert page.evaluate(is_dark)
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.goto(f"{app.url}/?hide=map")  # without a word of it
+    wait_until_alive(page)
+    assert page.evaluate(is_dark)
+    assert page.evaluate(background) == dark
+    page.goto(f"{app.url}/?hide=map&__theme=light")  # a link that says it itself
+    wait_until_alive(page)
+    assert not page.evaluate(is_dark)
+    page.get_by_role("group", name="Colours").get_by_text("as the system").click()
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{app.url}/?hide=map")
+    wait_until_alive(page)
+    assert "__theme" not in page.url
+    assert page.evaluate(is_dark)
+    visitor.close()

@@ -87,7 +87,7 @@ def build_app(
         theme=studio_theme(),
         css_paths=[STATIC / "studio.css"],
         head=taught.head,
-        footer_links=["api", "settings"],
+        footer_links=["api"],
         run_history=False,
         ssr_mode=False,
         max_file_size=MOST_UPLOAD_BYTES,
@@ -146,6 +146,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
                 errors.build()
             with _tab("generate") as generate_tab:
                 generate.build()
+        part("theme", is_worded=False)
         api.build(studio)
 
         for tab in (explore_tab, draw_tab, train_tab, errors_tab, generate_tab):

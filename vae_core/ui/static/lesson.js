@@ -2,6 +2,8 @@
 // This runs before Gradio builds the page; what is left out is never seen, and neither keyboard nor screen
 // reader reaches it. It is hidden, not forbidden: whoever edits the address has it back.
 
+import { beginAsWanted } from "./theme.js";
+
 const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").content);
 /** Names in an address that are not ours: Gradio's, and those by which others count who follows a link. */
 const OTHERS = /^(__.*|view|deep_link|utm_.*|.*clid)$/;
@@ -113,4 +115,5 @@ function hide() {
   document.documentElement.classList.add("lesson-read"); // the cover is lifted, see studio.css
 }
 
+beginAsWanted();
 hide();
