@@ -7,7 +7,8 @@ import reprlib
 from typing import Any
 
 DIVERGED = "the training diverged"
-"""In the message of a training whose loss is not finite: resumed, which is exact, it ends so again."""
+"""In the message of a training whose loss is not finite: resumed, which is exact, it ends so again. Also runs
+that were made earlier are known by these words."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 

@@ -121,7 +121,8 @@ def unreadable_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[str]:
         try:
             Run(folder).info()
         except RunError as error:
-            problems.append(str(error))
+            if (folder / "run.json").exists():  # and has not been deleted meanwhile
+                problems.append(str(error))
     return problems
 
 

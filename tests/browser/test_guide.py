@@ -45,8 +45,7 @@ def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
     page.wait_for_function("!location.search.includes('step=')")
     guide.click()
     assert step_of(page) == steps[-1]  # where it was left
-    page.keyboard.press("Escape")  # not the guide's: nothing of it has the focus
-    assert page.locator("#guide-steps").is_visible()
+    assert page.evaluate("document.activeElement.tagName") == "H2"  # so that it is read
     page.locator(".guide nav button").nth(2).click()
     assert step_of(page) == steps[2]
     page.wait_for_function(
@@ -54,6 +53,29 @@ def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
     )
     page.keyboard.press("Escape")
     assert not page.locator("#guide-steps").is_visible()
+
+
+def test_steps_that_are_taken_faster_than_tabs_open_end_at_the_right_one(page_without_map: Page) -> None:
+    page = page_without_map
+    page.get_by_role("button", name="Guide", exact=True).click()
+    for ways, step, tab in (
+        (["next"] * 3, "draw", "draw"),
+        (["next", "next"], "generate", "generate"),
+        (["back", "back", "back", "next"], "draw", "draw"),
+        (["back", "next", "back"], "loss", "explore"),
+    ):
+        for way in ways:
+            page.evaluate("way => document.querySelector(`.guide [data-is=${way}]`).click()", way)
+            page.wait_for_timeout(60)
+        page.wait_for_timeout(1200)  # all that is on its way has come
+        assert step_of(page) == step
+        wait_for_open_tab(page, tab)
+        wait_for_address(page, f"step={step}")
+        assert ("tab=" in page.url) == (tab != "explore")
+    page.locator(".guide nav button").first.focus()
+    for _ in range(2):
+        page.get_by_role("button", name="Back", exact=True).press("Enter")
+    assert page.evaluate("document.activeElement.dataset.is") == "next"  # Back rests at the first step
 
 
 def test_a_link_opens_a_step_and_a_lesson_keeps_those_of_which_nothing_is_left_out(
@@ -95,6 +117,9 @@ def test_a_step_that_is_left_out_or_unknown_is_said(blank: Page, app: App) -> No
     page.goto(f"{app.url}/?tabs=explore,draw&hide=map&step=train")
     problem.get_by_text("The step “train” of the guide is left out here.").wait_for()
     assert not page.locator("#guide-steps").is_visible()
+    page.goto(f"{app.url}/?hide=guide&step=loss")
+    problem.get_by_text("The step “loss” of the guide is left out here.").wait_for()
+    assert not page.evaluate("document.documentElement.classList.contains('guided')")
     page.goto(f"{app.url}/?tabs=explore,draw&hide=map,guide&step=nose")
     problem.get_by_text("a step that is not here, “nose”: there are").wait_for()
     assert page.get_by_role("button", name="Guide", exact=True).count() == 0

@@ -52,23 +52,24 @@ class Step:
 
     Attributes:
         place: where it begins, as an address says it.
-        part: the part of the page that it is about, "" for the tab; where that is left out, the step is too.
-        is_brought: the part is brought into sight, and not only marked.
+        parts: those of the page that it needs; where one is left out, the step is too. It is about the first,
+            without any about the tab.
+        is_brought: what it is about is brought into sight, and not only marked.
     """
 
     place: str
-    part: str = ""
+    parts: tuple[str, ...] = ()
     is_brought: bool = True
 
 
 STEPS = {
-    "numbers": Step("model=reference", "sliders"),
-    "map": Step("model=reference", "map"),
-    "encoder": Step("model=reference&image=4", "sliders"),
-    "loss": Step("model=reference&image=4", "loss"),
+    "numbers": Step("model=reference", ("sliders",)),
+    "map": Step("model=reference", ("map",)),
+    "encoder": Step("model=reference&image=4", ("sliders",)),
+    "loss": Step("model=reference&image=4", ("loss", "film")),
     "draw": Step("model=reference&tab=draw"),
-    "errors": Step("model=reference&tab=errors&order=falling", "gallery"),
-    "generate": Step("model=sharp&tab=generate", "sampler", is_brought=False),
+    "errors": Step("model=reference&tab=errors&order=falling", ("gallery",)),
+    "generate": Step("model=sharp&tab=generate", ("sampler",), is_brought=False),
     "train": Step("model=reference&tab=train"),
 }
 """The guide's steps by their names in addresses, in their order."""

@@ -31,6 +31,7 @@ from vae_core.ui.tabs import draw, errors, explore, generate, train
 from vae_core.ui.theme import studio_theme
 from vae_core.version import __version__
 
+THEME_SCRIPT = '<script type="module" src="studio/static/theme.js"></script>'
 TEMPORARY_FILES_SECONDS = 3600
 LEAST_PACKED_BYTES = 2048
 PACKING = 5
@@ -86,7 +87,7 @@ def build_app(
         path="/",
         theme=studio_theme(),
         css_paths=[STATIC / "studio.css"],
-        head=taught.head,
+        head=f"{THEME_SCRIPT}{taught.head}",
         footer_links=["api"],
         run_history=False,
         ssr_mode=False,

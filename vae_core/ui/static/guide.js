@@ -31,7 +31,7 @@ export function followStep(parameters) {
   const asked = parameters.get("step");
   const there = stepsThere();
   take(there.includes(asked) ? asked : null);
-  if (asked in STEPS && step === null) return `The step “${asked}” of the guide is left out here.`;
+  if (CHOICES.step.includes(asked) && step === null) return `The step “${asked}” of the guide is left out here.`;
   return misnamed("step", asked === null || step ? [] : [asked], there);
 }
 
@@ -55,22 +55,28 @@ export function mount(element) {
   const parts = named(form);
   const there = stepsThere();
   const articles = [...parts.steps.children];
-  document.head.append(marked);
+  const headings = articles.map((article) => article.querySelector("h2"));
   let last = there[0];
+  document.head.append(marked);
   element.hidden = there.length === 0;
   for (const name of there) {
     const dot = document.createElement("button");
     dot.type = "button";
-    const title = articles.find((article) => article.dataset.step === name).querySelector("h2").textContent;
+    const title = headings[articles.findIndex((article) => article.dataset.step === name)].textContent;
     dot.ariaLabel = dot.title = `${there.indexOf(name) + 1} of ${there.length}: ${title}`;
     dot.addEventListener("click", () => go(name));
     parts.dots.append(dot);
   }
   render = () => {
+    const hadFocus = card.contains(document.activeElement);
     card.hidden = step === null;
     open.ariaExpanded = step !== null;
     document.documentElement.classList.toggle("guided", step !== null);
-    if (step === null) return card.replaceChildren();
+    if (step === null) {
+      card.replaceChildren();
+      if (hadFocus) open.focus();
+      return;
+    }
     if (!card.hasChildNodes()) card.append(...children);
     last = step;
     for (const article of articles) {
@@ -80,29 +86,37 @@ export function mount(element) {
     [...parts.dots.children].forEach((dot, index) => (dot.ariaCurrent = there[index] === step ? "step" : null));
     parts.back.disabled = step === there[0];
     parts.next.textContent = step === there.at(-1) ? "Done" : "Next";
+    if (parts.back.disabled && document.activeElement === parts.back) parts.next.focus(); // what rests keeps no focus
   };
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => {
     take(null);
     open.focus();
   };
-  open.addEventListener("click", () => (step === null ? go(last) : close()));
+  open.addEventListener("click", () => {
+    if (step !== null) return close();
+    go(last);
+    headings.find((heading) => !heading.parentElement.hidden).focus({ preventScroll: true }); // so that it is read
+  });
   parts.back.addEventListener("click", () => go(beside(-1)));
   parts.next.addEventListener("click", () => (beside(1) ? go(beside(1)) : close()));
   parts.close.addEventListener("click", close);
   card.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  // The page's end stays in reach, however much of the guide is unfolded.
+  new ResizeObserver(() => document.documentElement.style.setProperty("--guide", `${card.offsetHeight}px`)).observe(card);
   render();
 }
 
 /** The steps of which a lesson leaves nothing out. */
 const stepsThere = () =>
   CHOICES.step.filter((name) => {
-    const { place, part } = STEPS[name];
-    return shownTabs().includes(new URLSearchParams(place).get("tab") ?? "explore") && !hiddenParts().includes(part);
+    const { place, parts } = STEPS[name];
+    const tab = new URLSearchParams(place).get("tab") ?? "explore";
+    return shownTabs().includes(tab) && !["guide", ...parts].some((part) => hiddenParts().includes(part));
   });
 
 /** The selector of what a step is about; of nothing where it is the whole tab. */
-const selectorOf = (name) => PARTS[STEPS[name]?.part]?.where ?? ":not(*)";
+const selectorOf = (name) => PARTS[STEPS[name]?.parts[0]]?.where ?? ":not(*)";
 
 /** Goes to where a step begins, also from elsewhere in it. */
 function go(name) {

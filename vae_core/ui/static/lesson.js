@@ -2,8 +2,6 @@
 // This runs before Gradio builds the page; what is left out is never seen, and neither keyboard nor screen
 // reader reaches it. It is hidden, not forbidden: whoever edits the address has it back.
 
-import { beginAsWanted } from "./theme.js";
-
 const known = JSON.parse(document.querySelector("meta[name=studio-lesson]").content);
 /** Names in an address that are not ours: Gradio's, and those by which others count who follows a link. */
 const OTHERS = /^(__.*|view|deep_link|utm_.*|.*clid)$/;
@@ -17,7 +15,7 @@ export const TABS = known.tabs;
 /** Names of the parts that can be left out: {words, tab}. */
 export const PARTS = known.parts;
 export const PRESETS = known.presets;
-/** Names of the guide's steps, in their order: {place, part, is_brought}. */
+/** Names of the guide's steps, in their order: {place, parts, is_brought}. */
 export const STEPS = known.steps;
 /** The least and the most of the numbers that say what is generated, by their names in addresses. */
 export const GRID = known.grid;
@@ -115,5 +113,4 @@ function hide() {
   document.documentElement.classList.add("lesson-read"); // the cover is lifted, see studio.css
 }
 
-beginAsWanted();
 hide();

@@ -1,6 +1,6 @@
 // The page's address: model, tab, vector, the model compared with, the generated images, the test images that are
-// shown, and the step of the guide. A link shares them, and the browser's back button works. It is written when things have come to rest, not for
-// every step of a slider.
+// shown, and the step of the guide. A link shares them, and the browser's back button works. It is written when things
+// have come to rest, not for every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
@@ -14,6 +14,7 @@ const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
 let tab = "explore";
 let wantedTab = null;
+let onTheirWay = []; // tabs that Gradio has been asked for and has not told of
 let wantedModel = null;
 let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
@@ -47,8 +48,9 @@ export function mount(element, trigger) {
 
 /** Opens one of the five tabs, unless the lesson leaves it out. */
 function openTab(name) {
-  if (name === tab || !shownTabs().includes(name)) return;
+  if (name === (onTheirWay.at(-1) ?? tab) || !shownTabs().includes(name)) return;
   wantedTab = name;
+  onTheirWay.push(name);
   const hasFocus = document.activeElement?.closest('[role="tabpanel"]'); // which goes out of sight with its tab
   turn("change");
   if (hasFocus) document.getElementById(`tab-${name}-button`)?.focus({ preventScroll: true });
@@ -71,7 +73,9 @@ export const modelToChoose = () => [wantedModel];
 
 /** A tab has been opened, by whomever. */
 export function tabShown(name) {
-  if (isApplying && name !== tab && name !== wantedTab) hasMoved = true;
+  const asked = onTheirWay.indexOf(name);
+  if (isApplying && name !== tab && asked < 0) hasMoved = true;
+  onTheirWay.splice(0, asked + 1); // of several at once Gradio may tell only of the last
   tab = name;
   if (!isApplying) remember();
 }
@@ -119,6 +123,7 @@ async function follow(search, state, isOpening = false) {
   const step = (newestStep += 1);
   const isNewest = () => step === newestStep;
   isApplying = true;
+  if (!isOpening) hasMoved = false; // that was before this step
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
   const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs()), followStep(parameters)];
@@ -141,6 +146,7 @@ async function follow(search, state, isOpening = false) {
     if (!isNewest()) return;
     // Gradio does not tell of a tab that was opened before its listeners were there.
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
+    onTheirWay = [];
     isApplying = false;
     if (hasMoved || isAhead || JSON.stringify(placeOfNow(opened)) !== place) remember();
     else followed = place; // Gradio may still be about to open the tab

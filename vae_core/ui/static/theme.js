@@ -1,32 +1,35 @@
-// Light or dark, as the visitor wants it in this browser. Gradio takes it from the page's address when it begins.
+// Light or dark, as the visitor wants it in this browser. Gradio takes it from the page's address when it begins, and this
+// stands in the page's head.
 
 const WANTED = "studio-theme";
 const IN_ADDRESS = "__theme";
 const isSystemDark = window.matchMedia("(prefers-color-scheme: dark)");
 
-/** Has Gradio begin as the visitor wanted it, unless the address says something itself. */
-export function beginAsWanted() {
-  const wanted = remembered();
-  const parameters = new URLSearchParams(location.search);
-  if (wanted && !parameters.has(IN_ADDRESS)) write(wanted);
-}
+/** What the address says of it: "light" or "dark", or "". */
+const said = () => {
+  const value = new URLSearchParams(location.search).get(IN_ADDRESS);
+  return ["light", "dark"].includes(value) ? value : "";
+};
+const isOurs = !said() && remembered() !== "";
+if (isOurs) write(remembered());
 
 export function mount(element) {
   const choices = [...element.querySelectorAll("input")];
   document.querySelector(".gradio-container footer")?.append(element.firstElementChild); // where Gradio's own links are
-  const said = new URLSearchParams(location.search).get(IN_ADDRESS) ?? "";
+  let wanted = said();
+  if (isOurs) write(""); // Gradio has read it
+  const show = () => document.body.classList.toggle("dark", wanted === "" ? isSystemDark.matches : wanted === "dark");
+  show(); // Gradio may have begun before this was read
+  isSystemDark.addEventListener("change", show);
   for (const choice of choices) {
-    choice.checked = choice.value === said;
+    choice.checked = choice.value === wanted;
     choice.addEventListener("change", () => {
-      remember(choice.value);
-      write(choice.value);
-      show(choice.value);
+      wanted = choice.value;
+      remember(wanted);
+      write("");
+      show();
     });
   }
-}
-
-function show(wanted) {
-  document.body.classList.toggle("dark", wanted === "" ? isSystemDark.matches : wanted === "dark");
 }
 
 function write(wanted) {
