@@ -21,6 +21,7 @@ from vae_core.inference import decode_latents, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
 from vae_core.run_folder import Run
+from vae_core.runs import unreadable_runs
 
 
 @pytest.fixture
@@ -234,6 +235,10 @@ def test_a_run_that_cannot_be_read_is_named_beside_the_list(run_command: Any, ru
     assert code == 0
     assert run.name not in out
     assert f"left out: run {run.name}: run.json is damaged" in err
+    (run.folder / "run.json").unlink()
+    (run.folder / "run.json").mkdir()
+    told = unreadable_runs(run.folder.parent)
+    assert told == [f"run {run.name}: run.json is damaged or cannot be read (Is a directory)"]  # no path
 
 
 def test_the_list_of_runs_tells_their_test_errors(run_command: Any, run: Run) -> None:

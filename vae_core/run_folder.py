@@ -69,9 +69,7 @@ class Run:
         except FileNotFoundError as error:
             raise RunError(f"{self.folder} is not a run folder: it has no run.json") from error
         except (OSError, ValueError, RecursionError) as error:  # NaN and half characters are ValueErrors too
-            why = (
-                getattr(error, "strerror", None) or error
-            )  # without the path, which is no visitor's business
+            why = getattr(error, "strerror", None) or error  # no path: visitors read it
             raise RunError(f"run {self.name}: run.json is damaged or cannot be read ({why})") from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise RunError(f"run {self.name}: run.json is not of format {FORMAT}, which this version reads")
