@@ -119,7 +119,7 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     places = ["--runs-dir", tmp_path / "runs"]
     code, out, _ = run_command(
         "train", "--preset", "quick", "--epochs", 1, "--limit", 256, "--name", "mine", "--seed", 7,
-        "--data-dir", few, *places,
+        "--lr", 0.002, "--data-dir", few, *places,
     )  # fmt: skip
     assert code == 0
     assert "256 images to train on, 30 to test" in " ".join(out.split())
@@ -130,6 +130,7 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     mine = next(run for run in json.loads(out)["runs"] if run["name"] == "mine")
     assert mine["settings"]["schedule"] == "one-cycle"
     assert mine["settings"]["seed"] == 7
+    assert mine["settings"]["learning_rate"] == 0.002
 
     code, out, err = run_command("evaluate", "mine", "--json", "--data-dir", few, *places)
     assert code == 0

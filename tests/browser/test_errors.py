@@ -378,6 +378,16 @@ def test_two_models_are_compared_image_by_image_and_digit_by_digit(
     assert float(row.locator("td").nth(2).inner_text()) == pytest.approx(of_four, abs=6e-5)
     heads = fresh.locator("#errors-by-class thead th:visible").all_inner_texts()
     assert [" ".join(head.split()) for head in heads[2:5]] == ["mean", "mean of other", "median"]
+    name = run.info.name  # whose figures these are, where the second's are not beside them
+    assert fresh.locator("#error-meanings h2").inner_text() == f"What the numbers of {name} mean"
+    fresh.locator("#turned-into").scroll_into_view_if_needed()
+    fresh.locator("#turned-into").get_by_text(f"By {name} alone.").wait_for()
+    fresh.set_viewport_size({"width": 390, "height": 844})
+    table = fresh.locator("#errors-by-class table")
+    assert table.locator("th:visible", has_text="95th percentile").count() == 1
+    assert table.locator("th:visible", has_text="images").count() == 0
+    assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
+    fresh.set_viewport_size({"width": 1280, "height": 860})
     wait_for_address(fresh, "order=better")
     fresh.reload()
     gallery(fresh, words)

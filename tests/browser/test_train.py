@@ -41,6 +41,7 @@ from vae_core.training import diverged
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
 
+PLOT = "document.querySelector('#loss-curve .js-plotly-plot')"
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 
 
@@ -371,6 +372,7 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
           return data.slice(4).every((overlaid) => share(overlaid) >= 0.9);
         }"""
     )
+    assert len(set(page.evaluate(f"{PLOT}.data.slice(4).map((overlaid) => overlaid.line.dash)"))) == 2
     row_of(page, "sharp").get_by_role("checkbox").check()
     page.locator(
         "#runs [role=status]", has_text="Not laid over mine (gaussian): sharp (calibrated)"
@@ -400,8 +402,7 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     shutil.rmtree(app.runs_dir / "other")
     assert row_of(page, "renamed").get_by_role("checkbox").is_checked()
     wait_for_overlays(page, "reference", "renamed")
-    plot = "document.querySelector('#loss-curve .js-plotly-plot')"
-    drawn = f"{plot}.data.find(({{ name }}) => name === 'renamed').line.color"
+    drawn = f"{PLOT}.data.find(({{ name }}) => name === 'renamed').line.color"
     colour_of_renamed = page.evaluate(drawn)
     row_of(page, "reference").get_by_role("checkbox").uncheck()
     wait_for_overlays(page, "renamed")

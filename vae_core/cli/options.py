@@ -12,14 +12,14 @@ from rich.markup import escape
 from vae_core.settings import Settings
 
 
-def option_of(field_name: str, default: Any = None) -> Any:
+def option_of(field_name: str, *short: str) -> Any:
     """A command-line option for a field of Settings, with the field's own sentence as its help."""
     field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
     choices = field.metadata.get("choices")
     about = field.metadata["about"] + (f" [{'|'.join(choices)}]" if choices else "")
     flag = "--" + field_name.replace("_", "-")
     reference = "all" if field.default is None else field.default
-    return typer.Option(flag, help=f"{escape(about)} Reference: {reference}.", show_default=False)
+    return typer.Option(flag, *short, help=f"{escape(about)} Reference: {reference}.", show_default=False)
 
 
 RunArgument = Annotated[str, typer.Argument(help="A run's name, or the path of its folder.", metavar="RUN")]

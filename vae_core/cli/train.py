@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def train(
     epochs: Annotated[int | None, option_of("epochs")] = None,
     batch_size: Annotated[int | None, option_of("batch_size")] = None,
-    learning_rate: Annotated[float | None, option_of("learning_rate")] = None,
+    learning_rate: Annotated[float | None, option_of("learning_rate", "--lr")] = None,
     latent_dim: Annotated[int | None, option_of("latent_dim")] = None,
     beta: Annotated[float | None, option_of("beta")] = None,
     likelihood: Annotated[str | None, option_of("likelihood")] = None,

@@ -119,10 +119,9 @@ function press() {
 
 /** In the fields stands from where to where the errors go of what is seen, rounded so that "Show" leaves out none. */
 function showSpan(errors) {
-  if (!errors.length) parts.low.value = parts.high.value = "";
-  if (!errors.length) return;
-  parts.low.value = (Math.floor(Math.min(...errors) * 1e4) / 1e4).toFixed(4);
-  parts.high.value = (Math.ceil(Math.max(...errors) * 1e4) / 1e4).toFixed(4);
+  const inField = (round, error) => (errors.length ? (round(error * 1e4) / 1e4).toFixed(4) : "");
+  parts.low.value = inField(Math.floor, Math.min(...errors));
+  parts.high.value = inField(Math.ceil, Math.max(...errors));
 }
 
 const classOf = (label) => facts.classes.find((row) => row.label === label);
