@@ -22,6 +22,7 @@ let newestStep = 0; // through the addresses
 let isChoosing = false; // the drop-down has been asked for a model that is not there yet
 let followed = ""; // the place that the last address led to, until the first step from it
 let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
+let isOpen = false; // the tab that an address led to, before the address has been followed to its end
 
 export function mount(element, trigger) {
   turn = trigger;
@@ -75,6 +76,7 @@ export const modelToChoose = () => [wantedModel];
 export function tabShown(name) {
   const asked = onTheirWay.indexOf(name);
   if (isApplying && name !== tab && asked < 0) hasMoved = true;
+  if (isApplying && asked >= 0) isOpen = true;
   onTheirWay.splice(0, asked + 1); // of several at once Gradio may tell only of the last
   tab = name;
   if (!isApplying) remember();
@@ -124,6 +126,7 @@ async function follow(search, state, isOpening = false) {
   const isNewest = () => step === newestStep;
   isApplying = true;
   if (!isOpening) hasMoved = false; // that was before this step
+  isOpen = false;
   const parameters = withLesson(search);
   const asked = parameters.get("tab") ?? "explore";
   const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs()), followStep(parameters)];
@@ -148,8 +151,9 @@ async function follow(search, state, isOpening = false) {
     if (wantedTab === null && openNow() !== tab) tabShown(openNow());
     onTheirWay = [];
     isApplying = false;
-    if (hasMoved || isAhead || JSON.stringify(placeOfNow(opened)) !== place) remember();
-    else followed = place; // Gradio may still be about to open the tab
+    const isThere = !hasMoved && !isAhead && JSON.stringify(placeOfNow(opened)) === place;
+    if (isThere) followed = place;
+    if (!isThere || isOpen) remember(); // else Gradio may still be about to open the tab
     hasMoved = false;
   }, RESTED_MILLISECONDS + 100);
 }
