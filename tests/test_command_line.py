@@ -355,11 +355,25 @@ def test_the_version_is_the_packages(run_command: Any) -> None:
 def test_a_picture_that_cannot_be_written_is_one_line(run_command: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.png").mkdir()
-    for target in (tmp_path / "folder.png", tmp_path / "file" / "grid.png"):
-        code, out, err = run_command("generate", "reference", "--count", 1, "--out", target)
-        assert (code, out) == (1, "")
-        assert err.startswith(f"error: {tmp_path}")
-        assert len(err.splitlines()) == 1
+    code, out, err = run_command("generate", "reference", "--count", 1, "--out", tmp_path / "folder.png")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {tmp_path}")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("generate", "grid.png"), ("reconstruct", "seen.png"), ("export", "decoder.onnx")]
+)
+@pytest.mark.parametrize("folder", ["file", "mistyped"])
+def test_nothing_is_written_into_a_folder_that_is_not_there(
+    run_command: Any, tmp_path: Path, command: str, name: str, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    picture = [tmp_path / "any.png"] if command == "reconstruct" else []
+    code, out, err = run_command(command, "reference", *picture, "--out", tmp_path / folder / name)
+    assert (code, out) == (2, "")
+    assert err == f"error: --out: there is no folder {tmp_path / folder}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_app_is_started_by_the_installed_command_too(run_command: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vae_core.cli.options import RunArgument, RunsDir
+from vae_core.cli.output import check_folder
 from vae_core.run_record import RUNS_DIR
 
 
@@ -26,6 +27,7 @@ def export(
     from vae_core.export import check_target, export_onnx
     from vae_core.runs import find_run
 
+    check_folder(out_file)
     check_target(out_file)
     found = find_run(run, runs_dir)
     info = found.info()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vae_core.cli.options import RunArgument, RunsDir
-from vae_core.cli.output import check_png, write_picture
+from vae_core.cli.output import check_png
 from vae_core.errors import SettingsError
 from vae_core.run_record import RUNS_DIR
 from vae_core.settings import (
@@ -75,5 +75,5 @@ def generate(
         classes = ClassGaussians.fit(measured.means, measured.labels)
     model = found.model()
     z = sample_latents(model.latent_dim, count, seed, temperature, classes, label, mixture)
-    write_picture(out_file, png_bytes(square_tiles(decode_latents(model, z)), scale))
+    out_file.write_bytes(png_bytes(square_tiles(decode_latents(model, z)), scale))
     print(f"{count} generated images: {out_file}")

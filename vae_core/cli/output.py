@@ -41,12 +41,13 @@ def say_to_log(text: str) -> None:
 
 
 def check_png(path: Path) -> None:
-    """Raises SettingsError unless a picture can be written under this name."""
+    """Raises SettingsError unless a picture can be written under this name, in a folder that is there."""
     if path.suffix.lower() != ".png":
         raise SettingsError("out", f"--out: expected a file name that ends in .png, not {path.name!r}")
+    check_folder(path)
 
 
-def write_picture(path: Path, content: bytes) -> None:
-    """Writes a picture, and makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+def check_folder(path: Path) -> None:
+    """Raises SettingsError where a file is to be written into a folder that is not there."""
+    if not path.parent.is_dir():
+        raise SettingsError("out", f"--out: there is no folder {path.parent}")

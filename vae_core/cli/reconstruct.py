@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vae_core.cli.options import RunArgument, RunsDir
-from vae_core.cli.output import check_png, write_picture
+from vae_core.cli.output import check_png
 from vae_core.errors import PictureError
 from vae_core.run_record import RUNS_DIR
 
@@ -38,5 +38,5 @@ def reconstruct(
     except PictureError as error:
         raise PictureError(f"{image}: {error}") from error
     reconstruction = reconstruct_image(find_run(run, runs_dir).model(), sketch.image)
-    write_picture(out_file, png_bytes(to_grey(reconstruction.image)))
+    out_file.write_bytes(png_bytes(to_grey(reconstruction.image)))
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")
