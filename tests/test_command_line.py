@@ -21,7 +21,7 @@ from vae_core.inference import decode_latents, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
 from vae_core.run_folder import Run
-from vae_core.runs import unreadable_runs
+from vae_core.runs import read_runs
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_a_run_that_cannot_be_read_is_named_beside_the_list(run_command: Any, ru
     assert f"left out: run {run.name}: run.json is damaged" in err
     (run.folder / "run.json").unlink()
     (run.folder / "run.json").mkdir()
-    told = unreadable_runs(run.folder.parent)
+    told = read_runs(run.folder.parent)[1]
     assert told == [f"run {run.name}: run.json is damaged or cannot be read (Is a directory)"]  # no path
 
 

@@ -103,27 +103,24 @@ def list_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:
 
     A folder whose name no run may have (`NAME_PATTERN`) is left out: nobody could choose it by its name.
     """
+    return read_runs(runs_dir)[0]
+
+
+def read_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> tuple[list[RunInfo], list[str]]:
+    """The runs, as `list_runs` has them; and what is wrong, in words, with each whose record is damaged."""
     found: dict[str, RunInfo] = {}
+    damaged: dict[str, str] = {}
     # A source checkout's own runs lie beside the shipped ones; they are those of no other `runs_dir`.
     beside = (folder for folder in _run_folders(shipped_folder()) if folder.name in SHIPPED_RUNS)
     for folder in (*_run_folders(Path(runs_dir).resolve()), *beside):
-        with suppress(RunError):
-            found.setdefault(folder.name, Run(folder).info())
-    shipped = [found[name] for name in SHIPPED_RUNS if name in found]
-    others = [info for info in found.values() if not info.is_shipped]
-    return shipped + sorted(others, key=lambda info: info.created, reverse=True)
-
-
-def unreadable_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[str]:
-    """What is wrong, in words, with each of those that `list_runs` leaves out as their record is damaged."""
-    problems = []
-    for folder in _run_folders(Path(runs_dir).resolve()):
         try:
-            Run(folder).info()
+            found.setdefault(folder.name, Run(folder).info())
         except RunError as error:
             if (folder / "run.json").exists():  # and has not been deleted meanwhile
-                problems.append(str(error))
-    return problems
+                damaged[folder.name] = str(error)
+    shipped = [found[name] for name in SHIPPED_RUNS if name in found]
+    others = [info for info in found.values() if not info.is_shipped]
+    return shipped + sorted(others, key=lambda info: info.created, reverse=True), list(damaged.values())
 
 
 def running_runs(runs_dir: str | os.PathLike[str] = RUNS_DIR) -> list[RunInfo]:

@@ -448,7 +448,8 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     open_tab(page, "Test errors")
     wait_for_bars(page, 10_000)
     page.locator("#test-errors .caution").filter(has_text="The 10,000 images of this evaluation").wait_for()
-    gallery(page, "see the note above the histogram. “Measure it on the 205 test images here”, there, brings")
+    note = "The images are not in this app: see the note above the histogram."
+    gallery(page, f"{note} “Measure it on the 205 test images here”, there, brings those.")
     assert page.get_by_role("button", name="16 worst").is_disabled()
     page.locator("#turned-into").scroll_into_view_if_needed()
     page.locator("#turned-into").get_by_text("not in this app: see the note above").wait_for()

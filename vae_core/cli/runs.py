@@ -15,12 +15,12 @@ from vae_core.run_record import RUNS_DIR
 
 def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     """List the runs: state, loss and error on the test set, data, settings."""
-    from vae_core.runs import list_runs, unreadable_runs
+    from vae_core.runs import read_runs
 
     if runs_dir != RUNS_DIR and not runs_dir.is_dir():
         print(f"There is no folder {runs_dir}: these are the shipped runs.", file=sys.stderr)
-    found = list_runs(runs_dir)
-    for problem in unreadable_runs(runs_dir):
+    found, damaged = read_runs(runs_dir)
+    for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps({"runs": [run.brief() for run in found]}))

@@ -20,6 +20,7 @@ from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.settings import MOST_GENERATED_IMAGES, MOST_SEED, MOST_TEMPERATURE, PRESETS, SAMPLERS
+from vae_core.ui.parts import head_script
 
 TABS = {
     "explore": "Explore",
@@ -156,10 +157,8 @@ class Lesson:
             "largest_latent": LARGEST_LATENT,
             "lesson": urlencode(self.values, safe=","),
         }
-        return (
-            f'<meta name="studio-lesson" content="{html.escape(json.dumps(known))}">'
-            '<script type="module" src="studio/static/lesson.js"></script>'
-        )
+        names = html.escape(json.dumps(known))
+        return f'<meta name="studio-lesson" content="{names}">{head_script("lesson")}'
 
 
 def read_lesson(text: str, models: list[RunInfo]) -> Lesson:

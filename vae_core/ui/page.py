@@ -23,7 +23,7 @@ from vae_core.ui.gate.guard import Access, Guard
 from vae_core.ui.gate.login import Doorman, visitor
 from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES
 from vae_core.ui.lesson import TABS, Lesson, read_lesson
-from vae_core.ui.parts import STATIC, ask_first, call, markup, part
+from vae_core.ui.parts import STATIC, ask_first, call, head_script, markup, part
 from vae_core.ui.routes import add_routes
 from vae_core.ui.routes.missing import nothing_here
 from vae_core.ui.studio import Studio
@@ -31,7 +31,6 @@ from vae_core.ui.tabs import draw, errors, explore, generate, train
 from vae_core.ui.theme import studio_theme
 from vae_core.version import __version__
 
-THEME_SCRIPT = '<script type="module" src="studio/static/theme.js"></script>'
 TEMPORARY_FILES_SECONDS = 3600
 LEAST_PACKED_BYTES = 2048
 PACKING = 5
@@ -87,7 +86,7 @@ def build_app(
         path="/",
         theme=studio_theme(),
         css_paths=[STATIC / "studio.css"],
-        head=f"{THEME_SCRIPT}{taught.head}",
+        head=head_script("theme") + taught.head,
         footer_links=["api"],
         run_history=False,
         ssr_mode=False,

@@ -43,6 +43,11 @@ def words(name: str) -> gr.HTML:
     )
 
 
+def head_script(name: str) -> str:
+    """For the page's head: static/NAME.js, which runs while Gradio is still on its way."""
+    return f'<script type="module" src="studio/static/{name}.js"></script>'
+
+
 def call(name: str, function: str, *values: str) -> str:
     """JavaScript for a listener's `js`: calls a function of static/NAME.js.
 

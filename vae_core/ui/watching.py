@@ -9,7 +9,6 @@ from vae_core.class_words import class_words
 from vae_core.errors import RunError
 from vae_core.run_folder import Run
 from vae_core.run_record import METRIC_NAMES, RunInfo
-from vae_core.runs import list_runs
 from vae_core.ui.setting_labels import changes
 from vae_core.ui.studio import Studio
 
@@ -115,7 +114,7 @@ def run_curve(run: Run) -> dict[str, Any]:
     return {"points": [[row["iteration"], row["total"]] for row in rows]}
 
 
-def run_listing(studio: Studio) -> list[dict[str, Any]]:
+def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
     """The rows of the runs table."""
     return [
         {
@@ -134,7 +133,7 @@ def run_listing(studio: Studio) -> list[dict[str, Any]]:
             "data": info.data.get("name", ""),
             "created": info.created,
         }
-        for info in list_runs(studio.runs_dir)
+        for info in runs
     ]
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from vae_core.archives import pack, unpack
 from vae_core.errors import ReadOnlyError, RequestError, RunError
-from vae_core.runs import delete_run, list_runs, rename_run, unreadable_runs
+from vae_core.runs import delete_run, list_runs, read_runs, rename_run
 from vae_core.ui.routes.answers import from_our_page
 from vae_core.ui.setting_labels import LABELS
 from vae_core.ui.studio import Studio
@@ -23,9 +23,10 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs")
     def runs() -> dict[str, Any]:
+        found, damaged = read_runs(studio.runs_dir)
         return {
-            "runs": run_listing(studio),
-            "unreadable": unreadable_runs(studio.runs_dir),
+            "runs": run_listing(found),
+            "damaged": damaged,
             "labels": LABELS,
             "read_only": studio.read_only,
         }

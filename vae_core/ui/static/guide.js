@@ -11,6 +11,12 @@ let lead = () => {};
 let step = null;
 let isEntered = false; // and what it is about has not been brought into sight yet
 let render = () => {};
+/** The steps of which the lesson leaves nothing out. */
+const there = CHOICES.step.filter((name) => {
+  const { place, parts } = STEPS[name];
+  const tab = new URLSearchParams(place).get("tab") ?? "explore";
+  return shownTabs().includes(tab) && !["guide", ...parts].some((part) => hiddenParts().includes(part));
+});
 const marked = document.createElement("style"); // Gradio would take a class off its own elements
 
 /** Tells this module how a place, as parameters of an address, is gone to. */
@@ -29,7 +35,6 @@ export const stepInAddress = () => (step ? { step } : {});
 /** Takes the step that an address says, or closes the guide. Answers with what cannot be followed, in words, or "". */
 export function followStep(parameters) {
   const asked = parameters.get("step");
-  const there = stepsThere();
   take(there.includes(asked) ? asked : null);
   if (CHOICES.step.includes(asked) && step === null) return `The step “${asked}” of the guide is left out here.`;
   return misnamed("step", asked === null || step ? [] : [asked], there);
@@ -53,7 +58,6 @@ export function mount(element) {
   const form = content.content; // in the page only while it is open: it speaks of digits, whatever the model has learned
   const children = [...form.children];
   const parts = named(form);
-  const there = stepsThere();
   const articles = [...parts.steps.children];
   const headings = articles.map((article) => article.querySelector("h2"));
   let last = there[0];
@@ -89,10 +93,7 @@ export function mount(element) {
     if (parts.back.disabled && document.activeElement === parts.back) parts.next.focus(); // what rests keeps no focus
   };
   const beside = (steps) => there[there.indexOf(step) + steps];
-  const close = () => {
-    take(null);
-    open.focus();
-  };
+  const close = () => take(null);
   open.addEventListener("click", () => {
     if (step !== null) return close();
     go(last);
@@ -106,14 +107,6 @@ export function mount(element) {
   new ResizeObserver(() => document.documentElement.style.setProperty("--guide", `${card.offsetHeight}px`)).observe(card);
   render();
 }
-
-/** The steps of which a lesson leaves nothing out. */
-const stepsThere = () =>
-  CHOICES.step.filter((name) => {
-    const { place, parts } = STEPS[name];
-    const tab = new URLSearchParams(place).get("tab") ?? "explore";
-    return shownTabs().includes(tab) && !["guide", ...parts].some((part) => hiddenParts().includes(part));
-  });
 
 /** The selector of what a step is about; of nothing where it is the whole tab. */
 const selectorOf = (name) => PARTS[STEPS[name]?.parts[0]]?.where ?? ":not(*)";

@@ -32,12 +32,12 @@ export function mount(element) {
 }
 
 async function show(parts) {
-  const { runs, unreadable, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
+  const { runs, damaged, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
   labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
-  parts.unreadable.hidden = unreadable.length === 0;
-  parts.unreadable.textContent = unreadable.map((problem) => `Left out: ${problem}.`).join("\n");
+  parts.damaged.hidden = damaged.length === 0;
+  parts.damaged.textContent = damaged.map((problem) => `Left out: ${problem}.`).join("\n");
   const ordered = runs.toSorted(ORDERS[parts.order.value]);
   const state = JSON.stringify(ordered);
   if (parts.rows.dataset.state !== state) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));

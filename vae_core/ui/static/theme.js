@@ -1,5 +1,5 @@
 // Light or dark, as the visitor wants it in this browser. Gradio takes it from the page's address when it begins: there it
-// is put from the page's head, and taken out again.
+// is put from the page's head, and taken out again. To be there first, this imports nothing.
 
 const WANTED = "studio-theme";
 const IN_ADDRESS = "__theme";

@@ -155,7 +155,7 @@ function choose(name) {
 
 /** A run is deleted: nothing is said or offered of it any more, and the server is asked which there are. */
 export function forgetRun(name) {
-  if (chosen === name) choose("");
+  watchInstead(name, "");
   if (standing.run === name) {
     standing = { run: "" };
     setText(status.state, "Deleted");
