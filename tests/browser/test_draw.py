@@ -296,6 +296,7 @@ def test_a_drawing_outlives_that_the_page_is_loaded_again(fresh_pad: Page) -> No
     clear(fresh_pad)
     fresh_pad.reload()
     wait_until_alive(fresh_pad)
+    fresh_pad.get_by_role("tab", name="Draw", selected=True).wait_for()  # Explore may have been open before
     assert fresh_pad.locator("#sketch [data-is=invitation]").is_visible()
     assert not ink_of(fresh_pad).any()
 
