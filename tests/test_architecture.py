@@ -22,7 +22,7 @@ FLOORS = [
     {"runs"},
     {"jobs", "evaluation"},
     {"gradients", "classifier", "inspection", "distributed", "machine_slot", "devices", "training_state"},
-    {"cuda_graph", "fused_step", "failures", "stop_signals"},
+    {"cuda_graph", "fused_step", "failures", "stop_signals", "placement"},
     {"training"},
     {"following", "previews"},
     {"recording", "sample_quality", "benchmark", "parity", "archives"},

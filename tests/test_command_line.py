@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,7 +178,31 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     )
     assert code == 0
     assert "per-pixel error" in out
+    assert "the reconstruction is read as class " in out
     assert Image.open(tmp_path / "seen.png").size == (28, 28)
+
+
+def test_a_picture_is_told_how_usual_it_is(run_command: Any, tmp_path: Path) -> None:
+    bar, grid = np.zeros((2, 60, 60), np.uint8)
+    bar[10:50, 27:33] = 255
+    grid[[*range(5, 55, 12), *range(6, 56, 12)]] = 255
+    told = []
+    for ink in (bar, np.maximum(grid, grid.T)):
+        Image.fromarray(ink).save(tmp_path / "one.png")
+        code, out, _ = run_command(
+            "reconstruct", "reference", tmp_path / "one.png", "--out", tmp_path / "seen.png"
+        )
+        assert code == 0
+        told.append(out.splitlines())
+    usual, unusual = told
+    assert re.fullmatch(r"its error is higher than that of \d+% of the test images", usual[1])
+    assert re.fullmatch(
+        r"most like a 1 \(\d+%\), and farther from that class than \d\d?% of the test images are from theirs",
+        usual[2],
+    )
+    assert usual[3:] == ["the reconstruction is read as a 1"]
+    assert unusual[1] == "its error is higher than that of 100% of the test images"
+    assert unusual[-1] == "the model has not seen many like this"
 
 
 def test_a_damaged_evaluation_keeps_no_picture_from_being_reconstructed(

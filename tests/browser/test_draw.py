@@ -174,7 +174,8 @@ def test_digits_of_any_size_place_and_pen_come_back_as_themselves(pad: Page) -> 
         draw(pad, digit, size, middle)
         wait_for_answer(pad)
         told = verdict(pad)
-        assert told.startswith(f"Your picture lies among the {digit}s."), (digit, size, middle, width)
+        assert told.startswith(f"Your picture lies among the {digit}s"), (digit, size, middle, width)
+        assert "s, and so does its reconstruction." in told or (size, width) != (170, 24), digit
         assert share_of_better(told) < 80
 
 
@@ -374,7 +375,9 @@ def test_a_dot_is_told_to_lie_far_out_though_its_error_is_small(pad: Page) -> No
     told = verdict(pad)
     assert share_of_better(told) < 95
     assert re.match(
-        r"Your picture is most like the \ds, but farther from them than 99% of the test images are", told
+        r"Your picture is most like the \ds, but farther from them than 99% of the test images are from "
+        r"theirs\. Its reconstruction is read as one of the \ds\.",
+        told,
     )
     assert "The model has not seen many like this." in told
 

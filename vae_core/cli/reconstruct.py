@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png
 from vae_core.errors import PictureError
 from vae_core.run_record import RUNS_DIR
+
+if TYPE_CHECKING:
+    from vae_core.class_words import ClassWords
+    from vae_core.placement import Placement
 
 
 def reconstruct(
@@ -26,9 +30,12 @@ def reconstruct(
     ),
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Bring a picture to MNIST's form, encode it, and decode the posterior's mean."""
+    """Bring a picture to MNIST's form, encode it, decode the posterior's mean, and say how usual it is."""
+    from vae_core.class_words import class_words
     from vae_core.inference import reconstruct_image
+    from vae_core.latent_space import ClassGaussians
     from vae_core.pictures import png_bytes, to_grey
+    from vae_core.placement import place
     from vae_core.runs import find_run
     from vae_core.sketch import read_picture, to_mnist_form
 
@@ -37,6 +44,26 @@ def reconstruct(
         sketch = to_mnist_form(read_picture(image.read_bytes()))
     except PictureError as error:
         raise PictureError(f"{image}: {error}") from error
-    reconstruction = reconstruct_image(find_run(run, runs_dir).model(), sketch.image)
+    found = find_run(run, runs_dir)
+    model, evaluation = found.model(), found.evaluation_or_none()
+    reconstruction = reconstruct_image(model, sketch.image)
     out_file.write_bytes(png_bytes(to_grey(reconstruction.image)))
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")
+    if evaluation is not None:
+        classes = ClassGaussians.fit(evaluation.means, evaluation.labels)
+        distances = classes.distance_of_likeliest(evaluation.means)
+        placed = place(model, reconstruction, evaluation, classes, distances)
+        print(_in_words(placed, class_words(evaluation.name)))
+
+
+def _in_words(placed: Placement, words: ClassWords) -> str:
+    likeliest, probability = placed.nearest[0]
+    lines = [
+        f"its error is higher than that of {placed.error_rank:.0%} of the test images",
+        f"most like {words.called(likeliest)} ({probability:.0%}), and farther from that class than "
+        f"{placed.distance_rank:.0%} of the test images are from theirs",
+        f"the reconstruction is read as {words.called(placed.read_as)}",
+    ]
+    if placed.is_unusual:
+        lines.append("the model has not seen many like this")
+    return "\n".join(lines)

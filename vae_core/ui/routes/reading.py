@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from vae_core.pictures import data_uri, tile, to_grey
 from vae_core.ui.studio import Loaded
 
 if TYPE_CHECKING:
+    from vae_core.evaluated import Evaluation
     from vae_core.inference import Reconstruction
 
 SAMPLES = 6
@@ -37,18 +39,11 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
             "picture": data_uri(tile(to_grey(decode_latents(loaded.model, samples)), SAMPLES)),
             "z": samples.round(4).tolist(),
         },
-        "rank": None,
-        "distance_rank": None,
-        "nearest": [],
+        "placement": None,
     }
-    evaluation = loaded.evaluation
-    if evaluation is not None:
-        errors = evaluation.errors if sampled else evaluation.errors_mean
-        answer["rank"] = float((errors < result.error).mean())
-        distance = loaded.classes.distance_of_likeliest(result.mean[None])[0]
-        answer["distance_rank"] = float((loaded.distances_of_tested < distance).mean())
-        answer["nearest"] = _nearest_classes(loaded, result.mean)
-    return answer
+    return (
+        answer if loaded.evaluation is None else answer | _placed(loaded, result, loaded.evaluation, sampled)
+    )
 
 
 def encoding(loaded: Loaded, image: np.ndarray) -> dict[str, Any]:
@@ -72,11 +67,9 @@ def in_digits(deviations: np.ndarray) -> list[float]:
     return [float(f"{deviation:.4g}") for deviation in deviations]
 
 
-def _nearest_classes(loaded: Loaded, mean: np.ndarray) -> list[dict[str, Any]]:
-    """The two most probable classes, the likelier first."""
-    probabilities = loaded.classes.probabilities(mean[None])[0]
-    order = np.argsort(-probabilities)[:2]
-    return [
-        {"label": loaded.classes.labels[row], "probability": round(float(probabilities[row]), 4)}
-        for row in order
-    ]
+def _placed(loaded: Loaded, result: Reconstruction, evaluation: Evaluation, sampled: bool) -> dict[str, Any]:
+    from vae_core.placement import place
+
+    placed = place(loaded.model, result, evaluation, loaded.classes, loaded.distances_of_tested, sampled)
+    judged = {"is_remote": placed.is_remote, "is_unusual": placed.is_unusual}
+    return {"placement": dataclasses.asdict(placed) | judged}

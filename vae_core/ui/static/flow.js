@@ -8,9 +8,6 @@ import { EMPTY, haveChildren, model, named, onModel } from "./studio.js";
 import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
-const UNUSUAL = 0.95;
-/** Farther from its class than that share of the test images from theirs. */
-const REMOTE = 0.99;
 const PICTURES = ["seen", "reconstruction", "difference"];
 
 export function mount(element) {
@@ -80,17 +77,25 @@ function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
 /** With both terms of the loss: a model may pay for a small error with a large KL. */
 const inShort = (run, { error, kl }) => `${run}: error ${error.toFixed(4)}, KL ${kl.reduce((sum, nats) => sum + nats).toFixed(1)} nats`;
 
-function verdict({ error, rank, distance_rank: distanceRank, nearest }) {
+function verdict({ error, placement }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
-  if (rank === null) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
-  const [first, second] = nearest;
-  const isRemote = distanceRank >= REMOTE;
-  const unusual = rank >= UNUSUAL || isRemote ? " The model has not seen many like this." : "";
-  const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
-  let nearestWords = `Your picture lies between ${imagesOf(first.label)} (${percent(first)}) and ${imagesOf(second.label)} (${percent(second)})`;
-  if (isRemote) nearestWords = `Your picture is most like ${imagesOf(first.label)}, but farther from them than ${few} from theirs`;
-  else if (first.probability >= 0.9) nearestWords = `Your picture lies among ${imagesOf(first.label)}`;
-  return `${nearestWords}. ${measured}, ${amongOthers(rank)}.${unusual}`;
+  if (!placement) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
+  const unusual = placement.is_unusual ? " The model has not seen many like this." : "";
+  return `${nearestInWords(placement)} ${measured}, ${amongOthers(placement.error_rank)}.${unusual}`;
+}
+
+/** Of which classes the picture is, by its place in the latent space, and of which its reconstruction. */
+function nearestInWords({ nearest, read_as: readAs, distance_rank: distanceRank, is_remote: isRemote }) {
+  const [[first, probability], [second, rest] = []] = nearest;
+  const readsAs = `Its reconstruction is read as one of ${imagesOf(readAs)}.`;
+  if (isRemote) {
+    const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
+    return `Your picture is most like ${imagesOf(first)}, but farther from them than ${few} from theirs. ${readsAs}`;
+  }
+  if (probability < 0.9) {
+    return `Your picture lies between ${imagesOf(first)} (${percent(probability)}) and ${imagesOf(second)} (${percent(rest)}). ${readsAs}`;
+  }
+  return `Your picture lies among ${imagesOf(first)}${readAs === first ? ", and so does its reconstruction." : `. ${readsAs}`}`;
 }
 
 /** An error beside those of the test images, of which a share has a lower one. */
@@ -100,7 +105,7 @@ function amongOthers(rank) {
   return `${rank > 0.5 ? "higher" : "lower"} than that of ${others}`;
 }
 
-const percent = ({ probability }) => `${Math.round(100 * probability)}%`;
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** A bar for each latent, the most used first; without an answer they are empty. */
 function showBars(bars, answer) {
