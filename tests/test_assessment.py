@@ -18,6 +18,7 @@ from vae_core.data import Dataset
 from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter
+from vae_core.runs import store_evaluation
 from vae_core.sample_quality import samples_note
 from vae_core.ui.studio import Studio
 
@@ -102,6 +103,20 @@ def test_a_stored_mixture_is_taken_until_the_weights_change(
     writer.save_model(model, run.info().settings)  # other weights: the mixture no longer fits
     writer.close()
     assert run.mixture() is None
+
+
+def test_another_mixture_is_fitted_in_the_place_of_a_damaged_one(
+    run: Run, dataset: Dataset, small_mnist: Path, few_bounds: None
+) -> None:
+    (run.folder / "mixture.npz").write_bytes(b"damaged")
+    info, model, evaluation = run.info(), run.model(), run.required_evaluation()
+    complete, mixture = assess(run, model, evaluation, dataset)
+    assert mixture is not None
+    store_evaluation(info, run.weights_version(), complete, mixture)
+    assert np.array_equal(run.required_mixture().means, mixture.means)
+    (run.folder / "mixture.npz").write_bytes(b"damaged")
+    until_ready(client_of(run, small_mnist), "/studio/runs/tiny/mixture")
+    assert np.array_equal(run.required_mixture().means, mixture.means)
 
 
 def test_encodings_are_samples_of_each_images_posterior(run: Run, dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from PIL import Image
 from support.runs import change_settings
 from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
+from vae_core.cli import train
 from vae_core.data import Dataset
+from vae_core.errors import SlowerWarning
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
@@ -296,7 +299,7 @@ def test_a_class_and_the_temperature_of_generated_images(run_command: Any, run: 
     (run.folder / "evaluation.npz").unlink()
     code, _, err = run_command("generate", run.folder, "--label", 3)
     assert code == 1
-    assert "run copied is not measured yet; measure it: python -m vae_core evaluate copied" in err
+    assert f"run copied is not measured yet; measure it: python -m vae_core evaluate {run.folder}" in err
 
 
 def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
@@ -444,6 +447,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
         (["reconstruct", "reference", "nowhere.png"], 1, "nowhere.png: No such file"),
         (["reconstruct", "reference", "pyproject.toml"], 1, "not a picture"),
         (["generate", "reference", "--count", "401"], 2, "equal to 400"),
+        (["generate", "reference", "--temperature", "nan"], 2, "less than or equal to 2"),
         (["generate", "reference", "--sampler", "dice"], 2, "--sampler must be one of prior, mixture"),
         (["generate", "reference", "--seed", "x"], 2, "as an integer"),
         (["export", "reference", "--out", "decoder.pt2"], 2, "ends with .onnx, not 'decoder.pt2'"),
@@ -498,3 +502,22 @@ def test_benchmark_as_a_table_names_both_loops(run_command: Any, small_mnist: Pa
     assert "engine, training" in out
     assert "plain loop, training" in out
     assert "engine / plain loop" in out
+
+
+def test_what_slows_a_training_is_said_in_one_line(
+    run_command: Any, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing that a library warns of."""
+
+    def slower(*_: object) -> None:
+        warnings.warn("goes by\nslower kernels", SlowerWarning, stacklevel=2)
+        warnings.warn("of a library", RuntimeWarning, stacklevel=2)
+
+    load = train.load
+    monkeypatch.setattr(train, "load", lambda *places: slower() or load(*places))
+    options = ["--epochs", 1, "--limit", 128, "--runs-dir", tmp_path / "runs", "--data-dir", few]
+    with warnings.catch_warnings():  # and Python's own way to show them comes back
+        code, _, err = run_command("train", *options)
+    assert code == 0
+    assert [line for line in err.splitlines() if "goes by" in line] == ["note: goes by slower kernels"]
+    assert "of a library" not in err

@@ -256,6 +256,12 @@ def test_a_mirror_behind_a_proxy_is_asked_through_it(
         assert data._answers("http://192.0.2.1/mnist/") is answers  # nobody has this address
 
 
+def test_a_proxy_whose_address_is_none_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://[x")
+    monkeypatch.setattr(data, "NETWORK_TIMEOUT_SECONDS", 1)
+    assert not data._answers("http://192.0.2.1/mnist/")
+
+
 def test_a_mirror_that_speaks_no_http_is_as_good_as_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,7 @@ def test_the_bound_is_tighter_than_the_elbo(model: VAE, dataset: Dataset) -> Non
 def test_the_baselines_are_the_mean_image_and_pca(dataset: Dataset) -> None:
     train = dataset.train.images.reshape(700, -1) / 255
     test = dataset.test.images.reshape(205, -1) / 255
-    mean_image, pca = baselines(dataset.train, dataset.test, components=5)
+    mean_image, pca = baselines(dataset.train.images, dataset.test.images, components=5)
     assert mean_image == pytest.approx(((test - train.mean(0)) ** 2).mean(), rel=1e-4)
     _, _, rows = np.linalg.svd(train - train.mean(0), full_matrices=False)
     centred = test - train.mean(0)

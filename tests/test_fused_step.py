@@ -20,6 +20,7 @@ from support.fused_step import Differences, differences
 from vae_core import fused_step as module
 from vae_core import training
 from vae_core.data import Dataset
+from vae_core.errors import SlowerWarning
 from vae_core.fused_step import SWITCH, fused_step
 from vae_core.settings import Settings
 from vae_core.training import train
@@ -103,7 +104,7 @@ def test_a_triton_that_cannot_compile_is_done_without(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_kernels", broken)
     settings, images = Settings(batch_size=8), torch.zeros(8, 28, 28, dtype=torch.uint8)
     state = new_state(settings, images.device)
-    with pytest.warns(RuntimeWarning, match=r"Triton cannot be used here \(Failed to find C compiler\.\)"):
+    with pytest.warns(SlowerWarning, match=r"Triton cannot be used here \(Failed to find C compiler\.\)"):
         assert fused_step(state, settings, images) is None
 
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from support.warm_start import WarmProcess
 from vae_core import data, jobs, load_run, machine_slot
 from vae_core.data import Dataset
 from vae_core.errors import BusyError, RunError, TrainingError, VAEStudioError
+from vae_core.evaluation import baselines
 from vae_core.failures import OUT_OF_MEMORY, in_words
 from vae_core.jobs import prepare, prepare_resume
 from vae_core.recording import perform
@@ -162,18 +165,38 @@ def test_a_run_broken_by_its_last_step_is_failed_and_keeps_the_model_before(
     assert after.evaluation is not None
 
 
-@pytest.mark.parametrize("missing", ["noise", "counters", "model.decoder.0.bias", "optimizer.0.exp_avg"])
-def test_a_run_whose_training_state_is_not_whole_is_not_resumed(
-    undisturbed: Run, dataset: Dataset, tmp_path: Path, missing: str
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *[lambda tensors, name=name: tensors.pop(name)
+          for name in ("noise", "counters", "model.decoder.0.bias", "optimizer.0.exp_avg")],
+        lambda tensors: tensors["counters"][0].zero_(),  # as if no epoch were finished
+    ],
+    ids=["noise", "counters", "weight", "moment", "epoch"],
+)  # fmt: skip
+def test_a_run_whose_training_state_is_not_whole_is_not_resumed_and_loses_nothing(
+    undisturbed: Run, dataset: Dataset, tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], Any]
 ) -> None:
     run = Run(Path(shutil.copytree(undisturbed.folder, tmp_path / "run")))
     tensors = run.training_state()
-    del tensors[missing]
+    damage(tensors)
     save_file(tensors, run.folder / "training_state.safetensors")
     with pytest.raises(VAEStudioError, match="incomplete"):
         list(perform(prepare_resume("run", tmp_path, epochs=5), dataset))
     assert not run.is_alive()
     assert same_weights(run, undisturbed)
+    assert run.info() == replace(undisturbed.info(), name="run", folder=run.folder)
+    assert run.all_metrics() == undisturbed.all_metrics()
+    assert run.previews() == undisturbed.previews()
+
+
+def test_the_baselines_of_a_run_know_only_the_images_it_learned_from(
+    undisturbed: Run, dataset: Dataset
+) -> None:
+    learned = dataset.train.images[: SHORT.limit]
+    assert len(learned) < len(dataset.train)
+    expected = baselines(learned, dataset.test.images, SHORT.latent_dim)._asdict()
+    assert undisturbed.info().baselines == pytest.approx(expected)
 
 
 def test_what_is_done_is_the_very_training(undisturbed: Run, dataset: Dataset) -> None:

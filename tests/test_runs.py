@@ -22,6 +22,7 @@ from vae_core.model import VAE
 from vae_core.run_folder import Run, RunWriter
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import (
+    MOST_NAME,
     check_name,
     check_runs_dir,
     create_run,
@@ -300,7 +301,13 @@ def test_taken_names_are_numbered(run: Run, tmp_path: Path) -> None:
     assert free_name(tmp_path, "other") == "other"
     assert free_name(tmp_path / "nowhere", "copied") == "copied"
     assert re.fullmatch(r"run-\d{8}-\d{6}", new_name(tmp_path))
-    assert new_name(tmp_path, "digits").startswith("digits-2")
+
+
+def test_the_number_of_a_name_that_is_taken_leaves_it_a_runs_name(tmp_path: Path) -> None:
+    longest = "x" * MOST_NAME
+    (tmp_path / longest).mkdir()
+    assert free_name(tmp_path, longest) == "x" * (MOST_NAME - 2) + "-2"
+    check_name(free_name(tmp_path, longest))
 
 
 def test_renaming_and_deleting(run: Run) -> None:

@@ -23,7 +23,7 @@ from vae_core.cli.password import password
 from vae_core.cli.reconstruct import reconstruct
 from vae_core.cli.runs import runs
 from vae_core.cli.train import train
-from vae_core.errors import SettingsError, VAEStudioError
+from vae_core.errors import SettingsError, SlowerWarning, VAEStudioError
 from vae_core.version import __version__
 
 FAILED, WRONG_USAGE = 1, 2
@@ -63,6 +63,8 @@ def main() -> None:
     """Runs the command line; every mistake ends as one line on standard error and an exit code."""
     if not sys.warnoptions:  # a library's warnings are not that line; python -W shows them
         warnings.simplefilter("ignore")
+        warnings.simplefilter("default", SlowerWarning)
+        warnings.showwarning = _note
     try:
         app()
     except SettingsError as error:
@@ -76,6 +78,11 @@ def main() -> None:
     except OSError as error:
         _complain(f"{error.filename or 'file'}: {error.strerror or error}")
         sys.exit(FAILED)
+
+
+def _note(message: Warning | str, *_: object) -> None:
+    """In the place of `warnings.showwarning`: without a line of code, which says nothing to a user."""
+    print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _complain(problem: object) -> None:

@@ -50,14 +50,11 @@ def assess(
     """Completes an evaluation.
 
     Args:
-        run: whose settings, and stored mixture if there is one, count.
+        run: whose settings count, and whose stored mixture if it has a sound one.
         model: the run's own, on the CPU.
         evaluation: of the model on `dataset.test`.
         dataset: the images at hand.
         progress: told how far it is.
-
-    Raises:
-        RunError: the run's stored mixture is damaged.
     """
     info = run.info()
     settings = info.settings
@@ -69,9 +66,9 @@ def assess(
             model, dataset.test, likelihood, variance, BOUND_SAMPLES, BOUND_IMAGES, settings.seed,
             progress=_step(progress, step),
         )  # fmt: skip
-    mixture = run.mixture() or fitted_mixture(
-        info, model, dataset.train, _step(progress, "mixture of the encodings")
-    )
+    mixture = run.mixture_or_none()
+    if mixture is None:
+        mixture = fitted_mixture(info, model, dataset.train, _step(progress, "mixture of the encodings"))
     samples = measure_samples(model, dataset.test, mixture, progress=_step(progress, "generated images"))
     complete = dataclasses.replace(
         evaluation, iwae=bounds[settings.likelihood], iwae_unit_variance=bounds["gaussian"], **samples

@@ -395,10 +395,10 @@ def _answers(url: str) -> bool:
     In a thread: looking a name up has no time-out.
     """
     answered = threading.Event()
-    parts = _first_stop(url)
 
     def knock() -> None:
         try:
+            parts = _first_stop(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
             socket.create_connection((parts.hostname, port), NETWORK_TIMEOUT_SECONDS / 2).close()
             answered.set()

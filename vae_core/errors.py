@@ -7,8 +7,8 @@ import reprlib
 from typing import Any
 
 DIVERGED = "the training diverged"
-"""In the message of a training whose loss is not finite: resumed, which is exact, it ends so again. Also runs
-that were made earlier are known by these words."""
+"""In the message of a training whose loss is not finite. Resuming repeats exactly, so it would diverge again;
+such runs, old ones too, are known by these words in their run.json."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
@@ -40,6 +40,10 @@ class RunError(VAEStudioError):
 
 class TrainingError(VAEStudioError):
     """A training cannot go on: the loss is not finite, or another training is in the way."""
+
+
+class SlowerWarning(RuntimeWarning):
+    """A training goes, but more slowly than it could on this machine."""
 
 
 class BusyError(TrainingError):

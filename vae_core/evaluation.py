@@ -44,7 +44,7 @@ def evaluate(
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
     means, log_variances = [], []
-    sampled: list[tuple[Tensor, Tensor]] = []  # nats and error of each image
+    sampled: list[tuple[Tensor, Tensor]] = []  # what the reconstruction term averages, and each image's error
     from_mean: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(images), BATCH):
         chunk = np.array(images.images[start : start + BATCH])
@@ -54,8 +54,8 @@ def evaluate(
         for latents, gathered in ((z, sampled), (mean, from_mean)):
             reconstruction = model.decode(latents)
             error = per_image_error(reconstruction, batch)
-            nats = _cross_entropy(reconstruction, batch) if likelihood == "bernoulli" else error
-            gathered.append((nats, error))
+            averaged = _cross_entropy(reconstruction, batch) if likelihood == "bernoulli" else error
+            gathered.append((averaged, error))
         means.append(mean)
         log_variances.append(log_variance)
         progress(start + len(batch))
@@ -63,10 +63,10 @@ def evaluate(
     mean, log_variance = torch.cat(means).double(), torch.cat(log_variances).double()
     kl_of_each = kl_per_dimension(mean, log_variance)
     kl = kl_of_each.sum().item()
-    nats, errors = (torch.cat(column) for column in zip(*sampled, strict=True))
-    nats_mean, errors_mean = (torch.cat(column) for column in zip(*from_mean, strict=True))
-    reconstruction_term = _reconstruction_term(nats, likelihood)
-    reconstruction_mean = _reconstruction_term(nats_mean, likelihood)
+    averaged, errors = (torch.cat(column) for column in zip(*sampled, strict=True))
+    averaged_mean, errors_mean = (torch.cat(column) for column in zip(*from_mean, strict=True))
+    reconstruction_term = _reconstruction_term(averaged, likelihood)
+    reconstruction_mean = _reconstruction_term(averaged_mean, likelihood)
     return Evaluation(
         total=reconstruction_term + beta * kl,
         reconstruction=reconstruction_term,
@@ -148,9 +148,15 @@ class Baselines(NamedTuple):
     """Principal components, as many as the model has latents."""
 
 
-def baselines(training_set: ImageSet, test_set: ImageSet, components: int) -> Baselines:
-    """The errors of the mean image and of PCA, fitted to the training images, on the test images."""
-    train_pixels = torch.from_numpy(np.array(training_set.images)).reshape(len(training_set), -1)
+def baselines(training_images: np.ndarray, test_images: np.ndarray, components: int) -> Baselines:
+    """The errors per pixel of the mean image and of PCA, fitted to the training images, on the test images.
+
+    Args:
+        training_images: uint8 (N, 28, 28), those that the model learns from.
+        test_images: uint8 (M, 28, 28).
+        components: of PCA.
+    """
+    train_pixels = torch.from_numpy(np.array(training_images)).reshape(len(training_images), -1)
     count, pixels = train_pixels.shape
     total = torch.zeros(pixels, dtype=torch.float64)
     products = torch.zeros(pixels, pixels, dtype=torch.float64)
@@ -161,9 +167,8 @@ def baselines(training_set: ImageSet, test_set: ImageSet, components: int) -> Ba
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
     basis = torch.linalg.eigh(covariance).eigenvectors[:, -components:].float()  # (784, components)
-    centred = (
-        torch.from_numpy(np.array(test_set.images)).reshape(len(test_set), -1).float() / 255 - mean.float()
-    )
+    test_pixels = torch.from_numpy(np.array(test_images)).reshape(len(test_images), -1)
+    centred = test_pixels.float() / 255 - mean.float()
     residual = centred - (centred @ basis) @ basis.T
     return Baselines(centred.square().mean().item(), residual.square().mean().item())
 

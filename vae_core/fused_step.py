@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from vae_core.errors import SlowerWarning
 from vae_core.gradients import PIXELS, StepLoss
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
 from vae_core.model import IMAGE_SIZE
@@ -48,7 +49,7 @@ def fused_step(state: TrainingState, settings: Settings, images: Tensor) -> Fuse
     """The fused step of a training, where its kernels can be had: its arguments are `FusedStep`'s.
 
     Warns:
-        RuntimeWarning: there is a Triton that cannot be used for this GPU, and why.
+        SlowerWarning: there is a Triton that cannot be used for this GPU, and why.
     """
     device = images.device
     if not _is_for(device):
@@ -62,7 +63,7 @@ def fused_step(state: TrainingState, settings: Settings, images: Tensor) -> Fuse
         reason = str(error).partition("\n")[0]
         warnings.warn(
             f"training goes by cuDNN's slower kernels, as Triton cannot be used here ({reason})",
-            RuntimeWarning,
+            SlowerWarning,
             stacklevel=2,
         )
         return None

@@ -30,6 +30,7 @@ from vae_core.runs import create_run
 from vae_core.settings import Settings
 from vae_core.stop_signals import StopSignals
 from vae_core.training import EpochReport, Report, diverged, full_batches
+from vae_core.training_state import check_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,7 +132,8 @@ def _where_it_stood(
     """The training state of the last finished epoch, and that epoch; None and 0 if none was finished.
 
     Raises:
-        RunError: the images at hand are not those the run was trained on.
+        RunError: the images at hand are not those the run was trained on, or the state is damaged.
+        TrainingError: no training can go on from the state.
     """
     before, now = run.info().data, dataset.facts(settings.limit)
     for fact in now:
@@ -153,9 +155,10 @@ def _where_it_stood(
         epoch = int(tensors["counters"][0])
         if not 0 <= epoch <= settings.epochs:
             raise ValueError(f"epoch {epoch}")
-        return tensors, epoch
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise RunError(f"run {run.name}: training_state.safetensors is incomplete ({error})") from error
+    check_state(tensors, settings, now["training_images"])  # before what came after it is forgotten
+    return tensors, epoch
 
 
 def _record(
@@ -192,7 +195,8 @@ def _record(
             run.save_training_state(report.state.tensors())
             run.update(epoch=report.epoch, elapsed_seconds=report.elapsed_seconds)
             if not run.info().baselines:
-                measured = baselines(dataset.train, dataset.test, settings.latent_dim)
+                learned = dataset.train.images[: settings.limit]
+                measured = baselines(learned, dataset.test.images, settings.latent_dim)
                 run.update(baselines=measured._asdict())
         else:
             if report.epoch == 1 and moments and report.iteration >= moments[0]:

@@ -196,6 +196,13 @@ class Run:
             )
         return mixture
 
+    def mixture_or_none(self) -> LatentMixture | None:
+        """As `mixture`, but a damaged file is none: another is fitted in its place."""
+        try:
+            return self.mixture()
+        except RunError:
+            return None
+
     def required_mixture(self) -> LatentMixture:
         """As `mixture`, for whoever cannot do without.
 
@@ -214,7 +221,7 @@ class Run:
 
     def _required(self, kept: Kept | None, lack: str) -> Kept:
         if kept is None:
-            raise RunError(f"run {self.name} {lack}: python -m vae_core evaluate {self.name}")
+            raise RunError(f"run {self.name} {lack}: python -m vae_core evaluate {self.folder}")
         return kept
 
     def model(self) -> VAE:

@@ -306,15 +306,16 @@ def check_name(name: str) -> None:
         raise RunError(f"the name {name} is a shipped run's; choose another name")
 
 
-def new_name(runs_dir: Path, stem: str = "run") -> str:
-    """A name that is not taken, of the stem and the time."""
-    return free_name(runs_dir, f"{stem}-{datetime.now():%Y%m%d-%H%M%S}")
+def new_name(runs_dir: Path) -> str:
+    """A name that is not taken, made of the time."""
+    return free_name(runs_dir, f"run-{datetime.now():%Y%m%d-%H%M%S}")
 
 
 def free_name(runs_dir: Path, wish: str) -> str:
-    """The name wished for, numbered if it is taken."""
+    """The name wished for, numbered if it is taken, and then cut where it would be too long for a run's."""
     taken = _names(runs_dir)
-    names = (wish if number == 1 else f"{wish}-{number}" for number in range(1, 10_000))
+    endings = ("" if number == 1 else f"-{number}" for number in range(1, 10_000))
+    names = (wish[: MOST_NAME - len(ending)] + ending for ending in endings)
     return next(name for name in names if name.lower() not in taken)
 
 

@@ -208,7 +208,7 @@ class Studio:
         def find(progress: Progress) -> LatentMixture | None:
             from vae_core.assessment import fitted_mixture
 
-            stored = run.mixture()
+            stored = run.mixture_or_none()
             if stored is not None:
                 return stored
             mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
