@@ -133,7 +133,7 @@ def test_vectors_of_a_class_are_likeliest_in_it() -> None:
     means = np.concatenate([random.normal(-4, 1, (50, 3)), random.normal(4, 1, (50, 3))])
     classes = ClassGaussians.fit(means, np.repeat([1, 8], 50).astype(np.uint8))
     z = sample_latents(3, 100, 0, classes=classes, label=8)
-    assert (classes.nearest(z) == 8).all()
+    assert (classes.likeliest(z) == 8).all()
     assert sample_latents(3, 4, 0, 0.0, classes, 8) == pytest.approx(np.tile(classes.means[1], (4, 1)))
     with pytest.raises(LatentError, match="knows no class 2; it knows 1, 8"):
         sample_latents(3, 1, 0, classes=classes, label=2)

@@ -137,7 +137,7 @@ def test_class_probabilities_are_bayes_rule() -> None:
     likeliest = gaussians.distance_of_likeliest(np.stack([point, means[0]]))
     np.testing.assert_allclose(likeliest[0], distances[1], rtol=1e-9)
     assert distances[0] < distances[1]  # the most probable class, 7, is not the one that is nearest
-    assert gaussians.nearest(np.array([point, [6, -6, 6], point])).tolist() == [7, 2, 7]
+    assert gaussians.likeliest(np.array([point, [6, -6, 6], point])).tolist() == [7, 2, 7]
     assert gaussians.shares.tolist() == [0.25, 0.75]
     assert [type(label) for label in gaussians.labels] == [int, int]
 
@@ -163,4 +163,4 @@ def test_vectors_of_a_class_have_its_mean_and_covariance() -> None:
 
 def test_classes_of_a_single_image_and_of_one_latent_work() -> None:
     gaussians = ClassGaussians.fit(np.array([[0.0], [1.0], [1.2]]), np.array([0, 1, 1], np.uint8))
-    assert gaussians.nearest(np.array([[0.1], [1.1]])).tolist() == [0, 1]
+    assert gaussians.likeliest(np.array([[0.1], [1.1]])).tolist() == [0, 1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from vae_core.pictures import animation_bytes, png_bytes, square_tiles, tile, to_grey
+from vae_core.pictures import FRAME_MILLISECONDS, animation_bytes, png_bytes, square_tiles, tile, to_grey
 
 
 def test_tiles_stand_in_rows() -> None:
@@ -45,9 +45,9 @@ def test_an_animation_has_every_frame_and_repeats(kind: str) -> None:
     frames = np.zeros((5, 28, 28), np.uint8)
     for number in range(5):
         frames[number, number * 5, :] = 255
-    with Image.open(io.BytesIO(animation_bytes(frames, kind, scale=3, milliseconds=80))) as animation:
+    with Image.open(io.BytesIO(animation_bytes(frames, kind, scale=3))) as animation:
         assert animation.format == kind.upper()
         assert (animation.size, animation.n_frames, animation.info["loop"]) == ((84, 84), 5, 0)
         for number, frame in enumerate(ImageSequence.Iterator(animation)):
             assert np.array_equal(np.asarray(frame.convert("L"))[::3, ::3], frames[number])
-            assert frame.info["duration"] == 80
+            assert frame.info["duration"] == FRAME_MILLISECONDS

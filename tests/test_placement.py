@@ -50,9 +50,9 @@ def test_a_test_image_stands_where_it_was_measured(
     distances = classes.distance_of_likeliest(measured.means)
     assert placement.distance_rank == pytest.approx((distances < distances[7]).mean(), abs=0.01)
     order = np.argsort(-classes.probabilities(seen.mean[None])[0])
-    assert [label for label, _ in placement.nearest] == [classes.labels[row] for row in order[:2]]
-    assert placement.nearest[0][1] >= placement.nearest[1][1] > 0
-    assert placement.read_as == classes.nearest(read_again(model, seen.image[None]))[0]
+    assert [label for label, _ in placement.likeliest] == [classes.labels[row] for row in order[:2]]
+    assert placement.likeliest[0][1] >= placement.likeliest[1][1] > 0
+    assert placement.read_as == classes.likeliest(read_again(model, seen.image[None]))[0]
 
 
 def test_an_error_is_compared_with_those_that_were_measured_in_the_same_way(
@@ -88,15 +88,15 @@ def test_it_is_its_reconstruction_that_is_read(
     """Whatever the picture itself is most like."""
     classes = ClassGaussians.fit(measured.means, measured.labels)
     images = dataset.test.images[:50] / np.float32(255)
-    of_each = classes.nearest(read_again(model, images))
+    of_each = classes.likeliest(read_again(model, images))
     other = images[np.flatnonzero(of_each != placed(model, seen, measured).read_as)[0]]
     swapped = placed(model, replace(seen, image=other), measured)
-    assert swapped.read_as == classes.nearest(read_again(model, other[None]))[0]
-    assert swapped.nearest == placed(model, seen, measured).nearest
+    assert swapped.read_as == classes.likeliest(read_again(model, other[None]))[0]
+    assert swapped.likeliest == placed(model, seen, measured).likeliest
 
 
 def test_a_data_set_of_one_class_has_no_second(
     model: VAE, seen: Reconstruction, measured: Evaluation
 ) -> None:
     one = replace(measured, labels=np.full_like(measured.labels, 4))
-    assert placed(model, seen, one).nearest == ((4, 1.0),)
+    assert placed(model, seen, one).likeliest == ((4, 1.0),)

@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 
 from support.runs import one_component
 from vae_core import __version__, load_run, run_folder
+from vae_core.classifier import shipped_classifier
 from vae_core.errors import RunError
 from vae_core.model import VAE
 from vae_core.run_folder import Run, RunWriter
@@ -172,6 +173,15 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) 
     way = re.escape(f"python -m vae_core evaluate {run.folder}")  # by its folder, wherever it lies
     with pytest.raises(RunError, match=rf"^run mine has no mixture .*: {way}$"):
         run.required_mixture()
+
+
+def test_a_model_is_loaded_without_a_draw_from_the_callers_random_numbers(run: Run) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    run.model()
+    shipped_classifier()
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:

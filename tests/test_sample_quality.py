@@ -10,6 +10,7 @@ import torch
 
 from vae_core import load_mnist, load_run, sample_quality
 from vae_core.assessment import encode_images
+from vae_core.classifier import read_digits, shipped_classifier
 from vae_core.data import Dataset, _packaged_sample
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
@@ -56,12 +57,13 @@ def test_the_distance_to_itself_is_nothing_even_where_a_feature_never_moves() ->
 
 def test_real_digits_are_nearer_to_real_digits_than_noise_is() -> None:
     sample = _packaged_sample()
-    again = judge(sample.test.images, sample.train.images.astype(np.float32) / 255)
+    real = read_digits(shipped_classifier(), sample.test.images)[0]
+    again = judge(real, sample.train.images.astype(np.float32) / 255)
     noise = np.random.default_rng(0).random((500, 28, 28), dtype=np.float32)
-    nonsense = judge(sample.test.images, noise)
+    nonsense = judge(real, noise)
     assert again.frechet < 0.2 * nonsense.frechet
     assert again.confident > 0.95
-    same = judge(sample.test.images, sample.test.images.astype(np.float32) / 255)
+    same = judge(real, sample.test.images.astype(np.float32) / 255)
     assert same.frechet == pytest.approx(0, abs=1e-4)
 
 
@@ -83,10 +85,11 @@ def test_the_figures_are_those_of_images_from_each_sampler(model: VAE) -> None:
     mixture = LatentMixture.fit(encode_images(model, sample.train.images[:400]), components=3)
     told: list[tuple[int, int]] = []
     figures = measure_samples(model, sample.test, mixture, seed=4, progress=lambda *at: told.append(at))
+    real = read_digits(shipped_classifier(), sample.test.images)[0]
     noise = torch.randn(300, 16, generator=torch.Generator().manual_seed(4))
     for name, z in (("prior", noise), ("mixture", torch.from_numpy(mixture.sample(300, 4)))):
         with torch.inference_mode():
-            expected = judge(sample.test.images, model.decode(z)[:, 0].numpy())
+            expected = judge(real, model.decode(z)[:, 0].numpy())
         assert figures[f"frechet_{name}"] == pytest.approx(expected.frechet, rel=1e-4)
         assert figures[f"confident_{name}"] == pytest.approx(expected.confident, abs=1 / 300)
     assert figures["frechet_prior"] != figures["frechet_mixture"]

@@ -23,13 +23,12 @@ from torchvision.transforms import ToTensor
 from vae_core.cuda_graph import WARM_UP
 from vae_core.data import Dataset, ImageSet
 from vae_core.devices import choose_device, device_in_words
-from vae_core.errors import SettingsError
 from vae_core.evaluation import evaluate
 from vae_core.inference import decode_latents
 from vae_core.model import VAE
 from vae_core.pictures import png_bytes, to_grey
 from vae_core.settings import Settings
-from vae_core.training import train
+from vae_core.training import full_batches, train
 
 DECODES = 100
 """How often a single latent vector is decoded to see how long that takes."""
@@ -98,8 +97,7 @@ def run_benchmark(
     """
     settings = Settings(epochs=1, device=device_name)
     device = choose_device(device_name)
-    if len(dataset.train) < settings.batch_size:
-        raise SettingsError("limit", f"a benchmark needs {settings.batch_size} training images at least")
+    full_batches(settings, len(dataset.train))
     engine, plain = [], []
     for done in range(rounds):
         engine.append(engine_images_per_second(dataset.train, settings, iterations))

@@ -19,7 +19,7 @@ from vae_core.gradients import StepLoss
 SWITCH = "VAE_STUDIO_CUDA_GRAPH"
 """In the environment; 0 makes every step without a graph."""
 WARM_UP = 3
-"""Calls made as ever before one is captured: libraries get ready in them, and the moments begin."""
+"""Calls made without a graph before one is captured: libraries get ready in them, and the moments begin."""
 AHEAD = 8
 """Steps launched before the device has done them: it need not wait for Python, and a report is of now."""
 
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def is_switched_off() -> bool:
-    """Whether the user wants every step made as ever."""
+    """Whether the user wants every step made without a graph."""
     return os.environ.get(SWITCH) == "0"
 
 

@@ -40,6 +40,11 @@ NETWORK_TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 600
 FAILURE_MARK = "download-failed"
 DOWNLOADING = ".download-"
+HOW_TO_GET_ALL = (
+    "This is a subset, as the whole set could not be downloaded. For all 70,000 images connect to the "
+    "network once, or put the four MNIST IDX files into a folder and name it with --data-dir or MNIST_DIR."
+)
+"""What is said with the sample's figures."""
 
 TORCHVISION_PLACE = Path("MNIST", "raw")
 """Where torchvision.datasets.MNIST puts the files in the folder it is given."""
@@ -449,9 +454,3 @@ def _packaged_sample() -> Dataset:
         train=ImageSet(images[~in_test], labels[~in_test], "MNIST sample", source, is_sample=True),
         test=ImageSet(images[in_test], labels[in_test], "MNIST sample", source, is_sample=True),
     )
-
-
-HOW_TO_GET_ALL = (
-    "This is a subset, as the whole set could not be downloaded. For all 70,000 images connect to the "
-    "network once, or put the four MNIST IDX files into a folder and name it with --data-dir or MNIST_DIR."
-)

@@ -36,11 +36,11 @@ ALIGNMENT = 32
 ROWS = 64
 """Pixels that a program works on at a time."""
 FEW_ROWS = 16
-"""The same where each gives four, of few."""
+"""As ROWS, for `spread` from a 7x7 map: few small pixels, each of which gives four."""
 SHARES, PIXEL_SHARES = 64, 256
 """Parts in which the gradient of a kernel is added up, and that of one beside a picture."""
 ADDED_ROWS, ADDED_COLUMNS = 64, 16
-"""Of those parts, that a program adds up at a time."""
+"""Rows and columns of the parts that a program adds up at a time."""
 UPDATED = 1024
 """Weights that a program brings up to date."""
 

@@ -49,7 +49,8 @@ def gather(
 ):  # fmt: skip
     """small[i, j, a] = sum of large[STRIDE * i - 1 + y, STRIDE * j - 1 + x, b] * kernel[a, y, x, b].
 
-    `rows` are the small map's pixels of all images, `SIZE` its width, `outputs` of the ReLU for `MASK`.
+    `rows` are the small map's pixels of all images, `SIZE` its width; `outputs`, what the ReLU gave, are read
+    where `MASK`.
     """
     WIDE: tl.constexpr = SIZE * STRIDE
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -131,12 +132,12 @@ def spread(
     a, b = tl.arange(0, A), tl.arange(0, B)
     places = _small_places(image[:, None], position[:, None], a[None, :], SIZE * SIZE, A, PLANES)
     step = 1 if PLANES else A  # to the next pixel
-    within, is_left, is_upper = row < rows, j + 1 < SIZE, i + 1 < SIZE
+    within, has_right, has_below = row < rows, j + 1 < SIZE, i + 1 < SIZE
     here = tl.load(small + places, mask=within[:, None], other=0.0)
-    right = tl.load(small + places + step, mask=(within & is_left)[:, None], other=0.0)
-    below = tl.load(small + places + SIZE * step, mask=(within & is_upper)[:, None], other=0.0)
+    right = tl.load(small + places + step, mask=(within & has_right)[:, None], other=0.0)
+    below = tl.load(small + places + SIZE * step, mask=(within & has_below)[:, None], other=0.0)
     across = tl.load(
-        small + places + (SIZE + 1) * step, mask=(within & is_left & is_upper)[:, None], other=0.0
+        small + places + (SIZE + 1) * step, mask=(within & has_right & has_below)[:, None], other=0.0
     )
     shift = tl.load(bias + b)[None, :] if FORWARD else 0.0
     corner = ((image * 2 * SIZE + 2 * i) * 2 * SIZE + 2 * j)[:, None] * B + b[None, :]

@@ -174,7 +174,7 @@ class ClassGaussians:
         """Of each class there, its density times its share, but for a factor: both float64 (N, C)."""
         return np.log(self.shares) - 0.5 * (distances + np.linalg.slogdet(self.covariances).logabsdet)
 
-    def nearest(self, z: np.ndarray) -> np.ndarray:
+    def likeliest(self, z: np.ndarray) -> np.ndarray:
         """The most probable class of each vector: float (N, K) to int (N,)."""
         return np.array(self.labels)[self.probabilities(z).argmax(axis=1)]
 

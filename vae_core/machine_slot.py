@@ -28,14 +28,14 @@ def machine_slot(job: Job) -> Iterator[None]:
     if not job.alone:
         yield
         return
-    who = cache_folder() / "training.json"
-    lock = FileLock(who.with_suffix(".lock"))
+    record_file = cache_folder() / "training.json"
+    lock = FileLock(record_file.with_suffix(".lock"))
     try:
-        who.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(who)) else 0)
-        who.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
+        record_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(record_file)) else 0)
+        record_file.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
     except Timeout as error:
-        raise BusyError(_who_trains(who)) from error
+        raise BusyError(_who_trains(record_file)) from error
     except OSError:
         yield  # no place for a lock on this machine: train all the same
         return
@@ -45,8 +45,8 @@ def machine_slot(job: Job) -> Iterator[None]:
         lock.release()
 
 
-def _who_trains(who: Path) -> str:
-    run = _holder(who)
+def _who_trains(record_file: Path) -> str:
+    run = _holder(record_file)
     name = "another run" if run is None else f"run {run.name} in {run.folder.parent}"
     where = "" if run is None else ", in an app with that folder as --runs-dir"
     if _has_ended(run):
@@ -65,10 +65,10 @@ def _has_ended(run: Run | None) -> bool:
         return False
 
 
-def _holder(who: Path) -> Run | None:
+def _holder(record_file: Path) -> Run | None:
     """The run that took the lock last."""
     try:
-        record = json.loads(who.read_text())
+        record = json.loads(record_file.read_text())
         return Run(Path(record["runs_dir"]) / record["run"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

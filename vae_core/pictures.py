@@ -11,6 +11,8 @@ from PIL import Image
 
 GAP = 2
 """Pixels between the pictures of a grid: also in ui/static/tiles.js, which lays a button on each."""
+FRAME_MILLISECONDS = 60
+"""How long each picture of an animation stands; GIF counts in tens."""
 
 
 def to_grey(images: np.ndarray) -> np.ndarray:
@@ -55,21 +57,20 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(png_bytes(grey)).decode()
 
 
-def animation_bytes(frames: np.ndarray, kind: str, scale: int = 1, milliseconds: int = 60) -> bytes:
+def animation_bytes(frames: np.ndarray, kind: str, scale: int = 1) -> bytes:
     """Pictures shown one after the other, without end.
 
     Args:
         frames: uint8 (T, H, W), T at least 1.
         kind: "gif" or "webp".
         scale: width and height of each pixel.
-        milliseconds: how long each frame stands; GIF counts in tens.
     """
     shape = (frames.shape[2] * scale, frames.shape[1] * scale)
     first, *others = (
         Image.fromarray(frame).resize(shape, Image.Resampling.NEAREST)
         for frame in np.ascontiguousarray(frames)
     )
-    options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
+    options = {"save_all": True, "append_images": others, "duration": FRAME_MILLISECONDS, "loop": 0}
     buffer = io.BytesIO()
     if kind == "webp":
         first.convert("RGB").save(buffer, "WEBP", lossless=True, **options)

@@ -25,14 +25,14 @@ class Placement:
     Attributes:
         error_rank: the share of the test images that have a lower error, 0 to 1.
         distance_rank: the share of them that lie nearer to the class they are most like, 0 to 1.
-        nearest: the two most probable classes and their probabilities, the likelier first; of a data set of
+        likeliest: the two most probable classes and their probabilities, the likelier first; of a data set of
             one class only that one.
         read_as: the most probable class of its reconstruction, encoded again.
     """
 
     error_rank: float
     distance_rank: float
-    nearest: tuple[tuple[int, float], ...]
+    likeliest: tuple[tuple[int, float], ...]
     read_as: int
 
     @property
@@ -68,8 +68,8 @@ def place(
     return Placement(
         error_rank=float((errors < result.error).mean()),
         distance_rank=float((distances < classes.distance_of_likeliest(mean)[0]).mean()),
-        nearest=tuple(
+        likeliest=tuple(
             (classes.labels[row], float(probabilities[row])) for row in np.argsort(-probabilities)[:2]
         ),
-        read_as=int(classes.nearest(read_again(model, result.image[None]))[0]),
+        read_as=int(classes.likeliest(read_again(model, result.image[None]))[0]),
     )

@@ -235,7 +235,8 @@ class Run:
         from vae_core.model import VAE
 
         settings = self.info().settings
-        model = VAE(settings.latent_dim)
+        with torch.random.fork_rng(devices=[]):  # the weights it begins with are drawn, and thrown away
+            model = VAE(settings.latent_dim)
         try:
             model.load_state_dict(self._tensors("model.safetensors"))
         except RuntimeError as error:
@@ -289,7 +290,9 @@ class Run:
 
 
 class RunWriter(Run):
-    """A run folder, for the one process that trains in it. Holds the folder's lock until closed.
+    """A run folder, for the one process that writes in it: a training, or one that measures or tidies up.
+
+    Holds the folder's lock until closed.
 
     Raises:
         RunError: the folder is gone, another process holds it, or it cannot be written.

@@ -32,6 +32,7 @@ class RunInfo:
 
     Attributes:
         name: of the run and its folder.
+        folder: where it lies.
         state: "running", "finished", "stopped", "failed" or "interrupted".
         settings: what it was trained by.
         data: of the data set: "name", "source" in words, "training_images", "test_images", "is_sample".

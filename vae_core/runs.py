@@ -199,7 +199,7 @@ def store_evaluation(
             has other weights by now, is being trained, or cannot be written.
     """
     check_own_test_set(info, evaluation.name, len(evaluation.errors))
-    with _finished_run(info, weights_version) as run:
+    with _held_run(info, weights_version) as run:
         if mixture is not None:
             run.save_mixture(mixture)
         run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
@@ -207,7 +207,7 @@ def store_evaluation(
 
 def store_mixture(info: RunInfo, weights_version: int, mixture: LatentMixture) -> None:
     """Keeps a mixture with its run. Takes and raises what `store_evaluation` does."""
-    with _finished_run(info, weights_version) as run:
+    with _held_run(info, weights_version) as run:
         run.save_mixture(mixture)
 
 
@@ -244,7 +244,7 @@ def _was_never_begun(folder: Path) -> bool:
 
 
 @contextmanager
-def _finished_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
+def _held_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
     """A run to keep something of its weights with, if it still has those that were measured.
 
     Raises:

@@ -29,14 +29,14 @@ class Settings:
     Attributes:
         epochs: 1 to 10,000; how often every training image is seen.
         batch_size: 1 to 60,000 images per step; a partial last batch is dropped.
-        learning_rate: above 0; the optimiser's step size, with "one-cycle" the peak of it.
+        learning_rate: above 0, to 1e9; the optimiser's step size, with "one-cycle" the peak of it.
         latent_dim: K, 1 to 256 numbers in a latent vector.
         beta: 0 to 1e6, the weight of the KL term; 1 is the ELBO.
         likelihood: "gaussian", "bernoulli" or "calibrated", see `vae_core.loss.reconstruction_loss`.
         schedule: "constant" or "one-cycle" (up over the first 30% of the training, then down to zero).
         optimizer: "adam" or "soap", see `vae_core.soap`.
         seed: 0 to 2**32 - 1; the same seed repeats a run.
-        limit: train on the first so many images only; None is all.
+        limit: train on the first so many images only, 1 to 10,000,000; None is all.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
     Raises:

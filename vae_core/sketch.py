@@ -223,12 +223,12 @@ def on_square(ink: np.ndarray, size: int) -> np.ndarray:
     """A picture of any proportions in the middle of an empty square: float32 (size, size) in [0, 1]."""
     height, width = ink.shape
     scale = size / max(height, width)
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    resized = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(shape, method))
+    resized = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((width, height), method))
     square = np.zeros((size, size), np.float32)
-    top, left = (size - shape[1]) // 2, (size - shape[0]) // 2
-    square[top : top + shape[1], left : left + shape[0]] = np.clip(resized, 0, 1)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = np.clip(resized, 0, 1)
     return square
 
 

@@ -33,11 +33,17 @@ REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""
 WARM_UP_SHARE = 0.3
 """The one-cycle schedule climbs for this share of the iterations (Smith and Topin, 2019)."""
+FIRST_SHARE = 0.04
+"""Where it begins, as a share of the peak: a 25th, as PyTorch's OneCycleLR does."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a training stands. Losses are nats per image, means over the iterations since the last report."""
+    """How a training stands. Losses are nats per image, means over the iterations since the last report.
+
+    Epochs and iterations are counted from 1. `images_per_second` is of the training steps alone;
+    `elapsed_seconds` are also what was done between them: evaluations, and whatever the consumer did.
+    """
 
     epoch: int
     iteration: int
@@ -214,7 +220,7 @@ class _Meter:
         }
 
     def restart(self) -> None:
-        """Begins the next stretch; what the consumer did meanwhile does not count as training."""
+        """Begins the next stretch: what the consumer did meanwhile is not in its images per second."""
         self._sums.zero_()
         self._count = 0
         self._last = time.monotonic()
@@ -239,12 +245,15 @@ def shuffled_batches(count: int, settings: Settings, epoch: int, device: torch.d
 
 
 def learning_rate_at(settings: Settings, iteration: int, iterations_per_epoch: int) -> float:
-    """The learning rate of an iteration: constant, or one cosine rise and fall over the whole run."""
+    """The learning rate of an iteration: constant, or one cosine rise and fall over the whole run.
+
+    One cycle goes from `FIRST_SHARE` of the peak up to it in `WARM_UP_SHARE` of the training, then to zero.
+    """
     if settings.schedule == "constant":
         return settings.learning_rate
     done = iteration / (settings.epochs * iterations_per_epoch)
     if done < WARM_UP_SHARE:
-        return settings.learning_rate * (0.04 + 0.96 * _cosine_rise(done / WARM_UP_SHARE))
+        return settings.learning_rate * (FIRST_SHARE + (1 - FIRST_SHARE) * _cosine_rise(done / WARM_UP_SHARE))
     return settings.learning_rate * _cosine_rise((1 - done) / (1 - WARM_UP_SHARE))
 
 

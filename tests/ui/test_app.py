@@ -125,7 +125,7 @@ def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
     assert 0 <= placement["error_rank"] <= 1
     assert 0 <= placement["distance_rank"] < 0.99
     assert not placement["is_remote"]
-    assert placement["nearest"][0][0] == placement["read_as"] == 1
+    assert placement["likeliest"][0][0] == placement["read_as"] == 1
 
 
 def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> None:

@@ -16,7 +16,7 @@ def export(
     run: RunArgument,
     out_file: Annotated[
         Path,
-        typer.Option("--out", help="The decoder's file, .onnx; the encoder's, encoder.onnx, goes beside it."),
+        typer.Option("--out", help="The decoder's file, .onnx; the encoder's goes beside it."),
     ] = Path("decoder.onnx"),
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:

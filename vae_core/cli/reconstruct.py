@@ -57,10 +57,10 @@ def reconstruct(
 
 
 def _in_words(placed: Placement, words: ClassWords) -> str:
-    likeliest, probability = placed.nearest[0]
+    label, probability = placed.likeliest[0]
     lines = [
         f"its error is higher than that of {placed.error_rank:.0%} of the test images",
-        f"most like {words.called(likeliest)} ({probability:.0%}), and farther from that class than "
+        f"most like {words.called(label)} ({probability:.0%}), and farther from that class than "
         f"{placed.distance_rank:.0%} of the test images are from theirs",
         f"the reconstruction is read as {words.called(placed.read_as)}",
     ]

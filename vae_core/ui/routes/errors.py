@@ -142,7 +142,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
             "names": [shown.words.name(label) for label in range(classes)],
             "table": table.tolist(),
             "turned": int((labels != read_as).sum()),
-            "before": int((labels != shown.reader.nearest(shown.evaluation.means)).sum()),
+            "before": int((labels != shown.reader.likeliest(shown.evaluation.means)).sum()),
             "images": len(labels),
         }
 
@@ -275,7 +275,7 @@ def _made(model: Tested, images: ImageSet, chosen: np.ndarray) -> tuple[Inspecte
 
     noise = noise_of(model.loaded, len(images), model.latents)
     seen = inspect(model.loaded.model, images.images[chosen], None if noise is None else noise[chosen])
-    read_as = model.reader.nearest(read_again(model.loaded.model, seen.reconstructions))
+    read_as = model.reader.likeliest(read_again(model.loaded.model, seen.reconstructions))
     return seen, [
         {
             "read_as": int(read_as[row]),

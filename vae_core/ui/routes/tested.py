@@ -114,7 +114,7 @@ class Tested:
 
             noise = noise_of(self.loaded, len(images), self.latents)
             again = encode_again(self.loaded.model, images, noise, progress)
-            return self.reader.nearest(again).astype(np.uint8)
+            return self.reader.likeliest(again).astype(np.uint8)
 
         return self.studio.background.task(self._key("reading", self.latents), read)
 

@@ -81,12 +81,12 @@ function verdict({ error, placement }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
   if (!placement) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
   const unusual = placement.is_unusual ? " The model has not seen many like this." : "";
-  return `${nearestInWords(placement)} ${measured}, ${amongOthers(placement.error_rank)}.${unusual}`;
+  return `${likeliestInWords(placement)} ${measured}, ${amongOthers(placement.error_rank)}.${unusual}`;
 }
 
 /** Of which classes the picture is, by its place in the latent space, and of which its reconstruction. */
-function nearestInWords({ nearest, read_as: readAs, distance_rank: distanceRank, is_remote: isRemote }) {
-  const [[first, probability], [second, rest] = []] = nearest;
+function likeliestInWords({ likeliest, read_as: readAs, distance_rank: distanceRank, is_remote: isRemote }) {
+  const [[first, probability], [second, rest] = []] = likeliest;
   const readsAs = `Its reconstruction is read as one of ${imagesOf(readAs)}.`;
   if (isRemote) {
     const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
