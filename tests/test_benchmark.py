@@ -57,5 +57,5 @@ def test_too_few_images_are_refused(dataset: Dataset) -> None:
     few = Dataset(
         type(dataset.train)(dataset.train.images[:9], dataset.train.labels[:9], "few", "few"), dataset.test
     )
-    with pytest.raises(SettingsError, match="needs 128 training images"):
+    with pytest.raises(SettingsError, match="a mini-batch of 128 is more than the 9 training images"):
         run_benchmark(few, "cpu")

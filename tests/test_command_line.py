@@ -282,7 +282,7 @@ def test_a_run_without_a_mixture_says_how_to_get_one(run_command: Any, tiny_run:
     code, _, err = run_command("generate", tiny_run, "--sampler", "mixture")
     assert code == 1
     assert "run tiny has no mixture yet" in err
-    assert "evaluate tiny" in err
+    assert f"evaluate {tiny_run}" in err
 
 
 def test_a_class_and_the_temperature_of_generated_images(run_command: Any, run: Run, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def export_onnx(model: VAE, decoder: Path, run_name: str, settings: Settings) ->
     }
     differences = []
     try:
+        decoder.parent.mkdir(parents=True, exist_ok=True)
         sweep(decoder.parent, UNCHECKED)
         with scratch_folder(decoder.parent, UNCHECKED) as unchecked:
             for path, (part, input_name, values, output_names) in parts.items():

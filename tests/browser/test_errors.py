@@ -392,7 +392,7 @@ def test_two_models_are_compared_image_by_image_and_digit_by_digit(
     fresh.reload()
     gallery(fresh, words)
     compare_with(fresh, "nothing")
-    gallery(fresh, "No second model that was tested on the same images is compared")
+    gallery(fresh, "Better and worse need a second model that was tested on the same images: choose one")
     assert not fresh.get_by_role("button", name="better", exact=True).is_visible()
     assert row.locator("td").count() == 4
 

@@ -525,7 +525,7 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     with page.expect_response("**/queue/join*"):
         words = answer(page, "Train mine on to 30 epochs?", "Cancel")
     page.wait_for_timeout(1000)
-    assert words.startswith("It is finished, with 2 epochs; 30 are the Epochs under Advanced.")
+    assert words.startswith("It has finished its 2 epochs. Epochs under Advanced says 30.")
     assert "In one cycle over 30 epochs it stands higher again" in words
     assert Run(app.runs_dir / "mine").info().state == "finished"
     assert page.locator("#training-problem p").count() == 0  # nothing is to be said to a no

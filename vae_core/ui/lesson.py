@@ -178,7 +178,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     query = text.rpartition("?")[2].partition("#")[0]
     said = dict(parse_qsl(query, keep_blank_values=True))
     values = {name: value for name, value in said.items() if not name.startswith("__")}  # Gradio's own
-    _check("there is no", [*values] or [text], (*RESTRICTIONS, *START))
+    _check("there is no parameter", [*values] or [text], (*RESTRICTIONS, *START))
     runs = {info.name: info for info in models}
     tabs = _listed(values, "tabs")
     _check("there is no tab", tabs, TABS)
@@ -245,6 +245,6 @@ def _check_vector(text: str, count: int) -> None:
         numbers = []
     if len(numbers) != count or not all(abs(number) <= LARGEST_LATENT for number in numbers):  # nor is NaN
         raise LessonError(
-            f"--lesson: z={text} is no vector of the model; expected {count} numbers from "
+            f"--lesson: z={in_short(text)} is no vector of the model; expected {count} numbers from "
             f"{-LARGEST_LATENT:g} to {LARGEST_LATENT:g}"
         )

@@ -33,7 +33,7 @@ def part(name: str, elem_id: str | None = None, is_worded: bool = True) -> gr.HT
     )
 
 
-def words(name: str) -> gr.HTML:
+def text_part(name: str) -> gr.HTML:
     """static/NAME.html as a component without a script of its own."""
     return gr.HTML(
         html_template=markup(name),

@@ -77,7 +77,8 @@ def main(arguments: list[str] | None = None, runs_dir: Path = RUNS_DIR, program:
         program: what the usage calls the command; by default the process's own name.
 
     Returns:
-        the exit code: 1, or 2 for a wrong lesson, with one line on standard error.
+        the exit code: 0 once the server has ended; 1, or 2 for a wrong lesson, with one line
+        on standard error.
     """
     options = parse_options(arguments, runs_dir, program)
     if find_spec("gradio") is None:

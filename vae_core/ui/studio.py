@@ -194,8 +194,9 @@ class Studio:
         if self.read_only or self._dataset is None or not self._dataset.train.is_sample:
             return None
         return (
-            f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL} What is said of "
-            "the recipes holds for all 60,000: on the sample Minute is over in seconds, and learns little."
+            f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL} The times "
+            "and results told of the recipes are for all 60,000 images: on the sample Minute takes seconds, "
+            "and learns little."
         )
 
     def mixture(self, loaded: Loaded) -> Task:

@@ -137,7 +137,7 @@ def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
     ]
 
 
-def run_card(info: RunInfo) -> dict[str, Any]:
+def run_details(info: RunInfo) -> dict[str, Any]:
     """All there is to say of a run, as one JSON object from which it can be started again."""
     return {
         "name": info.name,

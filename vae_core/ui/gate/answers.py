@@ -95,6 +95,7 @@ def _in_words(body: bytes | bytearray) -> JSONResponse:
 def _tells_a_mistake(body: bytes | bytearray) -> bool:
     """Whether an answer of Gradio's has words for the caller; for an error of the app's own it has none."""
     try:
-        return isinstance(json.loads(body), dict) and bool(json.loads(body).get("error"))
+        told = json.loads(body)
     except ValueError:
         return False
+    return isinstance(told, dict) and bool(told.get("error"))

@@ -1,6 +1,6 @@
 """The direct routes beside Gradio: pictures and numbers fast enough to follow a finger.
 
-Each answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
+Each GET answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
 is answered with status 400 or 404 and `{"error": "what was expected"}`; 401 is for visitors who
 have not logged in, 403 for what is not done in a studio for looking only, 408 and 413 for bodies that do not
 come or are too large, 503 for too much at once.
@@ -19,6 +19,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from vae_core.errors import ReadOnlyError, RequestError, RunError, VAEStudioError, in_short
+from vae_core.ui.parts import STATIC
 from vae_core.ui.routes import draw, errors, explore, generate, models, parity, runs, training
 from vae_core.ui.studio import Studio
 
@@ -27,7 +28,6 @@ STATUS = {RunError: 404, ReadOnlyError: 403}
 """Of the kinds of mistakes; of all others 400."""
 VERSION = "v"
 """A parameter that every route takes: the page names by it the model's version, for the browser's cache."""
-STATIC = Path(__file__).parent.parent / "static"
 
 
 def add_routes(app: FastAPI, studio: Studio) -> None:

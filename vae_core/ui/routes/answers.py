@@ -1,4 +1,4 @@
-"""What the routes have in common: parameters of an address, pictures as answers, bodies of limited size."""
+"""What the routes have in common: parameters, pictures as answers, the check that a request is our page's."""
 
 from __future__ import annotations
 

@@ -28,11 +28,17 @@ def router(studio: Studio) -> APIRouter:
 
 
 def _listed(info: RunInfo) -> dict[str, Any]:
+    run = Run(info.folder)
     return {
         "run": info.name,
         "state": info.state,
-        "version": str(Run(info.folder).weights_version()),
+        "version": _version(run.weights_version(), run.evaluation_version()),
     }
+
+
+def _version(weights: int, evaluation: int) -> str:
+    """What the page knows a model by: its evaluation may come long after its weights."""
+    return f"{weights}-{evaluation}"
 
 
 def model_card(loaded: Loaded) -> dict[str, Any]:
@@ -40,7 +46,7 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
     evaluation, words = loaded.evaluation, loaded.words
     card = {
         "run": loaded.info.name,
-        "version": str(loaded.version),
+        "version": _version(loaded.version, loaded.evaluation_version),
         "latent_dim": loaded.model.latent_dim,
         "likelihood": loaded.info.settings.likelihood,
         "beta": loaded.info.settings.beta,

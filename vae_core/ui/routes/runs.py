@@ -14,7 +14,7 @@ from vae_core.runs import delete_run, list_runs, read_runs, rename_run
 from vae_core.ui.routes.answers import from_our_page
 from vae_core.ui.setting_labels import LABELS
 from vae_core.ui.studio import Studio
-from vae_core.ui.watching import run_card, run_listing
+from vae_core.ui.watching import run_details, run_listing
 
 
 def router(studio: Studio) -> APIRouter:
@@ -33,7 +33,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/runs/{run}/record.json")
     def record(run: str) -> dict[str, Any]:
-        return run_card(studio.run(run).info())
+        return run_details(studio.run(run).info())
 
     @routes.get("/runs/{run}/archive.zip")
     def archive(run: str) -> Response:

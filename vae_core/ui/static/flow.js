@@ -1,7 +1,7 @@
 // What becomes of a drawing: what the model sees, its latents, the reconstruction, the difference, the verdict.
 
 import { explore } from "./latent.js";
-import { onReconstruction, set } from "./sketch.js";
+import { onReconstruction, setReading } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
 import { EMPTY, haveChildren, model, named, onModel } from "./studio.js";
@@ -35,9 +35,9 @@ export function mount(element) {
     restUntilAnswered();
   });
   parts.explore.addEventListener("click", () => explore(answer.z, origin()));
-  parts.resample.addEventListener("click", () => set({ seed: (seed += 1) }));
-  parts.byMean.addEventListener("change", () => set({ sampled: false }));
-  parts.bySample.addEventListener("change", () => set({ sampled: true }));
+  parts.resample.addEventListener("click", () => setReading({ seed: (seed += 1) }));
+  parts.byMean.addEventListener("change", () => setReading({ sampled: false }));
+  parts.bySample.addEventListener("change", () => setReading({ sampled: true }));
 }
 
 function showNothing(parts) {

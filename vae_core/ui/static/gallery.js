@@ -13,6 +13,8 @@ let hint = "";
 let facts = null;
 let selection = null;
 let page = 0;
+let shownPage = 0; // another one than `page` until that has come
+let pages = 0;
 let isNew = false; // the selection has just been made: its first images come into sight
 
 export function mount(element) {
@@ -35,13 +37,13 @@ export function mount(element) {
     });
   }
   onSelection((news) => {
-    [selection, page, isNew] = [news, 0, news !== selection];
+    [selection, page, shownPage, isNew] = [news, 0, 0, news !== selection];
     show.submit();
   });
   onModel(() => (parts.images.inert = true)); // until the new model's are there
   onView((news) => {
     // Where only the second model is another, the same images stay, unless it says which there are.
-    if (news.view !== facts?.view || COMPARING.includes(selection?.order)) page = 0;
+    if (news.view !== facts?.view || COMPARING.includes(selection?.order)) page = shownPage = 0;
     facts = news;
     tellBeside();
     show.submit();
@@ -55,14 +57,15 @@ function tellBeside() {
 
 function complain(error) {
   if (!parts.images.children.length) parts.about.textContent = hint;
-  parts.previous.disabled = page === 0;
-  parts.next.disabled = false;
+  page = shownPage;
+  restPages();
   parts.problem.hidden = false;
   parts.problem.textContent = error.message;
 }
 
 async function load() {
   const [asked, of] = [selection, facts];
+  if (of === null) return; // they are on their way
   parts.problem.hidden = true;
   press();
   const available = await images();
@@ -74,7 +77,7 @@ async function load() {
     return clear(hint);
   }
   if (COMPARING.includes(asked.order) && !isComparable()) {
-    return clear("No second model that was tested on the same images is compared, so that none can be better or worse.");
+    return clear("Better and worse need a second model that was tested on the same images: choose one under Compare with.");
   }
   const unknown = [asked.label, asked.read_as].filter((label) => Number.isInteger(label) && !classOf(label));
   if (unknown.length) return clear(misnamed("class", unknown, facts.classes.map(({ name }) => name)));
@@ -90,15 +93,20 @@ async function load() {
   parts.images.replaceChildren(...answer.items.map(shownImage));
   parts.images.classList.toggle("compared", answer.items.some(({ beside }) => beside));
   parts.images.inert = false;
-  parts.pages.hidden = answer.pages < 2;
-  parts.previous.disabled = page === 0;
-  parts.next.disabled = page + 1 >= answer.pages;
+  [shownPage, pages] = [page, answer.pages];
+  parts.pages.hidden = pages < 2;
+  restPages();
   if (asked.low !== undefined) showSpan([asked.low, asked.high]);
   else showSpan(isOfAll(asked) ? answer.items.map(({ error }) => error) : []); // "Show" asks for all classes
   const first = page * answer.size;
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;
   parts.where.textContent = `${(first + 1).toLocaleString("en")} to ${(first + answer.items.length).toLocaleString("en")} of ${answer.count.toLocaleString("en")}`;
+}
+
+function restPages() {
+  parts.previous.disabled = page === 0;
+  parts.next.disabled = page + 1 >= pages;
 }
 
 function clear(words) {

@@ -2,7 +2,7 @@
 
 import { CHOICES, expectedNumber, GRID } from "./lesson.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, afterwards, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
+import { EMPTY, afterwards, firstModel, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
 
 const RESTED_MILLISECONDS = 200;
@@ -45,13 +45,14 @@ export function mount(element, trigger) {
 }
 
 /** Button "Generate", and whatever else asks for other images. */
-export function generate(seed, count, temperature, label, sampler) {
+export async function generate(seed, count, temperature, label, sampler) {
+  await firstModel;
   const asked = { seed, count, temperature, label: label ?? "", sampler: sampler ?? "prior" };
   const [problem] = Object.values(problemsOf(asked));
   tellMistake(problem ?? "");
-  if (problem) return null;
+  if (problem) return;
   wanted = asked;
-  return show();
+  await show();
 }
 
 /** The field "Seed" has been left. */
@@ -147,7 +148,7 @@ async function show() {
   complain("");
   if (of !== shown) showNothing(); // what is still there is another model's
   try {
-    if (parameters().sampler === "mixture") await fitted();
+    if (parameters().sampler === "mixture") await fitted(() => asked === wanted);
   } catch (error) {
     if (asked !== wanted || of !== model()) return;
     showNothing();
@@ -186,11 +187,12 @@ function showNothing() {
 }
 
 /** The model's mixture is there; a model's first one takes some seconds to fit. */
-async function fitted() {
-  await untilReady(modelAddress("mixture"), () => {
+async function fitted(isWanted) {
+  const tell = () => {
     parts.about.textContent = "Fitting the mixture to the training images' encodings…";
     parts.fitting.hidden = false;
-  }).finally(() => (parts.fitting.hidden = true));
+  };
+  await untilReady(modelAddress("mixture"), tell, isWanted).finally(() => (parts.fitting.hidden = true));
 }
 
 function offerDownload() {

@@ -43,6 +43,6 @@ function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_nea
     return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
   }
   const isMemory = nearer < REMEMBERED_SHARE * unseen;
-  const compared = `Of ${unseen} unseen test images, decoded, ${nearer || "none"} ${nearer === 1 ? "is" : "are"} nearer to one`;
+  const compared = `Of ${unseen} test images it never saw, ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
   return `${sentence} ${compared}: ${isMemory ? "it may be remembered" : "no sign of memory"}.`;
 }

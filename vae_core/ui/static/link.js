@@ -7,7 +7,7 @@ import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { bringAbout, followStep, guideLeadsWith, onStep, stepInAddress } from "./guide.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
-import { address, afterwards, ask, model, onModel, tellProblem, written } from "./studio.js";
+import { address, afterwards, ask, firstModel, model, onModel, tellProblem, written } from "./studio.js";
 import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
 
 const RESTED_MILLISECONDS = 400;
@@ -85,7 +85,8 @@ export function tabShown(name) {
 const openNow = () => document.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId ?? tab;
 
 /** Takes the visitor to a place: what an address would say of it, see START. */
-function visit(place) {
+async function visit(place) {
+  await firstModel;
   const search = searchOf(place);
   if (search !== location.search) history.pushState(null, "", search);
   return follow(search, null);
@@ -97,7 +98,7 @@ function remember() {
   if (search === location.search) return;
   const isSame = JSON.stringify(placeOfNow()) === followed; // in other words: no step to go back
   followed = "";
-  history[isSame ? "replaceState" : "pushState"]({ source: source() }, "", search || location.pathname);
+  history[isSame ? "replaceState" : "pushState"]({ source: source() }, "", search);
 }
 
 /** Where the visitor is, as parameters of an address: see START. */

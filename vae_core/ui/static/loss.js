@@ -89,7 +89,7 @@ function update(parts, { z, origin, decoded }) {
   const own = model().likelihood;
   const counted = own === "gaussian" ? "" : `${model().run} has learned by another first term, ${own}: this is the reference's. `;
   parts.words.textContent =
-    `${counted}The sliders are the mean, the spread is the encoder's. With the mean over the pixels the first term would be ` +
+    `${counted}The sliders stand for the mean; the spread is the encoder's. With the mean over the pixels the first term would be ` +
     `${mean.toFixed(3)}, 392 times less${times >= LEAST_TIMES ? collapse : ""}.`; // one that says nothing has no KL
 }
 

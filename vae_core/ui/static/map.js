@@ -24,7 +24,9 @@ const LABEL_PUSHES = 30;
 const SVG = "http://www.w3.org/2000/svg";
 
 let parts = null;
+let placing = ""; // what is said until the map is there
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
+let drawn = null; // the card of the model whose map that is, or is to be
 let place = [0, 0]; // of the current vector
 let marker = [0, 0]; // where it is drawn: at the edge if the place lies beyond
 let origin = null;
@@ -36,9 +38,12 @@ const hidden = new Set();
 
 export function mount(element) {
   parts = named(element);
+  placing = parts.about.textContent;
   const show = whenShown(element, () => load().catch((error) => say(error.message)));
-  onModel(() => {
-    map = null;
+  onModel((card) => {
+    // Trained on, the map of a model changes a little: what the visitor looks at stays.
+    if (card.run !== drawn?.run || card.latent_dim !== drawn.latent_dim) clear();
+    drawn = card;
     show();
   });
   onVector((z, from) => {
@@ -61,14 +66,29 @@ export function mount(element) {
   parts.behind.addEventListener("change", () => look(range));
 }
 
+/** Nothing of another model's map is left, should this one's not come. */
+function clear() {
+  map = null;
+  for (const part of [parts.overlay, parts.classes]) part.replaceChildren();
+  parts.dots.width = 0; // which empties the canvas
+  wantedBehind = EMPTY;
+  parts.plane.hidden = true;
+  say(placing);
+}
+
 async function load() {
   const card = model();
   const loaded = await ask(modelAddress("map.json"));
   if (model() !== card) return; // another model has been chosen meanwhile
+  const isFirst = map === null;
   map = loaded;
-  hidden.clear();
-  parts.behind.checked = loaded.axes[0].length <= 2;
-  parts.classes.replaceChildren(...[...new Set(map.labels)].sort((a, b) => a - b).map(classButton));
+  if (isFirst) {
+    hidden.clear();
+    parts.behind.checked = loaded.axes[0].length <= 2;
+  }
+  const labels = [...new Set(map.labels)].sort((a, b) => a - b);
+  if (parts.classes.dataset.labels !== labels.join() || isFirst) parts.classes.replaceChildren(...labels.map(classButton));
+  parts.classes.dataset.labels = labels.join();
   const percent = (share) => `${Math.round(share * 100)}%`;
   const [first, second] = map.shares;
   say(
@@ -76,7 +96,7 @@ async function load() {
       ? `The latent plane itself: each dot is a test image. ${HOW}`
       : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ${HOW}`,
   );
-  look(whole());
+  look(isFirst ? whole() : range);
 }
 
 function say(text) {
@@ -255,7 +275,7 @@ function classButton(label) {
   button.textContent = className(label);
   button.style.setProperty("--colour", colourOf(label));
   button.title = `Show or hide ${imagesOf(label)}`;
-  button.setAttribute("aria-pressed", true);
+  button.setAttribute("aria-pressed", !hidden.has(label));
   button.addEventListener("click", () => {
     if (!hidden.delete(label)) hidden.add(label);
     button.setAttribute("aria-pressed", !hidden.has(label));

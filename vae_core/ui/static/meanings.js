@@ -78,12 +78,12 @@ async function showAll(parts, facts, isCurrent) {
   parts.numbers.replaceChildren(...figures(facts).map((row) => pair(...row)));
   parts.note.hidden = parts.rest.hidden = true;
   parts.title.textContent = facts.beside ? `What the numbers of ${facts.run} mean` : "What the numbers mean";
-  const answer = await untilReady(measuredAddress("figures"), (share, step) => {
-    if (!isCurrent()) return;
+  const tell = (share, step) => {
     showProgress(parts, share);
     parts.step.textContent = step || "Waiting for its turn";
-  });
-  if (answer === null || !isCurrent()) return;
+  };
+  const answer = await untilReady(measuredAddress("figures"), tell, isCurrent);
+  if (answer === null) return;
   showProgress(parts, null);
   const note = answer.summary.samples_note;
   const rows = laterFigures(answer, facts).filter(([, value]) => !(note && value === "not yet"));

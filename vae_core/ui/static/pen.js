@@ -1,6 +1,6 @@
 // The tools beside the drawing pad.
 
-import { bringIn, clear, onReconstruction, set, undo } from "./sketch.js";
+import { bringIn, clear, onReconstruction, setPen, setReading, undo } from "./sketch.js";
 import { named, onModel } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
@@ -10,21 +10,21 @@ export function mount(element) {
   onModel(() => {
     if (isOfDigits() === wasOfDigits) return;
     wasOfDigits = parts.centre.checked = isOfDigits(); // other sets fill the picture, as the drawing does the pad
-    set({ centre: parts.centre.checked });
+    setReading({ centre: parts.centre.checked });
   });
   onReconstruction((news) => {
     parts.problem.hidden = !news?.problem;
     parts.problem.textContent = news?.problem ?? "";
   });
-  parts.pen.addEventListener("change", () => set({ isErasing: false }));
-  parts.eraser.addEventListener("change", () => set({ isErasing: true }));
-  parts.width.addEventListener("input", () => set({ width: Number(parts.width.value) }));
-  parts.centre.addEventListener("change", () => set({ centre: parts.centre.checked }));
+  parts.pen.addEventListener("change", () => setPen({ isErasing: false }));
+  parts.eraser.addEventListener("change", () => setPen({ isErasing: true }));
+  parts.width.addEventListener("input", () => setPen({ width: Number(parts.width.value) }));
+  parts.centre.addEventListener("change", () => setReading({ centre: parts.centre.checked }));
   parts.undo.addEventListener("click", undo);
   parts.clear.addEventListener("click", () => {
     clear();
     parts.pen.checked = true; // there is nothing to erase
-    set({ isErasing: false });
+    setPen({ isErasing: false });
   });
   parts.photo.addEventListener("change", () => {
     const [file] = parts.photo.files;

@@ -28,7 +28,7 @@ export function mount(element) {
   parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload, parts.about)));
   parts.rows.addEventListener("click", (event) => act(parts, event));
   parts.rows.addEventListener("change", (event) => tick(parts, event.target));
-  parts.card.addEventListener("click", (event) => actOnCard(parts, event));
+  parts.card.addEventListener("click", (event) => actOnDetails(parts, event));
 }
 
 async function show(parts) {
@@ -125,7 +125,7 @@ async function act(parts, event) {
     watchRun(run);
     bringToSight();
   }
-  if (action === "card") attempt(parts, async () => openCard(parts.card, await ask(address(`${path}/record.json`))));
+  if (action === "card") attempt(parts, async () => openDetails(parts.card, await ask(address(`${path}/record.json`))));
   if (action === "rename") {
     let name = run;
     const perform = async (wanted) => wanted !== run && (name = await rename(run, `${path}/name`, wanted));
@@ -181,14 +181,15 @@ const RESULTS = {
   samples_note: "About the samples", images: "Test images",
 };
 
-function openCard(dialog, card) {
+function openDetails(dialog, card) {
   const { settings, results } = card;
+  const learned = card.data.training_images;
   const groups = {
     "": {
       State: card.error ? `${card.state}: ${card.error}` : card.state,
       "Epochs done": card.epochs_done,
       Time: duration(card.elapsed_seconds),
-      Data: `${card.data.source ?? ""} (${card.data.training_images?.toLocaleString("en")} to train)`,
+      Data: [card.data.source, learned && `(${learned.toLocaleString("en")} to train)`].filter(Boolean).join(" "),
       Device: card.device,
       Made: moment(card.created),
       Versions: Object.entries(card.versions).map(([name, value]) => `${name} ${value}`).join(", "),
@@ -229,7 +230,7 @@ function moment(created) {
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16).replace("T", " ");
 }
 
-function actOnCard(parts, event) {
+function actOnDetails(parts, event) {
   const { card } = parts;
   const action = event.target.dataset.act;
   if (action === "close" || event.target === card) card.close();

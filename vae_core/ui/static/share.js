@@ -2,7 +2,7 @@
 
 import { hiddenParts, PARTS, PRESETS, presetOfLesson, SERVERS, shownTabs, TABS } from "./lesson.js";
 import { placeOfNow } from "./link.js";
-import { named } from "./studio.js";
+import { firstModel, named } from "./studio.js";
 
 const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 
@@ -14,17 +14,16 @@ export function mount(element) {
   const ticks = { tabs: {}, parts: {} };
   fill(parts, ticks);
   parts.local.hidden = !LOOPBACK.includes(location.hostname);
-  open.addEventListener("click", () => {
+  open.addEventListener("click", async () => {
+    await firstModel;
+    if (dialog.open) return; // pressed again meanwhile
     parts.about.textContent = "";
     show(parts, ticks);
     dialog.append(...children);
     dialog.showModal();
   });
   dialog.addEventListener("close", () => dialog.replaceChildren());
-  dialog.addEventListener("input", () => {
-    keepOneTab(ticks.tabs);
-    show(parts, ticks);
-  });
+  dialog.addEventListener("input", () => show(parts, ticks));
   parts.copy.addEventListener("click", async () => {
     parts.about.textContent = (await copied(parts.link)) ? "Copied." : "Copy the marked text by hand.";
   });

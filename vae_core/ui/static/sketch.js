@@ -8,7 +8,8 @@ const MOST_UNDOS = 40;
 const KEY_STEP = 7;
 const DRAWING = "studio-drawing";
 const listeners = [];
-const settings = { width: 24, isErasing: false, centre: true, sampled: false, seed: 0 };
+const pen = { width: 24, isErasing: false };
+const reading = { centre: true, sampled: false, seed: 0 };
 const undone = [];
 let canvas = null;
 let context = null;
@@ -54,9 +55,12 @@ export function onReconstruction(listener) {
   listeners.push(listener);
 }
 
-/** Changes how the pen draws and how the drawing is read: width, isErasing, centre, sampled, seed. */
-export function set(changes) {
-  Object.assign(settings, changes);
+/** Changes how the pen draws from now on: width, isErasing. */
+export const setPen = (changes) => Object.assign(pen, changes);
+
+/** Changes how the drawing is read: centre, sampled, seed. */
+export function setReading(changes) {
+  Object.assign(reading, changes);
   if (!isEmpty) request();
 }
 
@@ -141,10 +145,10 @@ function place(event) {
 }
 
 function stroke(from, to) {
-  if (isEmpty && settings.isErasing) return;
+  if (isEmpty && pen.isErasing) return;
   setEmpty(false);
-  context.strokeStyle = settings.isErasing ? "#000" : "#fff";
-  context.lineWidth = settings.width;
+  context.strokeStyle = pen.isErasing ? "#000" : "#fff";
+  context.lineWidth = pen.width;
   context.lineCap = "round";
   context.beginPath();
   context.moveTo(from.x, from.y);
@@ -222,7 +226,7 @@ async function request() {
 async function send() {
   if (!model()) return; // it is asked as soon as there is one
   const body = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  const { centre, sampled, seed } = settings;
+  const { centre, sampled, seed } = reading;
   const ofModel = (card) => ask(modelAddress("sketch", { centre, sampled, seed }, card), { method: "POST", body });
   try {
     const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);

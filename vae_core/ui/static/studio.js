@@ -37,7 +37,9 @@ export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card
 
 /** Asks; throws an Error with the server's own words, which stand here as a sentence. */
 export async function answered(url, options) {
-  const response = await fetch(url, options);
+  const response = await fetch(url, options).catch(() => {
+    throw new Error("The app does not answer");
+  });
   if (response.ok) return response;
   if (response.status === 401) tellProblem(LOGGED_OUT);
   const { error } = await response.json().catch(() => ({}));
@@ -53,7 +55,7 @@ export async function whyMissing(picture) {
     await answered(picture.src);
     return "The app did not answer in time.";
   } catch (error) {
-    return error instanceof TypeError ? "The app does not answer." : `${error.message}.`; // the former is fetch's own
+    return `${error.message}.`;
   }
 }
 
@@ -62,9 +64,9 @@ export const sentence = (words) => words.replace(/^[a-z](?=[a-z]* )/, (letter) =
 
 /**
  * Asks again and again until the answer is ready; tells how far it is, 0 to 1, and what is being done.
- * Answers null when another model is chosen meanwhile, or when it is no longer wanted.
+ * Answers null, and asks no more, when another model is chosen meanwhile or it is no longer wanted.
  */
-export async function untilReady(url, tell, isWanted = () => true) {
+export async function untilReady(url, tell, isWanted) {
   const current = card;
   for (;;) {
     const answer = await ask(url);
@@ -133,12 +135,12 @@ export function withdrawProblem(text) {
   if (problem === text) tellProblem(null);
 }
 
-/** Keeps a text in the browser's tab, over a reload; a browser that keeps nothing of this page throws. */
+/** Keeps a text in the browser's tab, over a reload; where the browser keeps nothing, it is forgotten. */
 export function keep(name, text) {
   try {
     sessionStorage.setItem(name, text);
   } catch {
-    // then a reload forgets it
+    // forgotten
   }
 }
 

@@ -18,12 +18,7 @@ let lookAgain = () => {};
 
 /** The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong. */
 export function attach(element, tell, complain) {
-  lookAgain = whenShown(element, () => {
-    load(tell).catch((error) => {
-      tell(null);
-      complain(error.message);
-    });
-  });
+  lookAgain = whenShown(element, () => load(tell, complain));
   onModel((card) => {
     const isSame = facts?.run === card.run && view.on === EVALUATED; // trained on
     if (isSame) awaited = { run: card.run, wanted: selection };
@@ -157,11 +152,23 @@ export function images() {
   return ofView;
 }
 
-async function load(tell) {
+/** Asks for the facts of the view as it is now; what comes when it is another one already is not told. */
+async function load(tell, complain) {
   const [card, asked, second] = [model(), view, other()];
-  ofView = null;
-  if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell);
   const isWanted = () => card === model() && asked === view && second === other();
+  try {
+    await loadFacts(card, second, tell, isWanted);
+  } catch (error) {
+    if (!isWanted()) return;
+    tell(null);
+    complain(error.message);
+  }
+}
+
+async function loadFacts(card, second, tell, isWanted) {
+  ofView = null;
+  if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell, isWanted);
+  if (!isWanted()) return;
   const askFacts = () => ask(testedAddress("facts", second ? { other: second.run } : {}));
   let answer = await askFacts();
   if (answer.beside?.to_measure && isWanted()) {

@@ -77,7 +77,7 @@ export async function resuming(_, epochs) {
   const { run, state, epoch, isShipped, isCycle } = standing;
   const isMore = state === "finished" && !isShipped && epochs > epoch;
   if (isMore) {
-    const done = `It is finished, with ${epoch} ${epoch === 1 ? "epoch" : "epochs"}; ${epochs} are the Epochs under Advanced.`;
+    const done = `It has finished its ${epoch} ${epoch === 1 ? "epoch" : "epochs"}. Epochs under Advanced says ${epochs}.`;
     const warning = isCycle ? ` Its learning rate has come down to zero. In one cycle over ${epochs} epochs it stands higher again, and the loss will rise before it falls.` : "";
     const isAgreed = await agreed({ title: `Train ${run} on to ${epochs} epochs?`, words: done + warning, yes: "Train on" });
     if (!isAgreed) return [null, epochs];
@@ -125,8 +125,8 @@ function nextLook() {
 export const noticeOfNow = () => [notice];
 
 /**
- * What stands below the buttons is over. Not for a press of these: its answer, which replaces what stands there,
- * might be the faster one; only that of a Stop that is not meant leaves it alone.
+ * What stands below the buttons is over. Not to be called by these three, whose own answer replaces what stands there
+ * and may come first; only that of a Stop that is not meant leaves it alone.
  */
 export function forgetProblem(words = "") {
   notice = words && `<p role="status" class="muted">${words}</p>`;
@@ -255,7 +255,8 @@ async function look(parts, watched) {
 /** The start has been answered: it is running, or the problem stands below the buttons. */
 export function startAnswered() {
   expectedUntil = Math.min(expectedUntil, performance.now() + ANSWERED_MILLISECONDS);
-  setTimeout(() => (isStarting &&= !document.querySelector("#training-problem [role=alert]")), ANSWERED_MILLISECONDS);
+  const isRefused = () => document.querySelector("#training-problem :is([role=alert], [data-refused])") !== null;
+  setTimeout(() => (isStarting &&= !isRefused()), ANSWERED_MILLISECONDS); // else the next training, of anybody, were ours
 }
 
 /** The start has been refused, and why is told elsewhere: nothing is expected any more. */
@@ -292,7 +293,7 @@ function showStatus(parts, news, watched) {
   const isRunning = last && news.state === "running" && !silent;
   setText(parts.remaining, isRunning ? clock(remaining(news, last, speed)) : "–");
   setText(parts.speed, speed && news.state === "running" ? Math.round(speed).toLocaleString("en") : "–");
-  parts.progress.value = last ? last.iteration / news.iterations : 0;
+  parts.progress.value = last && news.iterations ? last.iteration / news.iterations : 0;
   parts.error.hidden = !news.error;
   setText(parts.error, sentence(news.error ?? ""));
   parts.note.hidden = !news.data_note;
@@ -329,7 +330,7 @@ function stateInWords({ state, stopping, epoch }, measures) {
 
 function showProblem(parts, error) {
   parts.error.hidden = false;
-  setText(parts.error, `The app does not answer (${error.message}). A running training goes on.`);
+  setText(parts.error, `${error.message}. A running training goes on.`);
 }
 
 /** The settings that are not the reference's. */

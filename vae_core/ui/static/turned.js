@@ -22,15 +22,17 @@ export function mount(element) {
     due();
   });
   parts.table.addEventListener("keydown", (event) => move(parts.table, event));
+  parts.table.addEventListener("focusin", (event) => rove(parts.table, event.target));
 }
 
 async function load(parts, current) {
   const facts = current();
   const available = await images();
   if (available.missing) throw new Error(notHere(available));
-  const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share));
+  const isCurrent = () => facts === current();
+  const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share), isCurrent);
   showProgress(parts, null);
-  if (answer === null || facts !== current()) return;
+  if (answer === null) return;
   const share = (count) => `${count.toLocaleString("en")} (${((100 * count) / answer.images).toFixed(1)}%)`;
   parts.about.textContent =
     `${facts.beside ? `By ${facts.run} alone. ` : ""}Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
@@ -38,8 +40,12 @@ async function load(parts, current) {
     `of the originals themselves ${share(answer.before)} are. Rows: what it is. Columns: what it is read as. The fuller the colour, the more of its row's mistakes.`;
   parts.table.classList.toggle("named", answer.names.some((name) => name.length > 2));
   parts.table.replaceChildren(head(answer.names), ...answer.table.map((row, label) => rowOf(row, label, answer.names)));
-  const first = parts.table.querySelector("button");
-  if (first) first.tabIndex = 0;
+  rove(parts.table, parts.table.querySelector("button"));
+}
+
+/** Of all cells one is a stop of the Tab key: that which had the focus last. */
+function rove(table, stop) {
+  for (const button of table.querySelectorAll("button")) button.tabIndex = button === stop ? 0 : -1;
 }
 
 function head(names) {
@@ -93,8 +99,6 @@ function move(table, event) {
     if (!next) return;
     const button = next.querySelector("button");
     if (!button) continue;
-    document.activeElement.tabIndex = -1;
-    button.tabIndex = 0;
     button.focus();
     return;
   }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from vae_core.ui.parts import ask_first, call, part, words
+from vae_core.ui.parts import ask_first, call, part, text_part
 
 
 def build() -> None:
@@ -27,7 +27,7 @@ def build() -> None:
             part("morph")
         with gr.Column(scale=1, min_width=380):
             part("loss", elem_id="loss-panel")
-    words("help")
+    text_part("help")
     starts.change(
         None, None, shuffle, js=ask_first("starts", "randomButton"), queue=False, api_visibility="private"
     )

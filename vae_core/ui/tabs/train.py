@@ -41,7 +41,9 @@ ABOUT = {
     ),
 }
 
-BROKEN = "The app could not do this. Try again; if something broke, it stands on the terminal of the app."
+BROKEN = "The app could not do this. Try again; if it fails again, the terminal that runs the app says why."
+REFUSED = " data-refused"
+"""On the words of a Resume that starts nothing, though it is no mistake, see static/training.js."""
 UNTIL_END = " data-until='end'"
 """On what is over once no training runs any more, see static/training.js."""
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
@@ -122,19 +124,23 @@ def build(studio: Studio) -> gr.Radio:
         try:
             info = studio.watched(run)
             if info is None:
-                return _note("There is no run to resume yet.")
+                return _note("There is no run to resume yet.", REFUSED)
             if info.is_shipped:
-                return _note(f"Run {info.name} came with the app and cannot be trained on. Start a new run.")
+                return _note(
+                    f"Run {info.name} came with the app and cannot be trained on. Start a new run.", REFUSED
+                )
             if info.state == "failed" and DIVERGED in (info.error or ""):
                 return _note(
                     f"Run {info.name} diverged, and with the same settings would again. Start a new run with "
-                    "a smaller learning rate, under Advanced."
+                    "a smaller learning rate, under Advanced.",
+                    REFUSED,
                 )
             more = epochs if info.state == "finished" and epochs and epochs > info.epoch else None
             if info.state == "finished" and more is None:
                 return _note(
-                    f"Run {info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. Resume "
-                    "trains it on to the Epochs under Advanced, where those are more."
+                    f"Run {info.name} is finished, with {info.epoch} epoch{'s' * (info.epoch != 1)}. To "
+                    "train it further, set Epochs under Advanced to a larger number and press Resume.",
+                    REFUSED,
                 )
             try:
                 studio.desk.resume(info.name, more)
