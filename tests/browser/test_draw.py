@@ -218,6 +218,20 @@ def test_eraser_undo_and_clear(pad: Page) -> None:
     assert "Draw a digit" in verdict(pad)
 
 
+def test_another_pen_asks_the_model_for_nothing(pad: Page) -> None:
+    draw(pad, 7)
+    wait_for_answer(pad)
+    asked: list[str] = []
+    pad.on("request", lambda request: asked.append(request.url))
+    pad.get_by_label("Width").fill("40")
+    pad.get_by_role("radio", name="Eraser").check()
+    pad.wait_for_timeout(300)
+    assert not [url for url in asked if "/sketch" in url]
+    pad.get_by_label("Centre like MNIST").uncheck()
+    wait_for_answer(pad)
+    assert [url for url in asked if "/sketch" in url]
+
+
 def test_the_keyboard_draws(pad: Page) -> None:
     canvas = pad.locator("#sketch canvas")
     how = pad.get_by_text("Space lowers and lifts it")

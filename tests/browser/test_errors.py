@@ -244,6 +244,16 @@ def test_two_quick_presses_do_not_lead_beyond_the_first_images(errors: Page) -> 
     assert errors.get_by_role("button", name="Next").is_enabled()
 
 
+def test_a_page_that_did_not_come_is_not_skipped(errors: Page) -> None:
+    words = {"error": "many visitors ask at once"}
+    errors.route("**/errors/gallery?*", lambda route: route.fulfill(status=503, json=words), times=1)
+    errors.get_by_role("button", name="Next").click()
+    errors.get_by_role("alert").filter(has_text="Many visitors ask at once").wait_for()
+    assert errors.get_by_role("button", name="Previous").is_disabled()  # the first images are still there
+    errors.get_by_role("button", name="Next").click()
+    errors.wait_for_function("document.querySelector('#error-images').innerText.includes('17 to ')")
+
+
 @pytest.mark.parametrize(("button", "at"), [("16 best", 0), ("16 worst", -1)])
 def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, button: str, at: int) -> None:
     errors.get_by_role("button", name=button).click()

@@ -41,7 +41,7 @@ from vae_core.latent_space import LatentMap, slerp
 from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 DIGIT = "#decoded-digit img"
 AT_ZERO = pytest.mark.usefixtures("at_zero")
@@ -482,6 +482,37 @@ def test_a_digit_that_is_refused_is_told_in_the_servers_words(page: Page) -> Non
     page.unroute_all()
     told.wait_for(state="hidden")  # it is tried again
     wait_for_new_source(page, DIGIT, last)
+
+
+def test_the_map_stays_as_it_was_when_its_model_is_trained_on(page: Page, reference: Any) -> None:
+    four = page.locator(".map-classes button", has_text="4")
+    four.click()
+    page.get_by_role("button", name="Zoom in on the current vector").click()
+    before = place_of(page, "text.map-label", "1")
+
+    def trained_on(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"version": "later"})
+
+    page.route("**/runs/reference/card", trained_on)
+    with page.expect_response("**/map.json*v=later") as news:
+        page.evaluate("async () => (await import('./studio/static/studio.js')).refreshModel()")
+    news.value.finished()
+    page.wait_for_timeout(200)
+    assert four.get_attribute("aria-pressed") == "false"
+    assert ShownMap(page, reference).pixels_alone(4)[:, 3].max() == 0
+    assert place_of(page, "text.map-label", "1") == pytest.approx(before, abs=0.5)
+
+
+def test_no_other_models_map_stays_where_a_models_own_does_not_come(page: Page) -> None:
+    words = {"error": "no map today"}
+    page.route("**/runs/plane/map.json*", lambda route: route.fulfill(status=503, json=words))
+    go_to(page, "?model=plane")
+    page.locator(".map-panel", has_text="No map today").wait_for()
+    assert page.locator(".map-classes button").count() == 0
+    assert page.locator("#latent-map svg > *").count() == 0
+    assert page.evaluate("document.querySelector('#latent-map canvas').width") == 0
+    go_to(page, "?model=reference")
+    page.locator(".map-classes button").first.wait_for()
 
 
 @AT_ZERO

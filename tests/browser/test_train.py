@@ -457,6 +457,26 @@ def test_a_refused_resume_leaves_the_run_that_is_watched(page: Page) -> None:
     problem.locator("p").wait_for(state="detached")  # it was about another run
 
 
+def test_after_a_refused_resume_the_training_of_another_is_still_anothers(
+    page: Page, app: App, finished: str
+) -> None:
+    change_settings(app.runs_dir / finished, epochs=1000, batch_size=1)
+    open_tab(page, "Train")
+    row_of(page, "reference").get_by_role("button", name="reference").click()
+    page.locator("#training-status [data-is=what]", has_text="reference").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator("#training-problem", has_text="cannot be trained on").wait_for()
+    page.wait_for_timeout(600)  # twice as long as an answer is waited for
+    asked = f"{app.url}/studio/runs/{finished}/again"
+    answered = page.request.post(asked, headers={"X-VAE-Studio": "page"})  # as from another window
+    run = answered.json()["run"]
+    row_of(page, run).get_by_text("running").wait_for()
+    page.wait_for_timeout(2 * 1500)  # the watching page has seen it, too
+    page.get_by_role("button", name="Stop").click()
+    assert answer(page, f"Stop {run}?", "Stop it").startswith("It was not started in this window")
+    row_of(page, run).get_by_text("stopped").wait_for()
+
+
 def test_what_is_watched_stays_while_other_runs_are_deleted(
     page: Page, app: App, finished: str, tiny_run: Path
 ) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.studio_client import studio_client
 from vae_core import data
 from vae_core.errors import DataError
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run
-from vae_core.runs import store_mixture
+from vae_core.runs import store_evaluation, store_mixture
 from vae_core.ui.page import _get_ready
 from vae_core.ui.studio import Studio
 
@@ -100,3 +101,21 @@ def test_a_mixture_that_is_stored_later_is_found(
     encodings = np.random.default_rng(0).normal(size=(40, 16))
     store_mixture(loaded.info, loaded.version, LatentMixture.fit(encodings))
     assert isinstance(studio.mixture(loaded).result.result(60), LatentMixture)
+
+
+def test_a_model_is_another_to_the_page_once_it_is_evaluated(run: Run, small_mnist: Path) -> None:
+    """Which may be long after its weights were written."""
+    measured = run.required_evaluation()
+    (run.folder / "evaluation.npz").unlink()
+    with studio_client(run.folder.parent, small_mnist) as client:
+
+        def versions() -> tuple[str, str]:
+            listed = client.get("/studio/models").json()["models"]
+            of_run = next(model["version"] for model in listed if model["run"] == run.name)
+            return of_run, client.get(f"/studio/runs/{run.name}/card").json()["version"]
+
+        before = versions()
+        assert before[0] == before[1]
+        store_evaluation(run.info(), run.weights_version(), measured)
+        after = versions()
+        assert after[0] == after[1] != before[0]
