@@ -652,7 +652,10 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
         held[0].continue_()
     page.unroute("**/runs/plane/card")
     os.utime(app.runs_dir / "twin" / "model.safetensors")  # it has been trained further
-    version = (app.runs_dir / "twin" / "model.safetensors").stat().st_mtime_ns
+    version = "-".join(
+        str((app.runs_dir / "twin" / name).stat().st_mtime_ns)
+        for name in ("model.safetensors", "evaluation.npz")
+    )
     page.get_by_role("button", name="Mean of class 2").click()
     page.wait_for_function(
         "second => new URL(document.querySelector(second).src).searchParams.get('z')"
@@ -661,7 +664,7 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     )
     page.wait_for_function(
         "([second, version]) => document.querySelector(second).src.endsWith(`v=${version}`)",
-        arg=[second, str(version)],
+        arg=[second, version],
     )
     compare_with(page, "plane")
     page.wait_for_function("document.querySelector('.digits').innerText.includes('has 2 latents')")

@@ -475,6 +475,7 @@ def test_after_a_refused_resume_the_training_of_another_is_still_anothers(
     page.get_by_role("button", name="Stop").click()
     assert answer(page, f"Stop {run}?", "Stop it").startswith("It was not started in this window")
     row_of(page, run).get_by_text("stopped").wait_for()
+    shutil.rmtree(app.runs_dir / run)  # which would be the newest of all runs
 
 
 def test_what_is_watched_stays_while_other_runs_are_deleted(

@@ -57,7 +57,7 @@ def test_that_the_data_is_a_sample_is_told_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"Using {studio.dataset().train.source}. {data.HOW_TO_GET_ALL}"
     ]
-    assert "Minute is over in seconds" in (studio.data_note() or "")
+    assert "on the sample Minute takes seconds" in (studio.data_note() or "")
     looking = Studio(tmp_path, None, "cpu", read_only=True)
     looking.dataset()
     assert looking.data_note() is None  # nobody trains there
