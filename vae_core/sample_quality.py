@@ -95,24 +95,24 @@ def measure_samples(
         `Evaluation` has them.
     """
     figures: dict[str, float | str | None] = {"samples_note": samples_note(test_set, mixture)}
+    for name in SAMPLERS:
+        figures |= {f"frechet_{name}": None, f"confident_{name}": None}
+    if test_set.name not in KNOWN_SETS:
+        return figures
     samplers: dict[str, LatentMixture | None] = {"prior": None}
     if mixture is not None:
         samplers["mixture"] = mixture
+    real_features, _ = read_digits(shipped_classifier(), test_set.images)
     done = 0
-    is_known = test_set.name in KNOWN_SETS
-    real_features = read_digits(shipped_classifier(), test_set.images)[0] if is_known else np.empty((0, 0))
-    for name in SAMPLERS:
-        measured = None
-        if is_known and name in samplers:
-            z = sample_latents(model.latent_dim, GENERATED, seed, mixture=samplers[name])
-            images = []
-            for part in np.split(z, range(CHUNK, GENERATED, CHUNK)):
-                images.append(decode_latents(model, part))
-                done += len(part)
-                progress(done, GENERATED * len(samplers))
-            measured = judge(real_features, np.concatenate(images))
-        figures[f"frechet_{name}"] = None if measured is None else measured.frechet
-        figures[f"confident_{name}"] = None if measured is None else measured.confident
+    for name, sampler in samplers.items():
+        z = sample_latents(model.latent_dim, GENERATED, seed, mixture=sampler)
+        images = []
+        for part in np.split(z, range(CHUNK, GENERATED, CHUNK)):
+            images.append(decode_latents(model, part))
+            done += len(part)
+            progress(done, GENERATED * len(samplers))
+        measured = judge(real_features, np.concatenate(images))
+        figures |= {f"frechet_{name}": measured.frechet, f"confident_{name}": measured.confident}
     return figures
 
 

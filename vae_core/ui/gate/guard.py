@@ -1,8 +1,8 @@
 """Stands before the whole app, Gradio's routes and ours: who may come in, how much at once, what goes out.
 
 Of our routes it knows what they cost, by COMPUTING, COSTLY, PICTURE and ARCHIVE, where a new one may have to
-be named. Each route that changes something asks for itself whether this
-studio is for looking only; here only an upload is refused before its body is read.
+be named. Each route that changes something asks for itself whether this studio is for looking only; here only
+an upload is refused before its body is read.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from vae_core.pictures import data_uri, tile, to_grey
 from vae_core.ui.studio import Loaded
 
 if TYPE_CHECKING:
-    from vae_core.evaluated import Evaluation
     from vae_core.inference import Reconstruction
 
 SAMPLES = 6
@@ -29,7 +28,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
 
     result = reconstruct_image(loaded.model, image, seed if sampled else None)
     samples = posterior_samples(loaded.model, result, SAMPLES, seed)
-    answer = _encoded(result) | {
+    return _encoded(result) | {
         "run": loaded.info.name,
         "difference": data_uri(np.abs(result.image - image)),
         "z": result.z.round(4).tolist(),
@@ -39,11 +38,8 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
             "picture": data_uri(tile(to_grey(decode_latents(loaded.model, samples)), SAMPLES)),
             "z": samples.round(4).tolist(),
         },
-        "placement": None,
+        "placement": _placement(loaded, result, sampled),
     }
-    return (
-        answer if loaded.evaluation is None else answer | _placed(loaded, result, loaded.evaluation, sampled)
-    )
 
 
 def encoding(loaded: Loaded, image: np.ndarray) -> dict[str, Any]:
@@ -67,9 +63,12 @@ def in_digits(deviations: np.ndarray) -> list[float]:
     return [float(f"{deviation:.4g}") for deviation in deviations]
 
 
-def _placed(loaded: Loaded, result: Reconstruction, evaluation: Evaluation, sampled: bool) -> dict[str, Any]:
+def _placement(loaded: Loaded, result: Reconstruction, sampled: bool) -> dict[str, Any] | None:
+    """Where it stands among the test images; None where the model was not measured on any."""
     from vae_core.placement import place
 
-    placed = place(loaded.model, result, evaluation, loaded.classes, loaded.distances_of_tested, sampled)
-    judged = {"is_remote": placed.is_remote, "is_unusual": placed.is_unusual}
-    return {"placement": dataclasses.asdict(placed) | judged}
+    if loaded.evaluation is None:
+        return None
+    classes, distances = loaded.classes, loaded.distances_of_tested
+    placed = place(loaded.model, result, loaded.evaluation, classes, distances, sampled)
+    return dataclasses.asdict(placed) | {"is_remote": placed.is_remote, "is_unusual": placed.is_unusual}
