@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {"errors", "version"},
-    {"npz", "scratch", "kernels"},
+    {"npz", "scratch", "kernels", "adam"},
     {
         "settings", "model", "loss", "data", "sketch", "pictures", "evaluated", "advice", "latent_space",
         "mixture", "soap", "class_words", "passwords",
@@ -80,9 +80,13 @@ def test_the_page_answers_before_the_heavy_imports() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 
-def test_the_engine_works_without_gradio_and_plotly() -> None:
+def test_the_engine_works_without_gradio_plotly_and_pytorchs_compiler(small_mnist: Path) -> None:
+    """Of which the compiler takes longer to import than all the rest of PyTorch, see adam.py."""
     code = (
-        "import sys; sys.modules['gradio'] = sys.modules['plotly'] = None;"
-        "from vae_core import VAE, Settings, elbo_loss, load_mnist, load_run, train; VAE()"
+        "import sys; sys.modules['gradio'] = sys.modules['plotly'] = sys.modules['torch._dynamo'] = None;"
+        "from vae_core import VAE, Settings, elbo_loss, load_mnist, load_run, train; VAE()\n"
+        f"images = load_mnist('train', {str(small_mnist)!r})\n"
+        "for recipe in ('adam', 'soap'):"
+        "    [*train(Settings(epochs=1, limit=256, device='cpu', optimizer=recipe), images)]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

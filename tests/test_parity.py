@@ -71,7 +71,7 @@ def optimiser(**constants: Any) -> Change:
 
         def new_state(chosen: Settings, device: torch.device) -> vae_core.training_state.TrainingState:
             state = whole(chosen, device)
-            state.optimizer.param_groups[0].update(constants)
+            vars(state.optimizer).update(constants)
             return state
 
         patch.setattr(vae_core.parity, "new_state", new_state)

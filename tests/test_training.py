@@ -205,7 +205,7 @@ def test_each_step_is_made_with_the_schedules_learning_rate(
 ) -> None:
     monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
     settings = replace(TINY, schedule="one-cycle", learning_rate=0.004, device="cpu")
-    used = [report.state.optimizer.param_groups[0]["lr"] for report in train(settings, dataset.train)]
+    used = [report.state.optimizer.learning_rate for report in train(settings, dataset.train)]
     assert used == [learning_rate_at(settings, iteration, 3) for iteration in range(9)]
     assert len(set(used)) == 9
 
@@ -214,17 +214,16 @@ def test_a_learning_rate_in_the_devices_memory_makes_the_same_steps() -> None:
     weights_after = []
     for in_memory in (False, True):
         state = training_state.new_state(Settings(), torch.device("cpu"))
-        group = state.optimizer.param_groups[0]
         if in_memory:  # as on a GPU, where a captured step finds it
-            group["lr"] = torch.tensor(1.0)
-        rate = group["lr"]
+            state.optimizer.learning_rate = torch.tensor(1.0)
+        rate = state.optimizer.learning_rate
         for learning_rate in (0.002, 0.005):
             state.set_learning_rate(learning_rate)
             for weight in state.model.parameters():
                 weight.grad = torch.ones_like(weight)
             state.optimizer.step()
-        assert float(group["lr"]) == pytest.approx(0.005)
-        assert (group["lr"] is rate) == in_memory
+        assert float(state.optimizer.learning_rate) == pytest.approx(0.005)
+        assert (state.optimizer.learning_rate is rate) == in_memory
         weights_after.append(state.model.state_dict())
     for name, weight in weights_after[0].items():
         torch.testing.assert_close(weight, weights_after[1][name])
@@ -247,7 +246,7 @@ def test_soap_has_the_matrices_and_adam_the_biases() -> None:
     state = training_state.new_state(Settings(optimizer="soap"), torch.device("cpu"))
     assert state.soap is not None
     for optimizer, is_matrix in ((state.soap, True), (state.optimizer, False)):
-        held = {id(weight) for weight in optimizer.param_groups[0]["params"]}
+        held = set(map(id, optimizer.state))
         assert held == {id(weight) for weight in state.model.parameters() if (weight.ndim > 1) == is_matrix}
 
 

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from vae_core.adam import MOMENTS
 from vae_core.errors import SlowerWarning
 from vae_core.gradients import PIXELS, StepLoss
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
 from vae_core.model import IMAGE_SIZE
 from vae_core.settings import Settings
-from vae_core.training_state import MOMENTS, TrainingState, new_state
+from vae_core.training_state import TrainingState, new_state
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -360,7 +361,7 @@ class _FlatAdam:
         self._weights, *self._moments = (places.zeros() for _ in range(3))
         weights, *moments = (places.views(memory) for memory in (self._weights, *self._moments))
         self._steps = torch.zeros(len(weights), device=gradients.device)
-        self._group = state.optimizer.param_groups[0]
+        self._adam = state.optimizer
         for number, (name, parameter) in enumerate(state.model.named_parameters()):
             parameter.data = weights[name].copy_(parameter.data)
             moved = {key: views[name] for key, views in zip(MOMENTS, moments, strict=True)}
@@ -373,10 +374,10 @@ class _FlatAdam:
     def step(self) -> None:
         """Of all parameters, along the gradients."""
         self._steps.add_(1)
-        beta1, beta2 = self._group["betas"]
+        beta1, beta2 = self._adam.betas
         self._kernels.adam[(_programs(len(self._weights), UPDATED),)](
-            self._weights, self._gradients, *self._moments, self._steps, self._group["lr"],
-            len(self._weights), beta1, beta2, self._group["eps"], math.log2(beta1), math.log2(beta2), UPDATED,
+            self._weights, self._gradients, *self._moments, self._steps, self._adam.learning_rate,
+            len(self._weights), beta1, beta2, self._adam.eps, math.log2(beta1), math.log2(beta2), UPDATED,
         )  # fmt: skip
 
 

@@ -275,10 +275,10 @@ def _loss(model: VAE, settings: Settings, train: ImageSet) -> Iterator[Line]:
 
 
 def _training(state: TrainingState, settings: Settings, count: int) -> Iterator[Line]:
-    group = state.optimizer.param_groups[0]
-    (decay, square), name = group["betas"], type(state.optimizer).__name__
-    trained = sum(parameter.numel() for parameter in group["params"])
-    constants = f"{name}: {decay:g}, {square:g}, {group['eps']:g}, weight decay {group['weight_decay']:g}"
+    adam = state.optimizer
+    (decay, square), name = adam.betas, type(adam).__name__
+    trained = sum(parameter.numel() for parameter in adam.state)
+    constants = f"{name}: {decay:g}, {square:g}, {adam.eps:g}, weight decay {adam.weight_decay:g}"
     yield compared("training", "optimiser", "Adam: 0.9, 0.999, 1e-08, weight decay 0", constants)
     yield compared("training", "parameters it trains", "228,193", f"{trained:,}")
     batches, again = (

@@ -8,11 +8,12 @@ Here the matrix is first turned so that they vary along its axes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
+
+from vae_core.adam import gradient_of, shapes
 
 MOMENTUM = 0.9
 SECOND_MOMENT = 0.999
@@ -25,7 +26,7 @@ LARGEST_SIDE = 1024
 """A longer side of a matrix keeps its own axes: finding others would cost more than they give."""
 
 
-class Soap(torch.optim.Optimizer):
+class Soap:
     """Adam along the eigenvectors of the gradients' covariances. The first step only finds them.
 
     After each `step` comes a `turn`. They are two as a CUDA graph does the same each time: all steps but the
@@ -34,22 +35,25 @@ class Soap(torch.optim.Optimizer):
     Args:
         parameters: weights of two dimensions or more; of a kernel (A, B, height, width) the matrix is
             (A, B * height * width).
-        learning_rate: as Adam's; `param_groups[0]["lr"]` may be changed between steps. For captured steps a
-            scalar on their device.
+        learning_rate: as Adam's; it may be changed between steps. For captured steps a scalar on their
+            device.
+
+    Attributes:
+        state: of each parameter what the steps go by; nothing before the first.
     """
 
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float | Tensor) -> None:
-        super().__init__(list(parameters), {"lr": learning_rate})
+        self.learning_rate = learning_rate
+        self.state: dict[Tensor, dict[str, Tensor]] = {parameter: {} for parameter in parameters}
         self._steps: int | None = None  # those of the state, for a look at which a GPU must be waited for
-        weights = self.param_groups[0]["params"]
-        self._streams = [torch.cuda.Stream(weight.device) for weight in weights if weight.is_cuda]
+        self._streams = [torch.cuda.Stream(weight.device) for weight in self.state if weight.is_cuda]
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """One step along the gradients, which every parameter must have."""
-        if not self.state:
-            for parameter, state in self._states():
-                state |= _first_state(_gradient(parameter))
+        if not any(self.state.values()):
+            for parameter, state in self.state.items():
+                state |= _first_state(_matrix_of(parameter))
             return
         self._of_each(self._move)
 
@@ -60,7 +64,7 @@ class Soap(torch.optim.Optimizer):
             turn_axes: what does it, the method of this name captured, say; without it the method itself.
         """
         if self._steps is None:
-            self._steps = int(next(state["steps"] for _, state in self._states()))
+            self._steps = int(next(iter(self.state.values()))["steps"])
         else:
             self._steps += 1
         if self._steps % EVERY == 0 or self._steps <= 2 * EVERY:
@@ -74,11 +78,11 @@ class Soap(torch.optim.Optimizer):
     def _of_each(self, work: Callable[[Tensor, dict[str, Tensor]], None]) -> None:
         """Does it for each weight and its state; on a GPU side by side, as one does not fill it."""
         if not self._streams:
-            for parameter, state in self._states():
+            for parameter, state in self.state.items():
                 work(parameter, state)
             return
         here = torch.cuda.current_stream(self._streams[0].device)
-        for stream, (parameter, state) in zip(self._streams, self._states(), strict=True):
+        for stream, (parameter, state) in zip(self._streams, self.state.items(), strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
                 work(parameter, state)
@@ -86,37 +90,37 @@ class Soap(torch.optim.Optimizer):
             here.wait_stream(stream)
 
     def _move(self, parameter: Tensor, state: dict[str, Tensor]) -> None:
-        gradient = _gradient(parameter)
+        gradient = _matrix_of(parameter)
         step = _adam_step(state, gradient)
-        parameter.sub_(step.mul_(self.param_groups[0]["lr"]).view_as(parameter))
+        parameter.sub_(step.mul_(self.learning_rate).view_as(parameter))
         for side in _turned_sides(state):
             state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what `state_dict` gave."""
-        super().load_state_dict(state_dict)
+    def load(self, states: Iterable[dict[str, Tensor]]) -> None:
+        """Goes on from copies of what `state` was, in the order of the parameters.
+
+        Raises:
+            ValueError: one does not fit its parameter, or cannot be gone on from.
+        """
+        for (parameter, state), other in zip(self.state.items(), states, strict=True):
+            _check(parameter, other)
+            state.update({name: value.to(parameter, copy=True) for name, value in other.items()})
         self._steps = None
 
-    def _states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        return ((parameter, self.state[parameter]) for parameter in self.param_groups[0]["params"])
 
-    def check(self) -> None:
-        """Raises ValueError unless a state that was loaded fits the parameters and can be gone on from."""
-        for parameter, state in self._states():
-            expected = _first_state(torch.zeros_like(parameter).flatten(1))
-            shapes = {name: value.shape for name, value in state.items()}
-            if shapes != {name: value.shape for name, value in expected.items()}:
-                raise ValueError("SOAP's state is of another model")
-            if not all(torch.isfinite(value).all() for value in state.values()):
-                raise ValueError("SOAP's state is not made of finite numbers")
-            if state["steps"] < 0 or (state["second_moment"] < 0).any():
-                raise ValueError("SOAP's state has a negative count or square")
+def _check(parameter: Tensor, state: dict[str, Tensor]) -> None:
+    expected = _first_state(torch.zeros_like(parameter).flatten(1))
+    if shapes(state) != shapes(expected):
+        raise ValueError("SOAP's state is of another model")
+    if not all(torch.isfinite(value).all() for value in state.values()):
+        raise ValueError("SOAP's state is not made of finite numbers")
+    if state["steps"] < 0 or (state["second_moment"] < 0).any():
+        raise ValueError("SOAP's state has a negative count or square")
 
 
-def _gradient(parameter: Tensor) -> Tensor:
-    """Of a weight, as a matrix (A, B)."""
-    assert parameter.grad is not None
-    return parameter.grad.flatten(1)
+def _matrix_of(parameter: Tensor) -> Tensor:
+    """The gradient of a weight, as a matrix (A, B)."""
+    return gradient_of(parameter).flatten(1)
 
 
 def _first_state(gradient: Tensor) -> dict[str, Tensor]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_core.adam import Adam
 from vae_core.errors import TrainingError
 from vae_core.model import VAE
 from vae_core.settings import Settings
 from vae_core.soap import Soap
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Adam's averages of each weight's gradient and of its square."""
 NOISE_STATE_BYTES = {5056, 16}
 """Of a generator on the CPU and on CUDA. They are of different kinds: a training that moves from one to the
 other goes on with other noise, drawn from its seed and epoch."""
@@ -24,7 +23,7 @@ class TrainingState:
     """All that a training needs to go on exactly where it stood."""
 
     model: VAE
-    optimizer: torch.optim.Adam
+    optimizer: Adam
     noise: torch.Generator
     soap: Soap | None = None
     """Of all weight matrices, where the settings ask for it; Adam then has the biases."""
@@ -32,25 +31,23 @@ class TrainingState:
     iteration: int = 0
     elapsed_seconds: float = 0.0
 
-    def optimizers(self) -> list[torch.optim.Optimizer]:
+    def optimizers(self) -> list[Adam | Soap]:
         """Returns all that make a step."""
         return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets it for the next step, of all optimisers."""
         for optimizer in self.optimizers():
-            group = optimizer.param_groups[0]
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
+            if isinstance(optimizer.learning_rate, Tensor):
+                optimizer.learning_rate.fill_(learning_rate)
             else:
-                group["lr"] = learning_rate
+                optimizer.learning_rate = learning_rate
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimiser moments, random state and counters, for safetensors."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for kind, optimizer in (("optimizer", self.optimizer), ("soap", self.soap)):
-            states = {} if optimizer is None else optimizer.state_dict()["state"]
-            for index, state in states.items():
+        for kind, optimizer in zip(("optimizer", "soap"), self.optimizers(), strict=False):
+            for index, state in enumerate(optimizer.state.values()):
                 tensors |= {f"{kind}.{index}.{name}": value for name, value in state.items()}
         tensors["noise"] = self.noise.get_state()
         tensors["counters"] = torch.tensor(
@@ -64,8 +61,8 @@ class TrainingState:
         Raises:
             TrainingError: a part of it is missing, damaged, or of another model or data set.
         """
-        try:  # with copies: an optimiser changes in place what it was given
-            self._load({name: value.clone() for name, value in tensors.items()}, iterations_per_epoch)
+        try:
+            self._load(tensors, iterations_per_epoch)
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"the training state is incomplete or damaged ({error})") from error
 
@@ -74,26 +71,8 @@ class TrainingState:
             if not torch.isfinite(value).all():
                 raise ValueError(f"{name} is not made of finite numbers")
         self.model.load_state_dict(_under(tensors, "model."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
-            state = _under(tensors, f"optimizer.{index}.")
-            expected = {"step": (), **dict.fromkeys(MOMENTS, parameter.shape)}
-            if {name: tuple(value.shape) for name, value in state.items()} != expected:
-                raise ValueError("Adam's state is of another model")
-            if state["step"] < 0 or (state["exp_avg_sq"] < 0).any():
-                raise ValueError("Adam's state has a negative count or square")
-            # The fused Adam walks through memory: moments must lie in it as their weights do.
-            moments[index] = {name: torch.empty_like(parameter).copy_(state[name]) for name in MOMENTS}
-            moments[index]["step"] = state["step"]
-            if state["step"] != moments[0]["step"]:
-                raise ValueError("Adam has counted its steps differently for its weights")
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        if self.soap is not None:
-            groups = self.soap.state_dict()["param_groups"]
-            states = {index: _under(tensors, f"soap.{index}.") for index in groups[0]["params"]}
-            self.soap.load_state_dict({"state": states, "param_groups": groups})
-            self.soap.check()
+        for kind, optimizer in zip(("optimizer", "soap"), self.optimizers(), strict=False):
+            optimizer.load([_under(tensors, f"{kind}.{index}.") for index in range(len(optimizer.state))])
         epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
         if (
             min(epoch, elapsed_seconds) < 0
@@ -125,9 +104,7 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
         """In memory of the GPU, where a captured step finds it."""
         return torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
 
-    optimizer = torch.optim.Adam(
-        others, lr=learning_rate(), betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu
-    )
+    optimizer = Adam(others, learning_rate())
     soap = Soap(matrices, learning_rate()) if matrices else None
     return TrainingState(model, optimizer, torch.Generator(device).manual_seed(settings.seed), soap)
 

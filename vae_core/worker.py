@@ -11,10 +11,6 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from vae_core.data import Dataset
 
 NICENESS = 10
 
@@ -36,9 +32,6 @@ def main() -> int:
     if hasattr(os, "nice"):  # not on Windows
         with suppress(OSError):  # the app, and whoever drags its sliders, comes first
             os.nice(NICENESS)
-    if dataset is not None:
-        with suppress(RuntimeError, VAEStudioError):  # what is wrong is said when there is a job to do
-            _first_step(dataset)
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -57,14 +50,6 @@ def main() -> int:
             _say(" ".join(why.split()))
         return 1
     return 0
-
-
-def _first_step(dataset: Dataset) -> None:
-    """One training step for nothing: PyTorch imports half of itself in it, while there is time."""
-    from vae_core.settings import Settings
-    from vae_core.training import train
-
-    next(train(Settings(limit=128, device="cpu"), dataset.train))
 
 
 def _say(text: str) -> None:

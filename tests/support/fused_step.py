@@ -32,7 +32,7 @@ class Differences:
 def state_of(settings: Settings, device: torch.device) -> TrainingState:
     """A state as on a GPU, with biases that are not zero."""
     state = new_state(settings, device)
-    state.optimizer.param_groups[0]["lr"] = torch.tensor(settings.learning_rate, device=device)
+    state.optimizer.learning_rate = torch.tensor(settings.learning_rate, device=device)
     generator = torch.Generator().manual_seed(1)
     for name, parameter in state.model.named_parameters():
         if name.endswith("bias"):

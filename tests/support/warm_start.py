@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-IMPORTED = ["torch", "torch._dynamo", "plotly.graph_objects", "gradio"]
+IMPORTED = ["torch", "plotly.graph_objects", "gradio"]
 
 _NURSERY = multiprocessing.get_context("forkserver")
 _NURSERY.set_forkserver_preload(IMPORTED)
