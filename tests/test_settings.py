@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vae_core.errors import SettingsError
 from vae_core.run_folder import Run
 from vae_core.runs import shipped_folder
-from vae_core.settings import PRESETS, Settings, range_in_words
+from vae_core.settings import PRESETS, Settings, range_in_words, usual_in_words
 
 
 def test_the_defaults_are_the_reference_recipe() -> None:
@@ -164,6 +164,20 @@ def test_every_fields_range_is_said_in_words() -> None:
     assert words["learning_rate"] == "a number above 0 to 1,000,000,000"
     assert words["likelihood"] == "one of gaussian, bernoulli, calibrated"
     assert words["device"] == "auto, cpu, cuda or cuda:N"
+
+
+def test_what_is_usual_is_said_lies_within_the_range_and_holds_every_recipe() -> None:
+    words = {field.name: usual_in_words(field) for field in dataclasses.fields(Settings)}
+    assert words["learning_rate"] == "usually 0.0003 to 0.01"
+    assert [name for name, usual in words.items() if usual] == [
+        "epochs", "batch_size", "learning_rate", "latent_dim", "beta",
+    ]  # fmt: skip
+    spans = {
+        field.name: field.metadata["usual"] for field in dataclasses.fields(Settings) if words[field.name]
+    }
+    for name, (low, high) in spans.items():
+        assert Settings(**{name: low}) != Settings(**{name: high})  # neither is refused
+        assert all(low <= getattr(preset, name) <= high for preset in PRESETS.values())
 
 
 def test_every_preset_keeps_the_references_network_and_seed() -> None:

@@ -19,6 +19,7 @@ MOST_SEED = 2**32 - 1
 
 
 def _setting(default: Any, about: str, **limits: Any) -> Any:
+    """A field. Its limits are what is refused beyond them, and under "usual" what one would try first."""
     return dataclasses.field(default=default, metadata={"about": about, **limits})
 
 
@@ -43,19 +44,27 @@ class Settings:
         SettingsError: a value has the wrong type or is outside its range; names the field.
     """
 
-    epochs: int = _setting(30, "How often every training image is seen.", minimum=1, maximum=10_000)
+    epochs: int = _setting(
+        30, "How often every training image is seen.", minimum=1, maximum=10_000, usual=(2, 50)
+    )
     batch_size: int = _setting(
-        128, "Images per optimiser step; a partial last batch is dropped.", minimum=1, maximum=60_000
-    )
+        128,
+        "Images per optimiser step; a partial last batch is dropped.",
+        minimum=1, maximum=60_000, usual=(32, 512),
+    )  # fmt: skip
     learning_rate: float = _setting(
-        1e-3, "The optimiser's step size; the peak of it with the one-cycle schedule.", above=0.0, maximum=1e9
-    )
+        1e-3,
+        "The optimiser's step size; the peak of it with the one-cycle schedule.",
+        above=0.0, maximum=1e9, usual=(3e-4, 1e-2),
+    )  # fmt: skip
     latent_dim: int = _setting(
-        16, "Numbers in a latent vector: the knobs of the model.", minimum=1, maximum=256
+        16, "Numbers in a latent vector: the knobs of the model.", minimum=1, maximum=256, usual=(2, 32)
     )
     beta: float = _setting(
-        1.0, "Weight of the KL term; 1 is the ELBO, larger values cost detail.", minimum=0.0, maximum=1e6
-    )
+        1.0,
+        "Weight of the KL term; 1 is the ELBO, larger values cost detail.",
+        minimum=0.0, maximum=1e6, usual=(0.5, 8),
+    )  # fmt: skip
     likelihood: str = _setting(
         "gaussian",
         "How a pixel's error is counted: gaussian is the reference, bernoulli takes grey for the chance of "
@@ -162,6 +171,12 @@ def range_in_words(field: dataclasses.Field) -> str:
     kind = "a whole number" if _is_whole(field.name) else "a number"
     low = f"from {limits['minimum']:g}" if "minimum" in limits else f"above {limits['above']:g}"
     return f"{kind} {low} to {limits['maximum']:,.0f}"
+
+
+def usual_in_words(field: dataclasses.Field) -> str:
+    """What one would try first for a field of Settings, such as "usually 2 to 50"; "" where nothing is."""
+    usual = field.metadata.get("usual")
+    return f"usually {usual[0]:g} to {usual[1]:g}" if usual else ""
 
 
 GENERATED_IMAGES = 64

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from vae_core.settings import Settings
+from vae_core.settings import Settings, usual_in_words
 
 
 def option_of(field_name: str, *short: str) -> Any:
@@ -17,6 +17,8 @@ def option_of(field_name: str, *short: str) -> Any:
     field = next(field for field in dataclasses.fields(Settings) if field.name == field_name)
     choices = field.metadata.get("choices")
     about = field.metadata["about"] + (f" [{'|'.join(choices)}]" if choices else "")
+    if usual := usual_in_words(field):
+        about += f" {usual.capitalize()}."
     flag = "--" + field_name.replace("_", "-")
     reference = "all" if field.default is None else field.default
     return typer.Option(flag, *short, help=f"{escape(about)} Reference: {reference}.", show_default=False)

@@ -12,7 +12,7 @@ import gradio as gr
 
 from vae_core.errors import DIVERGED, BusyError, SettingsError, VAEStudioError
 from vae_core.runs import MOST_NAME
-from vae_core.settings import PRESETS, Settings, range_in_words
+from vae_core.settings import PRESETS, Settings, range_in_words, usual_in_words
 from vae_core.ui.parts import ask_first, call, part
 from vae_core.ui.setting_labels import LABELS
 from vae_core.ui.studio import Studio
@@ -193,8 +193,9 @@ def _about(name: str) -> str:
     about = FIELDS[name].metadata["about"]
     if FIELDS[name].metadata.get("choices"):
         return about
-    span = range_in_words(FIELDS[name]).capitalize()
-    return f"{about} {span}, or 0 for all." if name == "limit" else f"{about} {span}."
+    zero = "or 0 for all" if name == "limit" else ""
+    spans = filter(None, [usual_in_words(FIELDS[name]), range_in_words(FIELDS[name]), zero])
+    return f"{about} {', '.join(spans).capitalize()}."
 
 
 def _checked(name: str, value: Any) -> dict[str, Any]:
