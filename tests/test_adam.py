@@ -43,7 +43,7 @@ def test_moments_lie_in_memory_as_their_weights_do() -> None:
     kernel, bias = weights()
     optimizer = Adam([kernel, bias], 0.01)
     taken_up = Adam([kernel, bias], 0.01)
-    taken_up.load(
+    taken_up.go_on_from(
         [{name: value.contiguous() for name, value in state.items()} for state in optimizer.state.values()]
     )
     for one in (optimizer, taken_up):
@@ -54,7 +54,7 @@ def test_it_goes_on_from_a_copy_of_its_state() -> None:
     undisturbed, taken_up = weights(), weights()
     first, second = Adam(undisturbed, 0.01), Adam(taken_up, 0.01)
     make_steps(first, undisturbed, seed=1)
-    second.load([*first.state.values()])
+    second.go_on_from([*first.state.values()])
     for weight, other in zip(taken_up, undisturbed, strict=True):
         weight.data.copy_(other.data)
     make_steps(first, undisturbed, seed=2)
@@ -78,6 +78,6 @@ def test_a_state_that_cannot_be_gone_on_from_is_refused(name: str, value: torch.
     optimizer = Adam(moved, 0.01)
     make_steps(optimizer, moved, seed=1)
     of_kernel, of_bias = optimizer.state.values()
-    optimizer.load([of_kernel, of_bias])
+    optimizer.go_on_from([of_kernel, of_bias])
     with pytest.raises(ValueError, match=words):
-        optimizer.load([of_kernel, of_bias | {name: value}])
+        optimizer.go_on_from([of_kernel, of_bias | {name: value}])

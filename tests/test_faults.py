@@ -240,14 +240,17 @@ def test_two_apps_on_one_folder_share_its_one_training(small_mnist: Path, tmp_pa
 
 
 BROKEN_GPU = """
+import sys
 import torch
-step = torch.optim.Adam.step
-def broken(self, *arguments, **options):
-    self.steps = getattr(self, "steps", 0) + 1
-    if self.steps > {after}:
+pytorchs = sys.modules["torch.optim.adam"]
+step, steps = pytorchs.adam, 0
+def broken(*arguments, **options):
+    global steps
+    steps += 1
+    if steps > {after}:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure\\nCUDA kernel\\n")
-    return step(self, *arguments, **options)
-torch.optim.Adam.step = broken
+    return step(*arguments, **options)
+pytorchs.adam = broken
 """
 """Beside the worker's path, where Python looks for it at its start: a GPU that fails after some steps."""
 

@@ -83,7 +83,7 @@ def test_the_axes_turn_in_each_of_the_first_steps_and_then_in_every_tenth() -> N
             kept, optimizer = optimizer.state.values(), Soap([weight], 0.1)
             optimizer.step()
             optimizer.turn()
-            optimizer.load(kept)
+            optimizer.go_on_from(kept)
     assert turned == [*range(21), 30, 40]
 
 
@@ -167,7 +167,7 @@ def test_a_state_of_another_model_is_refused() -> None:
     for optimizer in (first, other):
         optimizer.step()
     with pytest.raises(ValueError, match="another model"):
-        other.load(first.state.values())
+        other.go_on_from(first.state.values())
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,6 @@ def test_a_state_that_cannot_be_gone_on_from_is_refused(name: str, value: torch.
     optimizer = Soap([weight], 0.1)
     optimizer.step()
     kept = optimizer.state[weight]
-    optimizer.load([kept])
+    optimizer.go_on_from([kept])
     with pytest.raises(ValueError, match=words):
-        optimizer.load([kept | {name: value}])
+        optimizer.go_on_from([kept | {name: value}])

@@ -49,7 +49,7 @@ class Adam:
             amsgrad=False, maximize=False, fused=True, capturable=isinstance(self.learning_rate, Tensor),
         )  # fmt: skip
 
-    def load(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+    def go_on_from(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Goes on from copies of what `state` was, in the order of the parameters.
 
         Raises:

@@ -96,7 +96,7 @@ class Soap:
         for side in _turned_sides(state):
             state[side].lerp_(_covariance(gradient, side), 1 - COVARIANCE)
 
-    def load(self, states: Iterable[dict[str, Tensor]]) -> None:
+    def go_on_from(self, states: Iterable[dict[str, Tensor]]) -> None:
         """Goes on from copies of what `state` was, in the order of the parameters.
 
         Raises:

@@ -72,7 +72,9 @@ class TrainingState:
                 raise ValueError(f"{name} is not made of finite numbers")
         self.model.load_state_dict(_under(tensors, "model."))
         for kind, optimizer in zip(("optimizer", "soap"), self.optimizers(), strict=False):
-            optimizer.load([_under(tensors, f"{kind}.{index}.") for index in range(len(optimizer.state))])
+            optimizer.go_on_from(
+                [_under(tensors, f"{kind}.{index}.") for index in range(len(optimizer.state))]
+            )
         epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
         if (
             min(epoch, elapsed_seconds) < 0

@@ -56,9 +56,8 @@ class Attack:
         data = write_small_data(folder / "data")
         self._dataset = read_idx_folder(data)
         torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
-        # Imports the rest of torch, but multiplies no matrices: a process that is forked after its parent has
-        # done so waits for ever, now and then, for a lock of MKL's.
-        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+        # No matrices are multiplied here: a process that is forked after its parent has done so waits for
+        # ever, now and then, for a lock of MKL's.
         self._environment = os.environ | {
             "MNIST_DIR": str(data), "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache"),
         }  # fmt: skip
