@@ -252,8 +252,10 @@ def test_the_whole_map_shows_every_latent_and_is_walked_by_keys(page: Page, refe
 
 @AT_ZERO
 def test_an_example_of_a_morph_is_a_press_away(page: Page, reference: Any) -> None:
-    go_to(page, "?model=plane")  # of another number of latents: nothing is pinned any more
-    go_to(page, "?model=reference")
+    for model, size in (("plane", 2), ("reference", 16)):  # of other sizes: nothing is pinned any more
+        there = np.eye(size)[0]
+        go_to(page, f"?model={model}&z={','.join(map(str, there))}")
+        wait_for_vector(page, there)
     ends = reference.evaluation.class_means[[0, 1]].astype(float)
     example = page.get_by_role("button", name="Try it: from 0 to 1")
     example.click()

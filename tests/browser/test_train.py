@@ -382,7 +382,11 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     page.locator("#runs [role=status]", has_text="Tick runs to lay their curves").wait_for()
     change_settings(Path(shutil.copytree(tiny_run, app.runs_dir / "weighted")), beta=0.5)
     row_of(page, "weighted").get_by_role("checkbox").check()
-    assert "(KL\u00a0×\u00a00.5)" in row_of(page, "weighted").inner_text()
+    assert "\nKL\u00a0×\u00a00.5: " in row_of(page, "weighted").locator(".loss").inner_text()
+    figures = next(run for run in list_runs(app.runs_dir) if run.name == "sharp").results
+    assert row_of(page, "sharp").locator(".loss").inner_text().split("\n") == [
+        f"{figures['total_unit_variance']:.2f}", f"calibrated: {figures['total']:.2f}",
+    ]  # fmt: skip
     page.locator("#runs [role=status]", has_text="weighted (KL × 0.5)").wait_for()
     wait_for_overlays(page, "reference", "mine")
     shutil.rmtree(app.runs_dir / "weighted")

@@ -10,11 +10,11 @@ from rich.table import Column, Table
 
 from vae_core.cli.options import AsJson, RunsDir
 from vae_core.cli.output import out
-from vae_core.run_record import RUNS_DIR
+from vae_core.run_record import RUNS_DIR, RunInfo
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """List the runs: state, loss and error on the test set, data, settings."""
+    """List the runs: state, loss at unit variance and error on the test set, data, settings."""
     from vae_core.runs import read_runs
 
     if runs_dir != RUNS_DIR and not runs_dir.is_dir():
@@ -31,18 +31,28 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
         box=None, padding=(0, 2, 0, 0), pad_edge=False,
     )  # fmt: skip
     for run in found:
-        loss, error = run.results.get("total"), run.results.get("mse_mean")
-        kind = [] if run.settings.likelihood == "gaussian" else [run.settings.likelihood]
-        kind += [] if run.settings.beta == 1 else [f"KL × {run.settings.beta:g}"]
-        counted = f" ({', '.join(kind)})" if kind else ""  # not to be compared
+        error = run.results.get("mse_mean")
         table.add_row(
             escape(run.name),
             run.state,
             f"{run.epoch}/{run.settings.epochs}",
-            f"{loss:.2f}{counted}" if isinstance(loss, float) else "-",
+            _loss_in_words(run),
             f"{error:.4f}" if isinstance(error, float) else "-",
             escape(str(run.data.get("name", "-"))),
             escape(run.created[:10]),
             escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
         )
     out.print(table)
+
+
+def _loss_in_words(run: RunInfo) -> str:
+    """The loss at unit variance, which can be compared, and the run's own where that is another."""
+    own, comparable = (run.results.get(name) for name in ("total", "total_unit_variance"))
+    if not isinstance(own, float):
+        return "-"
+    kind = [] if run.settings.likelihood == "gaussian" else [run.settings.likelihood]
+    kind += [] if run.settings.beta == 1 else [f"KL × {run.settings.beta:g}"]
+    if not kind:
+        return f"{own:.2f}"
+    first = f"{comparable:.2f}" if isinstance(comparable, float) else "-"
+    return f"{first} ({', '.join(kind)}: {own:.2f})"

@@ -125,6 +125,7 @@ def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
             "epoch": info.epoch,
             "epochs": info.settings.epochs,
             "test_total": info.results.get("total"),
+            "test_unit_variance": info.results.get("total_unit_variance"),
             "likelihood": info.settings.likelihood,
             "beta": info.settings.beta,
             "test_mse": info.results.get("mse_mean"),

@@ -67,7 +67,7 @@ async function follow(parts, runs) {
   const isOfOtherKind = (name) => kinds.has(watched) && kinds.get(name) !== kinds.get(watched);
   const apart = [...ticked].filter(isOfOtherKind).map((name) => `${name} (${kinds.get(name)})`);
   parts.hint.textContent = apart.length
-    ? `Not laid over ${watched} (${kinds.get(watched)}): ${apart.join(", ")}. Losses of different likelihoods or KL weights cannot be compared; the errors in this table can.`
+    ? `Not laid over ${watched} (${kinds.get(watched)}): ${apart.join(", ")}. Such losses cannot be compared in training; the test losses and errors in this table can.`
     : hint;
   const before = running;
   running = runs.filter((run) => run.state === "running").map(({ name }) => name);
@@ -84,7 +84,7 @@ function makeRow(run, mayChange) {
   row.innerHTML = `
     <td><input type="checkbox" aria-label="Overlay" data-act="overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
-    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number"></td><td class="number"></td><td class="took"></td><td class="made"></td>
+    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number loss"></td><td class="number"></td><td class="took"></td><td class="made"></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
       <a class="link" data-act="zip" download>Zip</a>
@@ -98,23 +98,37 @@ function makeRow(run, mayChange) {
   state.firstChild.dataset.state = run.state;
   state.append(run.state);
   const changes = changesInWords(run.changes);
-  const nats = run.test_total === undefined || run.test_total === null ? "–" : run.test_total.toFixed(2);
+  const [loss, ownLoss] = lossesOf(run);
   const texts = [
     [changes || "the reference recipe", run.data && run.data !== "MNIST" && `data ${run.data}`].filter(Boolean).join(" · "),
     `${run.epoch}/${run.epochs}`,
-    kindOfLoss(run) === REFERENCE ? nats : `${nats} (${kindOfLoss(run)})`,
+    loss,
     run.test_mse ? run.test_mse.toFixed(4) : "–",
     duration(run.seconds),
     moment(run.created),
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
-  const device = document.createElement("small");
-  device.textContent = run.device;
-  row.querySelector(".took").append(" ", device);
+  addSmall(row.querySelector(".loss"), ownLoss);
+  addSmall(row.querySelector(".took"), run.device);
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
   const stays = run.shipped || run.state === "running" || !mayChange;
   for (const act of ["rename", "delete"]) row.querySelector(`[data-act=${act}]`).hidden = stays;
   return row;
+}
+
+/** The loss that can be compared with that of any run, in words, and beside it the run's own where that is another. */
+function lossesOf({ test_total: own, test_unit_variance: atUnitVariance, ...run }) {
+  const inWords = (nats) => nats?.toFixed(2) ?? "–";
+  const kind = kindOfLoss(run);
+  if (kind === REFERENCE || !Number.isFinite(own)) return [inWords(own), ""];
+  return [inWords(atUnitVariance), `${kind}: ${inWords(own)}`];
+}
+
+function addSmall(cell, words) {
+  if (!words) return;
+  const small = document.createElement("small");
+  small.textContent = words;
+  cell.append(" ", small);
 }
 
 async function act(parts, event) {
