@@ -15,6 +15,7 @@ from vae_core.latent_space import ClassGaussians
 from vae_core.model import VAE
 from vae_core.placement import Placement, place
 from vae_core.run_folder import Run
+from vae_core.sketch import to_mnist_form
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,8 @@ def test_a_test_image_stands_where_it_was_measured(
     classes = ClassGaussians.fit(measured.means, measured.labels)
     distances = classes.distance_of_likeliest(measured.means)
     assert placement.distance_rank == pytest.approx((distances < distances[7]).mean(), abs=0.01)
+    norms = np.linalg.norm(measured.means, axis=1)
+    assert placement.outward_rank == pytest.approx((norms < norms[7]).mean(), abs=0.01)
     order = np.argsort(-classes.probabilities(seen.mean[None])[0])
     assert [label for label, _ in placement.likeliest] == [classes.labels[row] for row in order[:2]]
     assert placement.likeliest[0][1] >= placement.likeliest[1][1] > 0
@@ -70,6 +73,19 @@ def test_what_lies_far_out_is_remote_and_what_was_tested_is_not(
     outside = placed(model, replace(seen, mean=seen.mean + 60), measured)
     assert outside.is_remote
     assert outside.distance_rank == 1
+
+
+def test_a_dot_is_farther_out_than_nearly_any_digit() -> None:
+    """Though its error is small, and though the 8s' own spread may reach as far."""
+    run = load_run("reference")
+    rows, columns = np.mgrid[:280, :280]
+    for radius, row, column in ((8, 60, 200), (14, 140, 140), (20, 220, 90)):
+        ink = np.hypot(rows - row, columns - column) <= radius
+        result = reconstruct_image(run.model, to_mnist_form(ink).image)
+        placement = placed(run.model, result, run.evaluation)
+        assert placement.error_rank < 0.95
+        assert placement.outward_rank > 0.999
+        assert placement.is_remote
 
 
 def test_a_picture_is_unusual_by_its_error_or_by_its_place(

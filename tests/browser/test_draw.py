@@ -384,16 +384,19 @@ def test_what_no_test_image_is_as_bad_as_is_told_so(pad: Page) -> None:
 def test_a_dot_is_told_to_lie_far_out_though_its_error_is_small(pad: Page) -> None:
     box = pad.locator("#sketch canvas").bounding_box()
     assert box
-    pad.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    wait_for_answer(pad)
-    told = verdict(pad)
-    assert share_of_better(told) < 95
-    assert re.match(
-        r"Your picture is most like the \ds, but farther from them than 99% of the test images are from "
-        r"theirs\. Its reconstruction is read as one of the \ds\.",
-        told,
-    )
-    assert "The model has not seen many like this." in told
+    for across, down in ((0.5, 0.5), (0.2, 0.7), (0.83, 0.31)):
+        pad.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        wait_for_answer(pad)
+        told = verdict(pad)
+        assert share_of_better(told) < 95
+        assert re.match(
+            r"Your picture is most like the \ds, but farther (from them than 99% of the test images are from "
+            r"theirs|out in the latent space than (99% of the test images|any test image))\. "
+            r"Its reconstruction is read as one of the \ds\.",
+            told,
+        )
+        assert "The model has not seen many like this." in told
+        pad.get_by_role("button", name="Clear", exact=True).click()
 
 
 def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_run: Path) -> None:

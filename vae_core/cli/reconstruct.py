@@ -62,6 +62,7 @@ def _in_words(placed: Placement, words: ClassWords) -> str:
         f"its error is higher than that of {placed.error_rank:.0%} of the test images",
         f"most like {words.called(label)} ({probability:.0%}), and farther from that class than "
         f"{placed.distance_rank:.0%} of the test images are from theirs",
+        f"farther out in the latent space than {placed.outward_rank:.0%} of the test images",
         f"the reconstruction is read as {words.called(placed.read_as)}",
     ]
     if placed.is_unusual:

@@ -85,12 +85,13 @@ function verdict({ error, placement }) {
 }
 
 /** Of which classes the picture is, by its place in the latent space, and of which its reconstruction. */
-function likeliestInWords({ likeliest, read_as: readAs, distance_rank: distanceRank, is_remote: isRemote }) {
+function likeliestInWords({ likeliest, read_as: readAs, distance_rank: distanceRank, outward_rank: outwardRank, is_remote: isRemote }) {
   const [[first, probability], [second, rest] = []] = likeliest;
   const readsAs = `Its reconstruction is read as one of ${imagesOf(readAs)}.`;
   if (isRemote) {
-    const few = distanceRank === 1 ? "any test image is" : "99% of the test images are";
-    return `Your picture is most like ${imagesOf(first)}, but farther from them than ${few} from theirs. ${readsAs}`;
+    const others = Math.max(distanceRank, outwardRank) === 1 ? "any test image" : "99% of the test images";
+    const where = distanceRank >= outwardRank ? `from them than ${others} from theirs` : `out in the latent space than ${others}`;
+    return `Your picture is most like ${imagesOf(first)}, but farther ${where}. ${readsAs}`;
   }
   if (probability < 0.9) {
     return `Your picture lies between ${imagesOf(first)} (${percent(probability)}) and ${imagesOf(second)} (${percent(rest)}). ${readsAs}`;
