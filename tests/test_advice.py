@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from vae_core import load_run
-from vae_core.advice import COLLAPSE, DIVERGENCE, Adviser
+from vae_core.advice import COLLAPSE, DIVERGENCE, NOTHING_LEARNED, Adviser, advice_at_end
 
 
 def advice_on(rows: list[tuple[int, float, float]]) -> list[str | None]:
@@ -29,3 +29,9 @@ def test_a_rising_loss_is_called_a_divergence_and_withdrawn_when_it_falls() -> N
     assert set(said[:299]) == {None}
     assert said[398] == DIVERGENCE
     assert said[-1] is None
+
+
+def test_who_is_no_better_than_the_mean_image_is_told_so_at_the_end() -> None:
+    assert advice_at_end(error=0.0758, mean_image=0.0672) == NOTHING_LEARNED
+    assert advice_at_end(error=0.0672, mean_image=0.0672) == NOTHING_LEARNED
+    assert advice_at_end(error=0.0282, mean_image=0.0672) is None

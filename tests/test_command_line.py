@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from support.runs import change_settings
@@ -256,7 +257,7 @@ def test_figures_that_do_not_belong_to_the_run_are_told_and_not_stored(
 def test_a_loss_that_cannot_be_compared_is_marked(run_command: Any, run: Run) -> None:
     change_settings(run.folder, beta=4.0, likelihood="bernoulli")
     listed = run_command("runs", "--runs-dir", run.folder.parent)[1]
-    assert "(bernoulli, KL × 4)" in " ".join(listed.split())
+    assert "(bernoulli, KL × 4: " in " ".join(listed.split())
 
 
 def test_a_run_that_cannot_be_read_is_named_beside_the_list(run_command: Any, run: Run) -> None:
@@ -322,6 +323,16 @@ def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
     own, comparable = figures["total"], figures["total_unit_variance"]
     assert losses["sharper"] == f"{comparable:.2f} (calibrated: {own:.2f})"
     assert losses["reference"].startswith("18.48 0.0282 ")
+
+
+def test_a_training_beside_another_is_refused_in_one_line(
+    run_command: Any, few: Path, cache: Path, tmp_path: Path
+) -> None:
+    (cache / "vae-studio").mkdir(exist_ok=True)
+    with FileLock(cache / "vae-studio" / "training.lock"):
+        code, out, err = run_command("train", "--data-dir", few, "--runs-dir", tmp_path / "runs")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"error: .* is being trained on this machine; .*\n", err)
 
 
 def test_that_a_run_was_trained_on_other_images_is_told_before_how_few_they_are(

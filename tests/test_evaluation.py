@@ -191,6 +191,13 @@ def test_the_shipped_reference_is_as_good_as_its_record(real_mnist: Path) -> Non
     assert again.errors_mean == pytest.approx(loaded.evaluation.errors_mean, abs=1e-4)
 
 
+def test_what_is_no_model_or_images_is_refused_by_its_type(dataset: Dataset) -> None:
+    with pytest.raises(TypeError, match="images must be of type ImageSet, not ndarray"):
+        evaluate(VAE(), dataset.test.images)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"model must be of type VAE, not LoadedRun; use its \.model"):
+        evaluate(load_run("reference"), dataset.test)  # type: ignore[arg-type]
+
+
 def test_a_likelihood_that_is_none_is_refused_and_not_taken_for_another(dataset: Dataset) -> None:
     for measure in (evaluate, importance_weighted_bound):
         with pytest.raises(ValueError, match="must be gaussian, bernoulli or calibrated, not 'gauss'"):

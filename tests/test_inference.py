@@ -143,8 +143,27 @@ def test_vectors_of_numpys_own_kind_are_decoded(model: VAE) -> None:
     z = np.random.default_rng(0).normal(size=(2, 16))
     assert z.dtype == np.float64
     assert np.array_equal(decode_latents(model, z), decode_latents(model, z.astype(np.float32)))
-    with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not \(2, 15\)"):
+    with pytest.raises(
+        ValueError, match=r"expected latent vectors as float \(N, 16\), not torch\.float32 \(2, 15\)"
+    ):
         decode_latents(model, z[:, :15])
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="expected latent vectors of finite numbers"):
+            decode_latents(model, np.full((2, 16), value))
+
+
+def test_a_run_is_not_taken_for_its_model(tiny_run: Path) -> None:
+    run = load_run(tiny_run)
+    for use, values in ((decode_latents, np.zeros((1, 16))), (reconstruct_image, np.zeros((28, 28)))):
+        with pytest.raises(TypeError, match=r"model must be of type VAE, not LoadedRun; use its \.model"):
+            use(run, values)
+
+
+def test_what_is_no_picture_is_refused(model: VAE) -> None:
+    with pytest.raises(
+        PictureError, match=r"expected an image of 28x28 numbers from 0 to 1, not 'digit\.png'"
+    ):
+        reconstruct_image(model, "digit.png")  # type: ignore[arg-type]
 
 
 def test_the_nearest_image_is_the_one_of_least_squared_distance() -> None:

@@ -126,6 +126,13 @@ def test_a_reconstruction_of_other_images_is_refused() -> None:
             reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(3, 1, 28, 28), likelihood)
 
 
+def test_a_posterior_of_other_images_is_refused() -> None:
+    images = torch.zeros(3, 1, 28, 28)
+    for mean, log_variance in ((3, 2), (2, 3), (1, 1)):  # of one image it would be spread over all
+        with pytest.raises(ValueError, match=r"expected \(3, K\) both, as there are 3 images"):
+            elbo_loss(images, images, torch.zeros(mean, 4), torch.zeros(log_variance, 4))
+
+
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(ValueError, match="poisson"):
         reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), "poisson")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -41,9 +42,29 @@ def test_other_shapes_and_types_are_refused_in_one_sentence() -> None:
     ):
         with pytest.raises(ValueError, match=r"expected images as float \(N, 1, 28, 28\) in \[0, 1\], not"):
             model.encode(images)
-    for z in (torch.zeros(16), torch.zeros(3, 2), torch.zeros(3, 20), torch.zeros(3, 16, 1)):
-        with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not"):
+    whole = torch.zeros(3, 16, dtype=torch.int64)
+    for z in (torch.zeros(16), torch.zeros(3, 2), torch.zeros(3, 20), torch.zeros(3, 16, 1), whole):
+        with pytest.raises(ValueError, match=r"expected latent vectors as float \(N, 16\), not torch\."):
             model.decode(z)
+    for no_tensor in ([0.0] * 16, np.zeros((1, 16), np.float32), None):
+        name = type(no_tensor).__name__
+        for taken in (model.encode, model.decode):
+            with pytest.raises(ValueError, match=f"not a {name}: expected a tensor"):
+                taken(no_tensor)  # type: ignore[arg-type]
+
+
+def test_other_precisions_are_brought_to_that_of_the_weights() -> None:
+    model = VAE()
+    images = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    mean, log_variance = model.encode(images)
+    assert all(map(torch.equal, model.encode(images.double()), (mean, log_variance)))
+    assert torch.equal(model.decode(mean.double()), model.decode(mean))
+
+
+@pytest.mark.parametrize("latent_dim", [0, -1, 2.0, "16", None, True])
+def test_a_number_of_latents_that_is_none_is_refused(latent_dim: object) -> None:
+    with pytest.raises(ValueError, match="latent_dim must be a whole number from 1, not"):
+        VAE(latent_dim)  # type: ignore[arg-type]
 
 
 def test_bytes_become_a_batch_from_0_to_1() -> None:

@@ -275,3 +275,13 @@ def test_training_on_the_gpu_reaches_the_cpus_loss(dataset: Dataset) -> None:
         *_, last = train(replace(TINY, epochs=8, limit=None, device=device), dataset.train, dataset.test)
         totals.append(last.evaluation.total)  # type: ignore[attr-defined]
     assert totals[0] == pytest.approx(totals[1], rel=0.05)
+
+
+def test_what_is_no_settings_or_images_is_refused_by_its_type(dataset: Dataset) -> None:
+    for given, named in (
+        (({"epochs": 1}, dataset.train), "settings must be of type Settings, not dict"),
+        ((TINY, dataset.train.images), "training_set must be of type ImageSet, not ndarray"),
+        ((TINY, dataset.train, "test"), "test_set must be of type ImageSet, not str"),
+    ):
+        with pytest.raises(TypeError, match=named):
+            next(train(*given))  # type: ignore[arg-type]

@@ -20,6 +20,21 @@ DIVERGENCE = (
     "0.001 is the reference, 0.004 works with the one-cycle schedule."
 )
 
+NOTHING_LEARNED = (
+    "It has learned next to nothing yet: to show the mean of all images each time would make no larger an "
+    "error. Train it for more epochs, or on more images."
+)
+
+
+def advice_at_end(error: float, mean_image: float) -> str | None:
+    """What a training that has ended well still lacks, None if nothing.
+
+    Args:
+        error: per pixel, of the test images from sampled latents.
+        mean_image: the same of the training images' mean.
+    """
+    return NOTHING_LEARNED if error >= mean_image else None
+
 
 class Adviser:
     """Follows one training, report by report."""

@@ -18,6 +18,13 @@ def in_short(value: Any) -> str:
     return _SHORT.repr(value)
 
 
+def check_type(what: str, value: object, expected: type) -> None:
+    """Raises TypeError unless a caller gave what was asked for, such as a run's model and not the run."""
+    if not isinstance(value, expected):
+        hint = f"; use its .{what}" if hasattr(value, what) else ""
+        raise TypeError(f"{what} must be of type {expected.__name__}, not {type(value).__name__}{hint}")
+
+
 class VAEStudioError(Exception):
     """The base of all errors that are meant for a user's eyes."""
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_core.data import ImageSet
+from vae_core.errors import check_type
 from vae_core.evaluated import PIXELS, Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
@@ -38,8 +39,11 @@ def evaluate(
         progress: told the number of images done.
 
     Raises:
+        TypeError: the model or the images are none.
         ValueError: there is no such likelihood.
     """
+    check_type("model", model, VAE)
+    check_type("images", images, ImageSet)
     check_likelihood(likelihood)
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vae_core.errors import LatentError, PictureError
+from vae_core.errors import LatentError, PictureError, check_type, in_short
 from vae_core.latent_space import LARGEST_LATENT, ClassGaussians
 from vae_core.loss import kl_terms
 from vae_core.mixture import LatentMixture
@@ -64,9 +64,14 @@ def decode_latents(model: VAE, z: np.ndarray) -> np.ndarray:
     """Latent vectors, float (N, K), to images, float32 (N, 28, 28) in [0, 1].
 
     Raises:
-        ValueError: the vectors have another shape.
+        TypeError: the model is none.
+        ValueError: the vectors have another shape, or hold what is not a finite number.
     """
-    return model.decode(torch.from_numpy(np.asarray(z, dtype=np.float32))).squeeze(1).numpy()
+    check_type("model", model, VAE)
+    vectors = np.asarray(z, dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        raise ValueError("expected latent vectors of finite numbers, not of NaN or infinity")
+    return model.decode(torch.from_numpy(vectors)).squeeze(1).numpy()
 
 
 @torch.inference_mode()
@@ -78,9 +83,14 @@ def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) ->
 
     Raises:
         PictureError: its values are not all numbers from 0 to 1, or it is not 28x28.
+        TypeError: the model is none.
     """
-    values = np.array(image, dtype=np.float32)
+    check_type("model", model, VAE)
     expected = f"expected an image of {IMAGE_SIZE}x{IMAGE_SIZE} numbers from 0 to 1"
+    try:
+        values = np.array(image, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise PictureError(f"{expected}, not {in_short(image)}") from error
     if values.shape != (IMAGE_SIZE, IMAGE_SIZE):
         raise PictureError(f"{expected}, not of shape {values.shape}")
     if not ((values >= 0) & (values <= 1)).all():  # nor is NaN

@@ -49,8 +49,14 @@ def elbo_loss(
         total, reconstruction and kl.
 
     Raises:
-        ValueError: there is no such likelihood, or the reconstruction is not of the images' shape.
+        ValueError: there is no such likelihood, the reconstruction is not of the images' shape, or the
+            posterior is not theirs.
     """
+    if mean.shape != log_variance.shape or len(mean) != len(images):
+        raise ValueError(
+            f"mean and log_variance of shapes {tuple(mean.shape)} and {tuple(log_variance.shape)}; expected "
+            f"({len(images)}, K) both, as there are {len(images)} images"
+        )
     error = reconstruction_loss(reconstruction, images, likelihood, average)
     kl = kl_per_dimension(mean, log_variance).sum()
     return ElboLoss(error + beta * kl, error, kl)

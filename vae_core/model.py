@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vae_core.errors import in_short
+
 IMAGE_SIZE = 28
 """Height and width of every image, in pixels."""
 
@@ -19,10 +21,15 @@ class VAE(nn.Module):
 
     Args:
         latent_dim: K, the numbers in a latent vector.
+
+    Raises:
+        ValueError: latent_dim is not a whole number from 1.
     """
 
     def __init__(self, latent_dim: int = 16) -> None:
         super().__init__()
+        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+            raise ValueError(f"latent_dim must be a whole number from 1, not {in_short(latent_dim)}")
         self.latent_dim = latent_dim
         self.encoder = nn.Sequential(  # images (N, 1, 28, 28)
             nn.Conv2d(1, 32, 3, stride=2, padding=1),  # (N, 32, 14, 14)
@@ -57,13 +64,9 @@ class VAE(nn.Module):
             mean and log_variance, float (N, K) each.
 
         Raises:
-            ValueError: the images have another shape or type.
+            ValueError: the images are no tensor, or have another shape or type. Their range is not looked at.
         """
-        if images.shape[1:] != (1, IMAGE_SIZE, IMAGE_SIZE) or not images.is_floating_point():
-            raise ValueError(
-                f"expected images as float (N, 1, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], "
-                f"not {images.dtype} {tuple(images.shape)}"
-            )
+        images = self._checked(images, "images", (1, IMAGE_SIZE, IMAGE_SIZE), " in [0, 1]")
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         return mean, log_variance
 
@@ -85,11 +88,9 @@ class VAE(nn.Module):
         """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1].
 
         Raises:
-            ValueError: the vectors have another shape.
+            ValueError: the vectors are no tensor, or have another shape or type.
         """
-        if z.shape[1:] != (self.latent_dim,):
-            raise ValueError(f"expected latent vectors as float (N, {self.latent_dim}), not {tuple(z.shape)}")
-        return self.decoder(z)
+        return self.decoder(self._checked(z, "latent vectors", (self.latent_dim,)))
 
     def forward(
         self, images: Tensor, generator: torch.Generator | None = None
@@ -106,6 +107,18 @@ class VAE(nn.Module):
         mean, log_variance = self.encode(images)
         z = self.sample(mean, log_variance, generator)
         return self.decode(z), mean, log_variance
+
+    def _checked(self, batch: Tensor, what: str, shape: tuple[int, ...], span: str = "") -> Tensor:
+        """A batch of so many numbers each, in the precision of the weights."""
+        if not isinstance(batch, Tensor):
+            found = f"a {type(batch).__name__}: expected a tensor"
+        elif batch.shape[1:] != shape or not batch.is_floating_point():
+            found = f"{batch.dtype} {tuple(batch.shape)}"
+        else:
+            precision = self.get_parameter("encoder.0.weight").dtype
+            return batch if batch.dtype == precision else batch.to(precision)
+        sizes = ", ".join(["N", *map(str, shape)])
+        raise ValueError(f"expected {what} as float ({sizes}){span}, not {found}")
 
 
 def reparameterize(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:

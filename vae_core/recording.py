@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core.advice import Adviser
+from vae_core.advice import Adviser, advice_at_end
 from vae_core.data import Dataset, load_dataset
 from vae_core.devices import choose_device, device_in_words
 from vae_core.distributed import ALONE, Group
@@ -217,7 +217,9 @@ def _record(
                 if in_epoch and report.epoch == 1:
                     _evaluate_unfinished(run, settings, dataset, report)
                 return
-    run.update(state="finished")
+    ended = run.info()
+    lacks = advice_at_end(ended.results.get("mse_mean", 0.0), ended.baselines.get("mean_image", math.inf))
+    run.update(state="finished", warning=warning or lacks)
 
 
 def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Report]:

@@ -20,7 +20,7 @@ from vae_core.cuda_graph import Captured, CapturedStep, is_switched_off
 from vae_core.data import ImageSet
 from vae_core.devices import choose_device
 from vae_core.distributed import ALONE, Group
-from vae_core.errors import DIVERGED, SettingsError, TrainingError
+from vae_core.errors import DIVERGED, SettingsError, TrainingError, check_type
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
 from vae_core.fused_step import fused_step
@@ -91,7 +91,12 @@ def train(
             cannot share one.
         TrainingError: the loss is no longer finite, what it is to go on from is incomplete, or a GPU cannot
             capture the step.
+        TypeError: settings or images are none.
     """
+    check_type("settings", settings, Settings)
+    check_type("training_set", training_set, ImageSet)
+    if test_set is not None:
+        check_type("test_set", test_set, ImageSet)
     device = choose_device(settings.device)
     group.check(settings, device)
     images = torch.from_numpy(np.array(training_set.images[: settings.limit])).to(device)

@@ -45,6 +45,8 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
     [
         ("nonsense", "tabs, hide, preset"),
         ("http://127.0.0.1:7860/", "this address says nothing of a lesson"),
+        ("tab", "'tab' says no value; expected such as tab=…"),
+        ("model=plane&hide", "'hide' says no value"),
         ("tab5=explore", "tabs, hide, preset"),
         ("tabs=explore,paint", "'paint'; known are explore, draw"),
         ("tabs=", "names none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -116,6 +117,8 @@ def _train_in_sight(job: Job, group: Group) -> None:
 
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)
+    reports = perform(job, dataset, group)
+    first = [*itertools.islice(reports, 1)]  # a training that is refused is told in one line and nothing else
     count = len(dataset.train.images[: settings.limit])
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = count // settings.batch_size * settings.epochs
@@ -126,7 +129,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
     )  # fmt: skip
     with Progress(*columns, console=err) as bar:
         task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-")
-        for report in perform(job, dataset, group):
+        for report in itertools.chain(first, reports):
             bar.update(
                 task,
                 completed=report.iteration,
