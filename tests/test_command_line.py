@@ -329,6 +329,7 @@ def test_a_training_beside_another_is_refused_in_one_line(
     run_command: Any, few: Path, cache: Path, tmp_path: Path
 ) -> None:
     (cache / "vae-studio").mkdir(exist_ok=True)
+    (cache / "vae-studio" / "training.json").unlink(missing_ok=True)  # of a test before, which has ended
     with FileLock(cache / "vae-studio" / "training.lock"):
         code, out, err = run_command("train", "--data-dir", few, "--runs-dir", tmp_path / "runs")
     assert (code, out) == (1, "")
