@@ -24,6 +24,7 @@ from support.browser import (
     open_tab,
     set_field,
     source_of,
+    wait_for_address,
     wait_for_model,
     wait_for_new_source,
     wait_for_state,
@@ -340,6 +341,19 @@ def wait_for_rows(page: Page, condition: str) -> None:
         " const names = rows.map((row) => row.dataset.run);"
         f" const errors = rows.map((row) => parseFloat(row.cells[6].innerText)); return {condition}; }}"
     )
+
+
+def test_the_chosen_recipe_is_there_again_after_a_reload(page_without_map: Page) -> None:
+    page = page_without_map
+    open_tab(page, "Train")
+    page.get_by_role("radio", name="Minute").check()
+    wait_for_address(page, "preset=minute")
+    page.reload()
+    page.get_by_role("radio", name="Minute", checked=True).wait_for()
+    page.get_by_text("A first model while you watch").wait_for()
+    assert "hide=map" in page.evaluate("location.search")
+    page.get_by_role("radio", name="Reference").check()
+    page.wait_for_function("!location.search.includes('preset')")
 
 
 def test_runs_are_ordered_overlaid_renamed_and_deleted(

@@ -32,6 +32,7 @@ const address = withLesson(location.search);
 const tabs = named("tabs", Object.keys(TABS));
 const parts = named("hide", Object.keys(PARTS));
 const preset = named("preset", PRESETS);
+const USUAL = PRESETS[0];
 const NAMES = [...known.restrictions, ...known.start];
 const strangers = [...new URLSearchParams(location.search).keys()].filter((name) => !NAMES.includes(name) && !OTHERS.test(name));
 const shown = tabs.found.length ? tabs.found : Object.keys(TABS);
@@ -42,8 +43,19 @@ export const shownTabs = () => Object.keys(TABS).filter((tab) => shown.includes(
 /** The names of the parts that are left out. */
 export const hiddenParts = () => parts.found;
 
-/** What the lesson says of the recipe, "" for nothing. */
-export const presetOfLesson = () => preset.found[0] ?? "";
+/** What address or lesson say of the recipe by now, "" for nothing. */
+export function presetOfLesson() {
+  const said = withLesson(location.search).get("preset");
+  return PRESETS.includes(said) ? said : "";
+}
+
+/** The recipe that a visitor has chosen stands in the address: it is there again when the page is loaded anew. */
+export function keepRecipe(name) {
+  const url = new URL(location.href);
+  if (name === USUAL && !SERVERS.has("preset")) url.searchParams.delete("preset");
+  else url.searchParams.set("preset", name);
+  history.replaceState(history.state, "", url.href.replaceAll("%2C", ","));
+}
 
 /** What cannot be followed, in words, or "". */
 export const problemOfLesson = () =>

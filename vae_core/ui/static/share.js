@@ -18,6 +18,7 @@ export function mount(element) {
     await firstModel;
     if (dialog.open) return; // pressed again meanwhile
     parts.about.textContent = "";
+    parts.preset.value = presetOfLesson();
     show(parts, ticks);
     dialog.append(...children);
     dialog.showModal();
@@ -47,7 +48,6 @@ function fill(parts, ticks) {
     parts.choices.append(group);
   }
   for (const name of PRESETS) parts.preset.append(new Option(name, name));
-  parts.preset.value = presetOfLesson();
 }
 
 function tick(words, isTicked) {

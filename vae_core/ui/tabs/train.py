@@ -97,6 +97,7 @@ def build(studio: Studio) -> gr.Radio:
         return [field, "" if is_mended else gr.skip(), gr.update(label=_advanced(preset, values))]
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    preset.input(None, preset, None, js=call("lesson", "keepRecipe"), queue=False, api_visibility="private")
     preset.change(_chosen_recipe, preset, [about, advanced, *fields], queue=False, **quiet)
     for name, field in zip(SHOWN, fields, strict=True):
         given, shown = [problem, preset, *fields], [field, problem, advanced]
