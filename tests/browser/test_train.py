@@ -396,9 +396,9 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     page.locator("#runs [role=status]", has_text="Tick runs to lay their curves").wait_for()
     change_settings(Path(shutil.copytree(tiny_run, app.runs_dir / "weighted")), beta=0.5)
     row_of(page, "weighted").get_by_role("checkbox").check()
-    assert "\nKL\u00a0×\u00a00.5: " in row_of(page, "weighted").locator(".loss").inner_text()
+    assert "\nKL\u00a0×\u00a00.5: " in row_of(page, "weighted").locator(".test-loss").inner_text()
     figures = next(run for run in list_runs(app.runs_dir) if run.name == "sharp").results
-    assert row_of(page, "sharp").locator(".loss").inner_text().split("\n") == [
+    assert row_of(page, "sharp").locator(".test-loss").inner_text().split("\n") == [
         f"{figures['total_unit_variance']:.2f}", f"calibrated: {figures['total']:.2f}",
     ]  # fmt: skip
     page.locator("#runs [role=status]", has_text="weighted (KL × 0.5)").wait_for()

@@ -84,7 +84,7 @@ function makeRow(run, mayChange) {
   row.innerHTML = `
     <td><input type="checkbox" aria-label="Overlay" data-act="overlay"></td>
     <td><button class="text-button" data-act="watch"></button></td>
-    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number loss"></td><td class="number"></td><td class="took"></td><td class="made"></td>
+    <td><span class="dot"></span></td><td></td><td class="number"></td><td class="number test-loss"></td><td class="number"></td><td class="took"></td><td class="made"></td>
     <td class="actions">
       <button class="text-button" data-act="card">Card</button>
       <a class="link" data-act="zip" download>Zip</a>
@@ -108,7 +108,7 @@ function makeRow(run, mayChange) {
     moment(run.created),
   ];
   texts.forEach((text, index) => (rest[index].textContent = text));
-  addSmall(row.querySelector(".loss"), ownLoss);
+  addSmall(row.querySelector(".test-loss"), ownLoss);
   addSmall(row.querySelector(".took"), run.device);
   row.querySelector("a").href = address(`runs/${encodeURIComponent(run.name)}/archive.zip`);
   const stays = run.shipped || run.state === "running" || !mayChange;
