@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from support.runs import change_settings
 from support.warm_start import WarmProcess
 from vae_core import data, jobs, load_run, machine_slot
+from vae_core.advice import NOTHING_LEARNED
 from vae_core.data import Dataset
 from vae_core.errors import BusyError, RunError, TrainingError, VAEStudioError
 from vae_core.evaluation import baselines
@@ -306,6 +307,17 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
     assert run.info().state == "finished"
     assert finished_epochs(run) == 4
     assert same_weights(run, undisturbed)
+
+
+def test_a_run_that_has_learned_next_to_nothing_says_so_when_it_has_ended(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    hasty = do(replace(SHORT, epochs=1, learning_rate=1e-6), tmp_path, dataset).info()
+    assert hasty.results["mse_mean"] > hasty.baselines["mean_image"]
+    assert (hasty.state, hasty.warning) == ("finished", NOTHING_LEARNED)
+    longer = do(replace(SHORT, epochs=8, limit=None, learning_rate=4e-3), tmp_path, dataset, "longer").info()
+    assert longer.results["mse_mean"] < longer.baselines["mean_image"]
+    assert longer.warning is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
