@@ -34,10 +34,10 @@ def seen(model: VAE, dataset: Dataset) -> Reconstruction:
     return reconstruct_image(model, dataset.test.images[7] / np.float32(255))
 
 
-def placed(model: VAE, result: Reconstruction, measured: Evaluation, sampled: bool = False) -> Placement:
+def placed(model: VAE, result: Reconstruction, measured: Evaluation, **options: bool) -> Placement:
     classes = ClassGaussians.fit(measured.means, measured.labels)
     distances = classes.distance_of_likeliest(measured.means)
-    return place(model, result, measured, classes, distances, sampled)
+    return place(model, result, measured, classes, distances, **options)
 
 
 def test_a_test_image_stands_where_it_was_measured(
