@@ -322,6 +322,9 @@ def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
     losses = {line.split()[0]: " ".join(line.split()[3:6]) for line in out.splitlines()[1:]}
     own, comparable = figures["total"], figures["total_unit_variance"]
     assert losses["sharper"] == f"{comparable:.2f} (calibrated: {own:.2f})"
+    listed = json.loads(run_command("runs", "--json", *places[:2])[1])["runs"]
+    told = next(run for run in listed if run["name"] == "sharper")
+    assert (told["test_total"], told["test_unit_variance"]) == (own, comparable)
     assert losses["reference"].startswith("18.48 0.0282 ")
 
 

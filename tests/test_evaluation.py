@@ -194,7 +194,7 @@ def test_the_shipped_reference_is_as_good_as_its_record(real_mnist: Path) -> Non
 def test_what_is_no_model_or_images_is_refused_by_its_type(dataset: Dataset) -> None:
     with pytest.raises(TypeError, match="images must be of type ImageSet, not ndarray"):
         evaluate(VAE(), dataset.test.images)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"model must be of type VAE, not LoadedRun; use its \.model"):
+    with pytest.raises(TypeError, match=r"model must be of type Module, not LoadedRun; use its \.model"):
         evaluate(load_run("reference"), dataset.test)  # type: ignore[arg-type]
 
 

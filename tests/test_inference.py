@@ -155,7 +155,7 @@ def test_vectors_of_numpys_own_kind_are_decoded(model: VAE) -> None:
 def test_a_run_is_not_taken_for_its_model(tiny_run: Path) -> None:
     run = load_run(tiny_run)
     for use, values in ((decode_latents, np.zeros((1, 16))), (reconstruct_image, np.zeros((28, 28)))):
-        with pytest.raises(TypeError, match=r"model must be of type VAE, not LoadedRun; use its \.model"):
+        with pytest.raises(TypeError, match=r"model must be of type Module, not LoadedRun; use its \.model"):
             use(run, values)
 
 

@@ -48,8 +48,8 @@ def test_other_shapes_and_types_are_refused_in_one_sentence() -> None:
             model.decode(z)
     for no_tensor in ([0.0] * 16, np.zeros((1, 16), np.float32), None):
         name = type(no_tensor).__name__
-        for taken in (model.encode, model.decode):
-            with pytest.raises(ValueError, match=f"not a {name}: expected a tensor"):
+        for taken, what in ((model.encode, "images"), (model.decode, "latent vectors")):
+            with pytest.raises(TypeError, match=f"^{what} must be of type Tensor, not {name}$"):
                 taken(no_tensor)  # type: ignore[arg-type]
 
 
@@ -59,6 +59,10 @@ def test_other_precisions_are_brought_to_that_of_the_weights() -> None:
     mean, log_variance = model.encode(images)
     assert all(map(torch.equal, model.encode(images.double()), (mean, log_variance)))
     assert torch.equal(model.decode(mean.double()), model.decode(mean))
+
+
+def test_a_number_of_latents_may_be_numpys() -> None:
+    assert VAE(np.int64(3)).decode(torch.zeros(1, 3)).shape == (1, 1, 28, 28)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("latent_dim", [0, -1, 2.0, "16", None, True])

@@ -20,6 +20,7 @@ import vae_core.training
 import vae_core.training_state
 from support.studio_client import studio_client
 from vae_core.__main__ import app
+from vae_core.adam import Adam
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.model import VAE
 from vae_core.parity import parity
@@ -71,7 +72,9 @@ def optimiser(**constants: Any) -> Change:
 
         def new_state(chosen: Settings, device: torch.device) -> vae_core.training_state.TrainingState:
             state = whole(chosen, device)
-            vars(state.optimizer).update(constants)
+            for name, value in constants.items():
+                assert hasattr(state.optimizer, name)
+                setattr(state.optimizer, name, value)
             return state
 
         patch.setattr(vae_core.parity, "new_state", new_state)
@@ -82,6 +85,11 @@ def optimiser(**constants: Any) -> Change:
 def other(module: Any, name: str, new: object) -> Change:
     """Something else under a name of the code."""
     return lambda patch: patch.setattr(module, name, new)
+
+
+def straight_down(adam: Adam) -> None:
+    for weight in adam.state:
+        weight.data.sub_(adam.learning_rate * weight.grad)
 
 
 def batches_in_order(count: int, chosen: Settings, epoch: int, device: torch.device) -> Iterator[Tensor]:
@@ -147,6 +155,10 @@ CHANGES: dict[str, tuple[list[Change], set[str]]] = {
             "generation: latent vectors", "training: order", "training: mini-batches",
             "training: iterations an epoch, of 60,000 images",
         },
+    ),
+    "steps straight down the gradient": (
+        [other(Adam, "step", straight_down)],
+        {"training: optimiser"},
     ),
     "no sampling, another decay, a wide figure": (
         [

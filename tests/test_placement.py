@@ -34,10 +34,10 @@ def seen(model: VAE, dataset: Dataset) -> Reconstruction:
     return reconstruct_image(model, dataset.test.images[7] / np.float32(255))
 
 
-def placed(model: VAE, result: Reconstruction, measured: Evaluation, **options: bool) -> Placement:
+def placed(model: VAE, result: Reconstruction, measured: Evaluation, sampled: bool = False) -> Placement:
     classes = ClassGaussians.fit(measured.means, measured.labels)
     distances = classes.distance_of_likeliest(measured.means)
-    return place(model, result, measured, classes, distances, **options)
+    return place(model, result, measured, classes, distances, sampled)
 
 
 def test_a_test_image_stands_where_it_was_measured(
@@ -63,6 +63,9 @@ def test_an_error_is_compared_with_those_that_were_measured_in_the_same_way(
 ) -> None:
     apart = replace(measured, errors=measured.errors_mean + 1)
     assert placed(model, seen, apart).error_rank > 0
+    classes = ClassGaussians.fit(apart.means, apart.labels)
+    by_default = place(model, seen, apart, classes, classes.distance_of_likeliest(apart.means))
+    assert by_default == placed(model, seen, apart)
     assert placed(model, seen, apart, sampled=True).error_rank == 0
 
 

@@ -73,6 +73,7 @@ def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
         ("data.is_sample must be true or false", {"is_sample": 1}),
         ("result total must be a number", {"total": "much"}),
         ("result mse_mean must be a number", {"mse_mean": ""}),
+        ("result total_unit_variance must be a number", {"total_unit_variance": "x"}),
         ("result x is no figure", {"x": [1]}),
         ("result x is no figure", {"x": True}),
     ],

@@ -24,6 +24,7 @@ class Adam:
         learning_rate: of each step; where steps are captured in a CUDA graph a scalar on their device.
 
     Attributes:
+        betas, eps, weight_decay: the constants of the reference recipe.
         state: of each parameter its `MOMENTS`, which lie in memory as it does (the kernels walk through them
             side by side), and the count "step", float ().
     """
@@ -73,7 +74,7 @@ def gradient_of(parameter: Tensor) -> Tensor:
 
 
 def shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    """Returns by which a state is known to be of another model."""
+    """Returns a state's shapes, by which one of another model is known."""
     return {name: value.shape for name, value in state.items()}
 
 

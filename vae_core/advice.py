@@ -21,8 +21,8 @@ DIVERGENCE = (
 )
 
 NOTHING_LEARNED = (
-    "It has learned next to nothing yet: to show the mean of all images each time would make no larger an "
-    "error. Train it for more epochs, or on more images."
+    "It has learned next to nothing yet: always showing the mean image would do no worse. Train it for more "
+    "epochs or on more images; where that does not help, look at the learning rate."
 )
 
 

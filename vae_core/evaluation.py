@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_core.data import ImageSet
 from vae_core.errors import check_type
@@ -39,10 +39,10 @@ def evaluate(
         progress: told the number of images done.
 
     Raises:
-        TypeError: the model or the images are none.
+        TypeError: the model is no module (but a run, say), or the images are not an ImageSet.
         ValueError: there is no such likelihood.
     """
-    check_type("model", model, VAE)
+    check_type("model", model, nn.Module)
     check_type("images", images, ImageSet)
     check_likelihood(likelihood)
     device = next(model.parameters()).device

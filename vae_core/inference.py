@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from vae_core.errors import LatentError, PictureError, check_type, in_short
 from vae_core.latent_space import LARGEST_LATENT, ClassGaussians
@@ -64,10 +65,10 @@ def decode_latents(model: VAE, z: np.ndarray) -> np.ndarray:
     """Latent vectors, float (N, K), to images, float32 (N, 28, 28) in [0, 1].
 
     Raises:
-        TypeError: the model is none.
+        TypeError: the model is no module, but a run, say.
         ValueError: the vectors have another shape, or hold what is not a finite number.
     """
-    check_type("model", model, VAE)
+    check_type("model", model, nn.Module)
     vectors = np.asarray(z, dtype=np.float32)
     if not np.isfinite(vectors).all():
         raise ValueError("expected latent vectors of finite numbers, not of NaN or infinity")
@@ -83,9 +84,9 @@ def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) ->
 
     Raises:
         PictureError: its values are not all numbers from 0 to 1, or it is not 28x28.
-        TypeError: the model is none.
+        TypeError: the model is no module, but a run, say.
     """
-    check_type("model", model, VAE)
+    check_type("model", model, nn.Module)
     expected = f"expected an image of {IMAGE_SIZE}x{IMAGE_SIZE} numbers from 0 to 1"
     try:
         values = np.array(image, dtype=np.float32)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
-from vae_core.errors import in_short
+from vae_core.errors import check_type, in_short
 
 IMAGE_SIZE = 28
 """Height and width of every image, in pixels."""
@@ -28,9 +30,9 @@ class VAE(nn.Module):
 
     def __init__(self, latent_dim: int = 16) -> None:
         super().__init__()
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+        if isinstance(latent_dim, bool) or not isinstance(latent_dim, Integral) or latent_dim < 1:
             raise ValueError(f"latent_dim must be a whole number from 1, not {in_short(latent_dim)}")
-        self.latent_dim = latent_dim
+        self.latent_dim = int(latent_dim)
         self.encoder = nn.Sequential(  # images (N, 1, 28, 28)
             nn.Conv2d(1, 32, 3, stride=2, padding=1),  # (N, 32, 14, 14)
             nn.ReLU(),
@@ -64,7 +66,8 @@ class VAE(nn.Module):
             mean and log_variance, float (N, K) each.
 
         Raises:
-            ValueError: the images are no tensor, or have another shape or type. Their range is not looked at.
+            TypeError: the images are not a tensor.
+            ValueError: they have another shape, or hold no floats. Their range is not looked at.
         """
         images = self._checked(images, "images", (1, IMAGE_SIZE, IMAGE_SIZE), " in [0, 1]")
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
@@ -88,7 +91,8 @@ class VAE(nn.Module):
         """Latent vectors, float (N, K), to images, float (N, 1, 28, 28) in [0, 1].
 
         Raises:
-            ValueError: the vectors are no tensor, or have another shape or type.
+            TypeError: the vectors are not a tensor.
+            ValueError: they have another shape, or hold no floats.
         """
         return self.decoder(self._checked(z, "latent vectors", (self.latent_dim,)))
 
@@ -110,15 +114,13 @@ class VAE(nn.Module):
 
     def _checked(self, batch: Tensor, what: str, shape: tuple[int, ...], span: str = "") -> Tensor:
         """A batch of so many numbers each, in the precision of the weights."""
-        if not isinstance(batch, Tensor):
-            found = f"a {type(batch).__name__}: expected a tensor"
-        elif batch.shape[1:] != shape or not batch.is_floating_point():
+        check_type(what, batch, Tensor)
+        if batch.shape[1:] != shape or not batch.is_floating_point():
+            sizes = ", ".join(["N", *map(str, shape)])
             found = f"{batch.dtype} {tuple(batch.shape)}"
-        else:
-            precision = self.get_parameter("encoder.0.weight").dtype
-            return batch if batch.dtype == precision else batch.to(precision)
-        sizes = ", ".join(["N", *map(str, shape)])
-        raise ValueError(f"expected {what} as float ({sizes}){span}, not {found}")
+            raise ValueError(f"expected {what} as float ({sizes}){span}, not {found}")
+        precision = self.get_parameter("encoder.0.weight").dtype
+        return batch if batch.dtype == precision else batch.to(precision)
 
 
 def reparameterize(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_core.adam import Adam
 from vae_core.data import HOW_TO_GET_ALL, Dataset, ImageSet
 from vae_core.devices import choose_device
 from vae_core.evaluation import BATCH, evaluate
@@ -274,9 +275,25 @@ def _loss(model: VAE, settings: Settings, train: ImageSet) -> Iterator[Line]:
     )
 
 
+def _steps_as_adam(adam: Adam) -> bool:
+    """Whether two steps of a weight are those of Kingma and Ba (2015), algorithm 1, with these constants."""
+    weight = torch.zeros((), requires_grad=True)
+    ours = type(adam)([weight], 0.1)
+    ours.betas, ours.eps = adam.betas, adam.eps
+    (decay, square), expected, momentum, second = adam.betas, 0.0, 0.0, 0.0
+    for step, gradient in enumerate((1.0, -3.0), start=1):
+        weight.grad = torch.tensor(gradient)
+        ours.step()
+        momentum = decay * momentum + (1 - decay) * gradient
+        second = square * second + (1 - square) * gradient**2
+        scale = math.sqrt(second / (1 - square**step)) + adam.eps
+        expected -= 0.1 * momentum / (1 - decay**step) / scale
+    return _is_near(expected, float(weight))
+
+
 def _training(state: TrainingState, settings: Settings, count: int) -> Iterator[Line]:
     adam = state.optimizer
-    (decay, square), name = adam.betas, type(adam).__name__
+    (decay, square), name = adam.betas, "Adam" if _steps_as_adam(adam) else "another than Adam"
     trained = sum(parameter.numel() for parameter in adam.state)
     constants = f"{name}: {decay:g}, {square:g}, {adam.eps:g}, weight decay {adam.weight_decay:g}"
     yield compared("training", "optimiser", "Adam: 0.9, 0.999, 1e-08, weight decay 0", constants)

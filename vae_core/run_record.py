@@ -114,6 +114,7 @@ class RunInfo:
             "state": self.state,
             "epoch": self.epoch,
             "test_total": self.results.get("total"),
+            "test_unit_variance": self.results.get("total_unit_variance"),
             "test_mse": self.results.get("mse_mean"),
             "settings": self.settings.to_dict(),
             "data": self.data,
@@ -147,7 +148,7 @@ def _results(values: Any) -> dict[str, Any]:
     for name, value in results.items():
         if not (value is None or isinstance(value, str) or _is_number(value)):
             raise ValueError(f"result {name} is no figure")
-    for name in ("total", "mse_mean"):
+    for name in ("total", "total_unit_variance", "mse_mean"):
         if not (results.get(name) is None or _is_number(results[name])):
             raise ValueError(f"result {name} must be a number")
     return results

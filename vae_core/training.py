@@ -91,7 +91,7 @@ def train(
             cannot share one.
         TrainingError: the loss is no longer finite, what it is to go on from is incomplete, or a GPU cannot
             capture the step.
-        TypeError: settings or images are none.
+        TypeError: the settings are not Settings, or the images not an ImageSet.
     """
     check_type("settings", settings, Settings)
     check_type("training_set", training_set, ImageSet)

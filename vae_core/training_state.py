@@ -33,7 +33,12 @@ class TrainingState:
 
     def optimizers(self) -> list[Adam | Soap]:
         """Returns all that make a step."""
-        return [self.optimizer] if self.soap is None else [self.optimizer, self.soap]
+        return [*self._named_optimizers().values()]
+
+    def _named_optimizers(self) -> dict[str, Adam | Soap]:
+        """By the names that their tensors begin with."""
+        soap = {} if self.soap is None else {"soap": self.soap}
+        return {"optimizer": self.optimizer, **soap}
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets it for the next step, of all optimisers."""
@@ -46,7 +51,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """Weights, optimiser moments, random state and counters, for safetensors."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for kind, optimizer in zip(("optimizer", "soap"), self.optimizers(), strict=False):
+        for kind, optimizer in self._named_optimizers().items():
             for index, state in enumerate(optimizer.state.values()):
                 tensors |= {f"{kind}.{index}.{name}": value for name, value in state.items()}
         tensors["noise"] = self.noise.get_state()
@@ -71,7 +76,7 @@ class TrainingState:
             if not torch.isfinite(value).all():
                 raise ValueError(f"{name} is not made of finite numbers")
         self.model.load_state_dict(_under(tensors, "model."))
-        for kind, optimizer in zip(("optimizer", "soap"), self.optimizers(), strict=False):
+        for kind, optimizer in self._named_optimizers().items():
             optimizer.go_on_from(
                 [_under(tensors, f"{kind}.{index}.") for index in range(len(optimizer.state))]
             )

@@ -117,9 +117,10 @@ def _train_in_sight(job: Job, group: Group) -> None:
 
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)
-    reports = perform(job, dataset, group)
-    first = [*itertools.islice(reports, 1)]  # a training that is refused is told in one line and nothing else
     count = len(dataset.train.images[: settings.limit])
+    reports = perform(job, dataset, group)
+    with err.status("starting"):  # what is refused is told in one line and nothing else
+        first = [*itertools.islice(reports, 1)]
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = count // settings.batch_size * settings.epochs
     columns = (

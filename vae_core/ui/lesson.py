@@ -179,7 +179,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     said = dict(parse_qsl(query, keep_blank_values=True))
     values = {name: value for name, value in said.items() if not name.startswith("__")}  # Gradio's own
     _check("there is no parameter", [*values] or [text], (*RESTRICTIONS, *START))
-    if bare := [part for part in query.split("&") if part and "=" not in part]:
+    if bare := [part for part in query.split("&") if part and "=" not in part and not part.startswith("__")]:
         raise LessonError(f"--lesson: {in_short(bare[0])} says no value; expected such as {bare[0]}=…")
     runs = {info.name: info for info in models}
     tabs = _listed(values, "tabs")

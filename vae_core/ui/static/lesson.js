@@ -33,6 +33,7 @@ const tabs = named("tabs", Object.keys(TABS));
 const parts = named("hide", Object.keys(PARTS));
 const preset = named("preset", PRESETS);
 const USUAL = PRESETS[0];
+let chosenRecipe = null;
 const NAMES = [...known.restrictions, ...known.start];
 const strangers = [...new URLSearchParams(location.search).keys()].filter((name) => !NAMES.includes(name) && !OTHERS.test(name));
 const shown = tabs.found.length ? tabs.found : Object.keys(TABS);
@@ -51,11 +52,20 @@ export function presetOfLesson() {
 
 /** The recipe that a visitor has chosen stands in the address: it is there again when the page is loaded anew. */
 export function keepRecipe(name) {
+  chosenRecipe = name;
   const url = new URL(location.href);
-  if (name === USUAL && !SERVERS.has("preset")) url.searchParams.delete("preset");
-  else url.searchParams.set("preset", name);
+  writeRecipe(url.searchParams);
   history.replaceState(history.state, "", url.href.replaceAll("%2C", ","));
 }
+
+/** Into the parameters of an address, as far as the visitor has chosen one. */
+export function writeRecipe(parameters) {
+  if (chosenRecipe === null) return;
+  if (chosenRecipe === USUAL && !SERVERS.has("preset")) parameters.delete("preset");
+  else parameters.set("preset", chosenRecipe);
+}
+
+window.addEventListener("popstate", () => chosenRecipe !== null && keepRecipe(chosenRecipe)); // older addresses lack it
 
 /** What cannot be followed, in words, or "". */
 export const problemOfLesson = () =>

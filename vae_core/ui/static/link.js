@@ -6,7 +6,7 @@ import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { bringAbout, followStep, guideLeadsWith, onStep, stepInAddress } from "./guide.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
-import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson } from "./lesson.js";
+import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson, writeRecipe } from "./lesson.js";
 import { address, afterwards, ask, firstModel, model, onModel, tellProblem, written } from "./studio.js";
 import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
 
@@ -114,6 +114,7 @@ export function placeOfNow(opened = tab) {
 function searchOf(place) {
   const parameters = new URLSearchParams(location.search); // Gradio's own, such as __theme, and the lesson stay
   for (const name of START) name in place ? parameters.set(name, place[name]) : parameters.delete(name);
+  writeRecipe(parameters);
   return `?${parameters.toString().replaceAll("%2C", ",")}`;
 }
 

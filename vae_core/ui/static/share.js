@@ -13,12 +13,13 @@ export function mount(element) {
   const parts = named(form);
   const ticks = { tabs: {}, parts: {} };
   fill(parts, ticks);
+  let ofAddress = (parts.preset.value = presetOfLesson());
   parts.local.hidden = !LOOPBACK.includes(location.hostname);
   open.addEventListener("click", async () => {
     await firstModel;
     if (dialog.open) return; // pressed again meanwhile
     parts.about.textContent = "";
-    parts.preset.value = presetOfLesson();
+    if (presetOfLesson() !== ofAddress) parts.preset.value = ofAddress = presetOfLesson(); // chosen since, in Train
     show(parts, ticks);
     dialog.append(...children);
     dialog.showModal();
