@@ -159,7 +159,9 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     assert panel.get_by_role("checkbox", name="Test errors", exact=True).is_disabled()  # one always remains
     for tick in ("Draw", "Train", "Generate", "Explore"):
         panel.get_by_role("checkbox", name=tick, exact=True).check()
-    assert "preset=sharp" in panel.get_by_label("The link").input_value()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Share").click()
+    assert "preset=sharp" in panel.get_by_label("The link").input_value()  # as it was left
     assert "--auth-file users.txt" in command.inner_text()  # whoever is to train may not be read-only
     panel.get_by_label("Recipe to train").select_option("")
     free = parse_qs(urlsplit(panel.get_by_label("The link").input_value()).query, keep_blank_values=True)
