@@ -71,6 +71,7 @@ def test_it_goes_on_from_a_copy_of_its_state() -> None:
         ("step", torch.tensor(-1.0), "negative"),
         ("exp_avg_sq", torch.full((8,), -1.0), "negative"),
         ("step", torch.tensor(3.0), "counted its steps differently"),
+        ("step", torch.tensor(7.0), "counted its steps differently"),
     ],
 )
 def test_a_state_that_cannot_be_gone_on_from_is_refused(name: str, value: torch.Tensor, words: str) -> None:
@@ -79,5 +80,7 @@ def test_a_state_that_cannot_be_gone_on_from_is_refused(name: str, value: torch.
     make_steps(optimizer, moved, seed=1)
     of_kernel, of_bias = optimizer.state.values()
     optimizer.go_on_from([of_kernel, of_bias])
+    with pytest.raises(ValueError, match="shorter"):
+        optimizer.go_on_from([of_kernel])
     with pytest.raises(ValueError, match=words):
         optimizer.go_on_from([of_kernel, of_bias | {name: value}])
