@@ -59,8 +59,14 @@ def opened(request: pytest.FixtureRequest, browser: Browser, app: App) -> Iterat
         const ask = window.requestAnimationFrame;
         window.requestAnimationFrame = (callback) => { window.frames_asked += 1; return ask(callback); };
         window.jumped = 0;
+        window.jumpers = []; // what moved, for whoever reads that a test has failed
+        const place = ({ node, previousRect: from, currentRect: to }) =>
+          `${node?.id || node?.className || node?.nodeName} from ${from.y} to ${to.y}`;
         new PerformanceObserver((list) => {
-          for (const jump of list.getEntries()) if (!jump.hadRecentInput) window.jumped += jump.value;
+          for (const jump of list.getEntries().filter(({ hadRecentInput }) => !hadRecentInput)) {
+            window.jumped += jump.value;
+            window.jumpers.push([jump.value, ...jump.sources.map(place)]);
+          }
         }).observe({ type: 'layout-shift', buffered: true });"""
     )
     open_app(page, f"{app.url}/?__theme={theme}")
@@ -102,7 +108,7 @@ def test_nothing_moves_sideways_where_scrollbars_take_room(browser: Browser, app
 def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) -> None:
     width = visitor.viewport_size["width"] if visitor.viewport_size else 0
     jumped = visitor.evaluate("window.jumpedWhileLoading")
-    assert jumped < 0.2, "the page jumps while it loads"
+    assert jumped < 0.2, f"the page jumps while it loads: {visitor.evaluate('window.jumpers')}"
     for tab in TABS:
         open_tab(visitor, tab)
         visitor.wait_for_selector(f"[role=tab][aria-selected=true]:text-is('{tab}')")
