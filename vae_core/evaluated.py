@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -80,6 +81,11 @@ class Evaluation:
     confident_prior: float | None = None
     confident_mixture: float | None = None
     samples_note: str = ""
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """How far out in the latent space each mean lies: float (N,). A drawing asks with each stroke."""
+        return np.linalg.norm(self.means, axis=1)
 
     def total_unit_variance(self, sampled: bool = True) -> float:
         """The ELBO loss with every pixel's variance taken as 1 and the KL unweighted, nats per image.

@@ -66,13 +66,12 @@ def place(
         sampled: the latents were sampled, so the error is compared with those of sampled latents.
     """
     mean = result.mean[None]  # (1, K)
-    norms = np.linalg.norm(evaluation.means, axis=1)  # (N,)
     errors = evaluation.errors if sampled else evaluation.errors_mean
     probabilities = classes.probabilities(mean)[0]
     return Placement(
         error_rank=float((errors < result.error).mean()),
         distance_rank=float((distances < classes.distance_of_likeliest(mean)[0]).mean()),
-        outward_rank=float((norms < np.linalg.norm(mean)).mean()),
+        outward_rank=float((evaluation.norms < np.linalg.norm(mean)).mean()),
         likeliest=tuple(
             (classes.labels[row], float(probabilities[row])) for row in np.argsort(-probabilities)[:2]
         ),
