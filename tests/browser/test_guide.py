@@ -55,6 +55,21 @@ def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
     assert not page.locator("#guide-steps").is_visible()
 
 
+def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_without_map: Page) -> None:
+    page = page_without_map
+    page.get_by_role("button", name="Guide", exact=True).click()
+    wait_for_address(page, "step=numbers")
+    other = page.locator(".guide-other")
+    assert not other.is_visible()
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name="plane").click()
+    other.get_by_text("These words are about reference, and the page shows plane.").wait_for()
+    page.get_by_role("button", name="Begin it with reference").click()
+    other.wait_for(state="hidden")
+    wait_for_address(page, "model=reference")
+    assert step_of(page) == "numbers"
+
+
 def test_steps_that_are_taken_faster_than_tabs_open_end_at_the_right_one(page_without_map: Page) -> None:
     page = page_without_map
     page.get_by_role("button", name="Guide", exact=True).click()

@@ -59,6 +59,7 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("read_as=1.5", "read_as='1.5': expected a whole number from 0 to 255"),
         ("model=plane&with=plane", "with=plane compares the model with itself"),
         ("with=gone", "'gone'; known are reference"),
+        ("watch=gone", "there is no run 'gone'; known are reference"),
         ("tab=explore,draw", "there is no tab 'explore,draw'; known are explore, draw"),
         ("z=1,2", "expected 16 numbers"),
         ("model=plane&z=1,two", "expected 2 numbers"),

@@ -71,7 +71,7 @@ STEPS = {
     "draw": Step("model=reference&tab=draw"),
     "errors": Step("model=reference&tab=errors&order=falling", ("gallery",)),
     "generate": Step("model=sharp&tab=generate", ("sampler",), is_brought=False),
-    "train": Step("model=reference&tab=train"),
+    "train": Step("model=reference&tab=train&watch=reference"),
 }
 """The guide's steps by their names in addresses, in their order."""
 CHOICES = {
@@ -81,7 +81,7 @@ CHOICES = {
     "step": tuple(STEPS),
 }
 """Words of an address: those there are."""
-START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order", "step")
+START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order", "watch", "step")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
 
 
@@ -192,10 +192,11 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
         ("tab", tabs or TABS),
         ("model", runs),
         ("with", runs),
+        ("watch", runs),
         *CHOICES.items(),
     ):
         one = [values[name]] if values.get(name) else []
-        _check(f"there is no {'model' if name == 'with' else name}", one, known)
+        _check(f"there is no {'model' if name == 'with' else 'run' if name == 'watch' else name}", one, known)
     chosen = runs.get(values.get("model", next(iter(runs), "")))
     if chosen is not None and values.get("with") == chosen.name:
         raise LessonError(f"--lesson: with={chosen.name} compares the model with itself")

@@ -3,14 +3,16 @@
 
 import { isPhone } from "./fold.js";
 import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
-import { isShown, named } from "./studio.js";
+import { isShown, model, named, onModel } from "./studio.js";
 
 const MOST_FRAMES = 300;
 const listeners = [];
 let lead = () => {};
 let step = null;
 let isEntered = false; // and what it is about has not been brought into sight yet
+let isThere = false; // where it begins: its model has been chosen
 let render = () => {};
+let sayModel = () => {};
 /** The steps of which the lesson leaves nothing out. */
 const there = CHOICES.step.filter((name) => {
   const { place, parts } = STEPS[name];
@@ -42,6 +44,8 @@ export function followStep(parameters) {
 
 /** Brings what a new step is about into sight, once its tab is open. */
 export async function bringAbout() {
+  isThere = true;
+  sayModel();
   if (!isEntered) return;
   isEntered = false;
   const entered = step;
@@ -92,6 +96,16 @@ export function mount(element) {
     parts.next.textContent = step === there.at(-1) ? "Done" : "Next";
     if (parts.back.disabled && document.activeElement === parts.back) parts.next.focus(); // what rests keeps no focus
   };
+  sayModel = () => {
+    const of = modelOf(step);
+    parts.other.hidden = !isThere || !of || model().run === of;
+    if (parts.other.hidden) return;
+    parts.of.textContent = of;
+    parts.shown.textContent = model().run;
+    parts.again.textContent = `Begin it with ${of}`;
+  };
+  onModel(() => sayModel());
+  parts.again.addEventListener("click", () => go(step));
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => take(null);
   open.addEventListener("click", () => {
@@ -111,6 +125,12 @@ export function mount(element) {
 /** The selector of what a step is about; of nothing where it is the whole tab. */
 const selectorOf = (name) => PARTS[STEPS[name]?.parts[0]]?.where ?? ":not(*)";
 
+/** The model of which a step speaks; none where it speaks of a run that is watched. */
+function modelOf(name) {
+  const place = new URLSearchParams(STEPS[name]?.place);
+  return place.has("watch") ? null : place.get("model");
+}
+
 /** Goes to where a step begins, also from elsewhere in it. */
 function go(name) {
   isEntered = true;
@@ -123,6 +143,8 @@ function take(name) {
   step = name;
   marked.textContent = `${selectorOf(name)} { outline: var(--marked); outline-offset: var(--marked-offset); border-radius: 12px; scroll-margin-top: var(--marked-margin); }`;
   isEntered = step !== null;
+  isThere = false;
   render();
+  sayModel();
   for (const listener of listeners) listener(step);
 }

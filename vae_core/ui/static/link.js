@@ -1,5 +1,5 @@
 // The page's address: model, tab, vector, the model compared with, the generated images, the test images that are
-// shown, and the step of the guide. A link shares them, and the browser's back button works. It is written when things
+// shown, the run that is watched, and the step of the guide. A link shares them, and the browser's back button works. It is written when things
 // have come to rest, not for every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
@@ -9,6 +9,7 @@ import { exploreOpensWith, onVector, setVector, source, testImage, vector } from
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson, writeRecipe } from "./lesson.js";
 import { address, afterwards, ask, firstModel, model, onModel, tellProblem, written } from "./studio.js";
 import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
+import { followWatched, onChosen, watchedInAddress } from "./watched.js";
 
 const RESTED_MILLISECONDS = 400;
 const MOST_WAITING_MILLISECONDS = 10_000;
@@ -35,6 +36,7 @@ export function mount(element, trigger) {
   onTile(write);
   onView(write);
   onSelection(write);
+  onChosen(write);
   onStep(write);
   let isFirst = true;
   onModel((card) => {
@@ -103,7 +105,7 @@ function remember() {
 
 /** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow(opened = tab) {
-  const place = { model: model().run, ...gridInAddress(), ...testedInAddress(), ...stepInAddress() };
+  const place = { model: model().run, ...gridInAddress(), ...testedInAddress(), ...watchedInAddress(), ...stepInAddress() };
   if (opened !== "explore") place.tab = opened;
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (source()?.index !== undefined) place.image = source().index;
@@ -130,6 +132,7 @@ async function follow(search, state, isOpening = false) {
   if (!isOpening) hasMoved = false; // that was before this step
   isOpen = false;
   const parameters = withLesson(search);
+  if (!isOpening) followWatched(parameters);
   const asked = parameters.get("tab") ?? "explore";
   const problems = [problemOfLesson(), misnamed("tab", asked in TABS ? [] : [asked], shownTabs()), followStep(parameters)];
   const isSaid = new URLSearchParams(search).has("tab"); // and not by the server's lesson
@@ -144,7 +147,7 @@ async function follow(search, state, isOpening = false) {
   const opened = [asked, SERVERS.get("tab"), shownTabs()[0]].find((name) => shownTabs().includes(name));
   if (!hasMoved) openTab(opened);
   bringAbout();
-  const hasChosen = Object.keys(testedInAddress()).some((name) => !parameters.has(name));
+  const hasChosen = Object.keys({ ...testedInAddress(), ...watchedInAddress() }).some((name) => !parameters.has(name));
   const isAhead = isOpening && (hasChosen || (!parameters.has("z") && vector().some((value) => value !== 0)));
   const place = JSON.stringify(placeOfNow(opened));
   setTimeout(() => {

@@ -9,6 +9,7 @@ import { plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { agreed } from "./question.js";
 import { address, ask, isShown, keep, kept, named, sentence } from "./studio.js";
+import { choose, chosenRun, giveUpChosen, onChosen } from "./watched.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
 
@@ -20,7 +21,6 @@ const IDLE_MILLISECONDS = 1500;
 const SILENT_SECONDS = 1;
 const ANSWERED_MILLISECONDS = 300;
 const EXPECTING_FOR_MILLISECONDS = 120000; // unless its answer comes first
-const CHOSEN = "studio-watched";
 const STARTED = "studio-started";
 const STATES = {
   running: "Training",
@@ -32,7 +32,6 @@ const STATES = {
 
 let expectedUntil = 0;
 let status = null;
-let chosen = kept(CHOSEN); // the run that the visitor wants to see
 let standing = { run: "" }; // of the run that is seen
 let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
@@ -54,6 +53,7 @@ export function mount(element, trigger) {
   watchTimeline(parts);
   onOverlaid(() => wake());
   onRuns((names) => (explorable = names));
+  onChosen(() => wake());
   parts.explore.addEventListener("click", () => exploreModel(standing.run));
   plotly().catch(() => {});
   const loop = async () => {
@@ -148,11 +148,6 @@ export function watchRun(name) {
   wake();
 }
 
-function choose(name) {
-  chosen = name;
-  keep(CHOSEN, name);
-}
-
 /** A run is deleted: nothing is said or offered of it any more, and the server is asked which there are. */
 export function forgetRun(name) {
   watchInstead(name, "");
@@ -166,7 +161,7 @@ export function forgetRun(name) {
 
 /** Whoever watches the run of this name watches the other from now on. */
 export function watchInstead(name, other) {
-  if (chosen === name) watchRun(other);
+  if (chosenRun() === name) watchRun(other);
 }
 
 /** A start is on its way, of a run of this name if it has one: look more often until it is there. */
@@ -212,7 +207,7 @@ function pause(milliseconds) {
 
 async function look(parts, watched) {
   const { run, offset, generation, created } = watched;
-  const asked = chosen;
+  const asked = chosenRun();
   const news = await ask(address("training", { known: run ?? "", offset, generation, created, watch: asked }));
   if (news.run === null) {
     setText(parts.state, "No training yet");
@@ -229,7 +224,7 @@ async function look(parts, watched) {
   }
   if (training !== news.training) stopQuestion?.abort();
   training = news.training;
-  if (run === null && chosen === asked && news.run !== asked) choose(""); // what was kept is not there any more
+  if (asked && asked === chosenRun() && news.run !== asked) giveUpChosen(news.run);
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, last: null, test: null, speed: null });
   watched.offset = news.offset;
