@@ -33,7 +33,8 @@ const tabs = named("tabs", Object.keys(TABS));
 const parts = named("hide", Object.keys(PARTS));
 const preset = named("preset", PRESETS);
 const USUAL = PRESETS[0];
-let chosenRecipe = null;
+const saidRecipe = new URLSearchParams(location.search).get("preset"); // and not by the server's lesson
+let chosenRecipe = PRESETS.includes(saidRecipe) ? saidRecipe : null;
 const NAMES = [...known.restrictions, ...known.start];
 const strangers = [...new URLSearchParams(location.search).keys()].filter((name) => !NAMES.includes(name) && !OTHERS.test(name));
 const shown = tabs.found.length ? tabs.found : Object.keys(TABS);
