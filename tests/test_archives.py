@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import shutil
 import stat
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -166,7 +168,7 @@ def test_a_place_that_cannot_be_written_to_is_named(
     packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RunError, match=f"cannot write to {tmp_path / 'file'}"):
+    with pytest.raises(RunError, match=r"^cannot write to folder file: (Not a directory|File exists)"):
         unpack(packed, tmp_path / "file")
 
     def rename(self: Path, target: Path) -> Path:
@@ -248,6 +250,21 @@ def test_a_nearly_full_disk_keeps_its_space(
     with pytest.raises(RunError, match=r"too little space on the disk .*: 512 MiB must stay free"):
         unpack(packed, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, tmp_path: Path) -> None:
+    record = json.loads((run.folder / "run.json").read_text())
+    for created, is_kept in (
+        ("2099-01-01T00:00:00+00:00", False),
+        ("2020-01-01T00:00:00+00:00", True),
+        ("then", True),
+    ):
+        (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
+        brought = Run(tmp_path / "into" / unpack(pack(run), tmp_path / "into")).info()
+        assert (brought.created == created) == is_kept
+        if not is_kept:
+            assert abs(datetime.fromisoformat(brought.created) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert not any(Run(folder).is_alive() for folder in (tmp_path / "into").iterdir())
 
 
 def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:

@@ -337,6 +337,10 @@ def test_a_training_beside_another_is_refused_in_one_line(
         code, out, err = run_command("train", "--data-dir", few, "--runs-dir", tmp_path / "runs")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: .* is being trained on this machine; .*\n", err)
+    (tmp_path / "file").touch()
+    code, out, err = run_command("train", "--data-dir", few, "--runs-dir", tmp_path / "file")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(rf"error: cannot write to folder file: .* \({tmp_path}/file\)\n", err)
 
 
 def test_that_a_run_was_trained_on_other_images_is_told_before_how_few_they_are(

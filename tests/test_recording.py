@@ -343,8 +343,11 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:
     first = perform(prepare(SHORT, tmp_path, "first"), dataset)
     next(first)
-    with pytest.raises(BusyError, match=r"first in .* is being trained on this machine; .* as --runs-dir,"):
+    with pytest.raises(
+        BusyError, match=r"^run first is being trained on this machine; .* as --runs-dir,"
+    ) as refused:
         next(perform(prepare(SHORT, tmp_path / "elsewhere", "second"), dataset))
+    assert refused.value.where == tmp_path  # which only the command line tells
     assert not (tmp_path / "elsewhere" / "second").exists()
     parallel = perform(prepare(SHORT, tmp_path, "second", alone=False), dataset)
     next(parallel)
@@ -362,7 +365,7 @@ def test_a_run_that_has_ended_is_waited_for_while_it_writes_its_last_results(
     held = FileLock(who.with_suffix(".lock"), thread_local=False)
     with held.acquire(timeout=60):
         monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 0.1)
-        with pytest.raises(BusyError, match=r"copied in .* is still writing its last results; try again"):
+        with pytest.raises(BusyError, match=r"^run copied is still writing its last results; try again"):
             next(perform(prepare(SHORT, tmp_path / "next", "next"), dataset))
         monkeypatch.setattr(machine_slot, "LAST_RESULTS_SECONDS", 60)
         threading.Timer(0.5, held.release).start()

@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -420,8 +421,34 @@ def test_a_stop_that_cannot_be_taken_back_keeps_nobody_from_writing(run: Run) ->
 def test_a_lock_that_cannot_be_written_is_one_clear_error(run: Run) -> None:
     (run.folder / "run.lock").unlink()
     (run.folder / "run.lock").mkdir()
-    with pytest.raises(RunError, match=r"cannot write to .*copied: Is a directory; free some space"):
+    with pytest.raises(RunError, match=r"^cannot write to folder copied: Is a directory; free some space"):
         RunWriter(run.folder)
+
+
+def test_no_message_says_where_the_folder_lies(run: Run) -> None:
+    """The app's visitors read them; for the command line `where` has it."""
+    readers = {
+        "run.json": run.info, "metrics.jsonl": run.metrics, "evaluation.npz": run.evaluation,
+        "mixture.npz": run.mixture, "model.safetensors": run.model,
+        "training_state.safetensors": run.training_state, "run.lock": lambda: RunWriter(run.folder),
+    }  # fmt: skip
+    for name, read in readers.items():
+        path = run.folder / name
+        content = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        with pytest.raises(RunError, match="Is a directory") as refused:
+            read()
+        assert str(run.folder.parent) not in str(refused.value)
+        path.rmdir()
+        if content is not None:
+            path.write_bytes(content)
+    shutil.rmtree(run.folder)
+    for read in (run.info, lambda: RunWriter(run.folder)):
+        with pytest.raises(RunError) as refused:
+            read()
+        assert str(run.folder.parent) not in str(refused.value)
+        assert refused.value.where == run.folder
 
 
 def test_a_run_that_is_gone_cannot_be_asked_to_stop(run: Run) -> None:

@@ -183,7 +183,7 @@ def test_a_new_run_takes_nobodys_place(run: Run, tmp_path: Path) -> None:
             create_run(tmp_path, name, info.settings, info.data, info.device)
     assert (run.folder / "run.json").read_bytes() == before
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"cannot write to .*file"):
+    with pytest.raises(RunError, match=r"^cannot write to folder file: "):
         create_run(tmp_path / "file", "new", info.settings, info.data, info.device)
 
 
@@ -346,6 +346,23 @@ def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:
     assert run.info().state == "stopped"
 
 
+def test_no_training_begins_in_a_run_while_it_is_renamed_or_deleted(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for act in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
+        seen = []
+
+        def look(*_: Any, seen: list[bool] = seen) -> None:
+            seen.append(run.is_alive())
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", look)
+            patch.setattr(shutil, "rmtree", look)
+            act()
+        assert seen == [True]
+        assert not run.is_alive()
+
+
 def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,14 +419,14 @@ def test_on_a_full_disk_a_run_keeps_what_it_has(run: Run, monkeypatch: pytest.Mo
     assert evaluation is not None
     before = (run.folder / "evaluation.npz").read_bytes()
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(RunError, match=r"^cannot write to .*copied: No space left; free some space"):
+    with pytest.raises(RunError, match=r"^cannot write to folder copied: No space left; free some space"):
         store_evaluation(info, run.weights_version(), replace(evaluation, total=1.0))
     with pytest.raises(RunError, match="No space left"):
         store_mixture(info, run.weights_version(), one_component(16))
     assert (run.folder / "evaluation.npz").read_bytes() == before
     assert run.mixture() is None
     RunWriter(run.folder).close()  # which nobody holds any more
-    with pytest.raises(RunError, match=r"cannot write to .*: No space left; free some space"):
+    with pytest.raises(RunError, match=r"^cannot write to folder .*: No space left; free some space"):
         create_run(run.folder.parent, "new", info.settings, info.data, info.device)
     assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
 
@@ -423,7 +440,7 @@ def test_a_new_run_that_cannot_be_locked_leaves_no_folder(run: Run, monkeypatch:
         return real(path, *rest, **options)
 
     monkeypatch.setattr("os.open", full)
-    with pytest.raises(RunError, match=r"^cannot write to .*new: No space left; free some space"):
+    with pytest.raises(RunError, match=r"^cannot write to folder new: No space left; free some space"):
         create_run(run.folder.parent, "new", info.settings, info.data, info.device)
     assert [path.name for path in run.folder.parent.iterdir()] == ["copied"]
 

@@ -71,7 +71,7 @@ def main() -> None:
         _complain(error)
         sys.exit(WRONG_USAGE)
     except VAEStudioError as error:
-        _complain(error)
+        _complain(f"{error} ({error.where})" if error.where else error)
         sys.exit(FAILED)
     except (BrokenPipeError, KeyboardInterrupt):
         sys.exit(130)

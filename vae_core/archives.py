@@ -9,11 +9,13 @@ import shutil
 import struct
 import zipfile
 import zlib
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from vae_core.errors import RunError, TrainingError
+from vae_core.errors import RunError, TrainingError, reason_of
 from vae_core.npz import CENTRAL_ENTRY
-from vae_core.run_folder import MOST_METRIC_BYTES, Run
+from vae_core.run_folder import MOST_METRIC_BYTES, Run, RunWriter, cannot_write
 from vae_core.runs import INCOMING, check_name, free_name
 from vae_core.scratch import scratch_folder
 
@@ -44,7 +46,7 @@ def pack(run: Run) -> bytes:
                 except FileNotFoundError:  # a training has replaced it meanwhile
                     continue
                 except OSError as error:
-                    raise RunError(f"run {run.name}: {inside} cannot be read ({error})") from error
+                    raise RunError(f"run {run.name}: {inside} cannot be read ({reason_of(error)})") from error
     return buffer.getvalue()
 
 
@@ -85,11 +87,12 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
                 for entry in entries:
                     left -= _extract(archive, entry, folder / entry.filename.removeprefix(prefix), left)
                 _check_run(Run(folder))
+                _make_no_later_than_now(folder)
                 return _move_in(folder, runs_dir, wish)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise RunError(f"the zip file cannot be read ({error})") from error
     except OSError as error:
-        raise RunError(f"cannot write to {runs_dir}: {error.strerror or error}") from error
+        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
 
 
 def _move_in(folder: Path, runs_dir: Path, wish: str) -> str:
@@ -181,6 +184,16 @@ def _check_run(run: Run) -> None:
             raise RunError(f"run {run.name}: {error}") from error
     run.evaluation()
     run.mixture()
+
+
+def _make_no_later_than_now(folder: Path) -> None:
+    """A run whose clock was ahead was made now: else it would be the newest until its date has come, and each
+    run that is made here would be given a later one."""
+    info, now = Run(folder).info(), datetime.now(UTC)
+    with suppress(ValueError, TypeError):  # a date of another make
+        if datetime.fromisoformat(info.created) > now:
+            with closing(RunWriter(folder)) as run:
+                run.update(created=now.isoformat(timespec="seconds"))
 
 
 def _usable(name: str) -> str:

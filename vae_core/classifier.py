@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_core.data import ImageSet, load_dataset
-from vae_core.errors import DataError, RunError
+from vae_core.errors import DataError, RunError, reason_of
 from vae_core.model import as_batch
 from vae_core.scratch import write_whole
 
@@ -145,7 +145,9 @@ def shipped_classifier(path: Path = WEIGHTS) -> DigitClassifier:
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        raise RunError(f"the digit classifier cannot be read ({error}); install VAE Studio again") from error
+        raise RunError(
+            f"the digit classifier cannot be read ({reason_of(error)}); install VAE Studio again"
+        ) from error
     return model.to(memory_format=torch.channels_last).eval()
 
 

@@ -4,6 +4,7 @@ The command line prints the message as one line, the app shows it where it happe
 """
 
 import reprlib
+from pathlib import Path
 from typing import Any
 
 DIVERGED = "the training diverged"
@@ -25,8 +26,22 @@ def check_type(what: str, value: object, expected: type) -> None:
         raise TypeError(f"{what} must be of type {expected.__name__}, not {type(value).__name__}{hint}")
 
 
+def reason_of(error: Exception) -> str:
+    """What the system says of a file, without its path: the app's visitors read it."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class VAEStudioError(Exception):
-    """The base of all errors that are meant for a user's eyes."""
+    """The base of all errors that are meant for a user's eyes.
+
+    Attributes:
+        where: the folder it is about, where that helps: for the command line, whose user may see where it
+            lies. The message says nothing of it, as the app's visitors read that.
+    """
+
+    def __init__(self, message: str, where: Path | None = None) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class SettingsError(VAEStudioError):

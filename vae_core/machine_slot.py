@@ -35,7 +35,7 @@ def machine_slot(job: Job) -> Iterator[None]:
         lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(record_file)) else 0)
         record_file.write_text(json.dumps({"run": job.name, "runs_dir": str(Path(job.runs_dir).resolve())}))
     except Timeout as error:
-        raise BusyError(_who_trains(record_file)) from error
+        raise _busy(_holder(record_file)) from error
     except OSError:
         yield  # no place for a lock on this machine: train all the same
         return
@@ -45,15 +45,16 @@ def machine_slot(job: Job) -> Iterator[None]:
         lock.release()
 
 
-def _who_trains(record_file: Path) -> str:
-    run = _holder(record_file)
-    name = "another run" if run is None else f"run {run.name} in {run.folder.parent}"
-    where = "" if run is None else ", in an app with that folder as --runs-dir"
+def _busy(run: Run | None) -> BusyError:
+    name = "another run" if run is None else f"run {run.name}"
+    where = None if run is None else run.folder.parent
     if _has_ended(run):
-        return f"{name} is still writing its last results; try again in a few seconds"
-    return (
-        f"{name} is being trained on this machine; watch or stop it first{where}, or wait for its end "
-        "(on the command line, --parallel trains beside it)"
+        return BusyError(f"{name} is still writing its last results; try again in a few seconds", where)
+    app = "" if run is None else ", in an app with its folder as --runs-dir"
+    return BusyError(
+        f"{name} is being trained on this machine; watch or stop it first{app}, or wait for its end "
+        "(on the command line, --parallel trains beside it)",
+        where,
     )
 
 

@@ -24,7 +24,7 @@ from vae_core.following import lead
 from vae_core.jobs import Job
 from vae_core.machine_slot import machine_slot
 from vae_core.previews import Previews
-from vae_core.run_folder import RunWriter
+from vae_core.run_folder import RunWriter, cannot_write
 from vae_core.run_record import METRIC_NAMES
 from vae_core.runs import create_run
 from vae_core.settings import Settings
@@ -85,7 +85,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
             )  # fmt: skip
         except OSError as error:
             run.close()
-            raise RunError(_cannot_write(error)) from error
+            raise RunError(cannot_write(run.folder, error), run.folder) from error
         except VAEStudioError:
             run.close()
             raise
@@ -112,18 +112,13 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
                 raise
             raise TrainingError(message) from error
         except OSError as error:
-            _mark_failed(run, _cannot_write(error))
-            raise TrainingError(_cannot_write(error)) from error
+            _mark_failed(run, cannot_write(run.folder, error))
+            raise TrainingError(cannot_write(run.folder, error), run.folder) from error
         except BaseException as error:
             _mark_failed(run, f"{type(error).__name__}: {error}")
             raise
         finally:
             run.close()
-
-
-def _cannot_write(error: OSError) -> str:
-    """For run.json, which the app's visitors read: without the folder."""
-    return f"cannot write the run: {error.strerror or error}; free some space or choose another folder"
 
 
 def _where_it_stood(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from vae_core.errors import RunError
+from vae_core.errors import RunError, reason_of
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
 from vae_core.run_record import FORMAT, RunInfo, metric_row
@@ -67,10 +67,11 @@ class Run:
             record = json.loads(content)
             json.dumps(record, allow_nan=False, ensure_ascii=False).encode()  # as it is passed on to pages
         except FileNotFoundError as error:
-            raise RunError(f"{self.folder} is not a run folder: it has no run.json") from error
+            raise RunError(f"{self.name} is not a run folder: it has no run.json", self.folder) from error
         except (OSError, ValueError, RecursionError) as error:  # NaN and half characters are ValueErrors too
-            why = getattr(error, "strerror", None) or error  # no path: visitors read it
-            raise RunError(f"run {self.name}: run.json is damaged or cannot be read ({why})") from error
+            raise RunError(
+                f"run {self.name}: run.json is damaged or cannot be read ({reason_of(error)})"
+            ) from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise RunError(f"run {self.name}: run.json is not of format {FORMAT}, which this version reads")
         return record
@@ -123,7 +124,7 @@ class Run:
         except FileNotFoundError:
             return [], 0
         except OSError as error:
-            raise RunError(f"run {self.name}: metrics.jsonl cannot be read ({error})") from error
+            raise RunError(f"run {self.name}: metrics.jsonl cannot be read ({reason_of(error)})") from error
         whole = content[: content.rfind(b"\n") + 1]
         return [row for line in whole.splitlines() if (row := metric_row(line))], offset + len(whole)
 
@@ -158,7 +159,7 @@ class Run:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise RunError(f"run {self.name}: evaluation.npz cannot be read ({error})") from error
+            raise RunError(f"run {self.name}: evaluation.npz cannot be read ({reason_of(error)})") from error
         except RunError as error:
             raise RunError(f"run {self.name}: {error}") from error
         latents, expected = len(evaluation.kl_per_dimension), self.info().settings.latent_dim
@@ -184,7 +185,7 @@ class Run:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise RunError(f"run {self.name}: mixture.npz cannot be read ({error})") from error
+            raise RunError(f"run {self.name}: mixture.npz cannot be read ({reason_of(error)})") from error
         try:
             mixture = LatentMixture.from_bytes(content)
         except RunError as error:
@@ -263,7 +264,7 @@ class Run:
         except FileNotFoundError as error:
             raise RunError(f"run {self.name} has no {file_name}: no epoch of it was finished") from error
         except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
-            raise RunError(f"run {self.name}: {file_name} is damaged ({error})") from error
+            raise RunError(f"run {self.name}: {file_name} is damaged ({reason_of(error)})") from error
 
     def previews(self) -> list[int]:
         """The iterations for which there are preview pictures, in order."""
@@ -284,7 +285,7 @@ class Run:
             (self.folder / "stop").touch()
         except OSError as error:
             raise RunError(
-                f"run {self.name} cannot be asked to stop: {error.strerror or error}; free some space, or "
+                f"run {self.name} cannot be asked to stop: {reason_of(error)}; free some space, or "
                 "stop it as the user who started it"
             ) from error
 
@@ -301,7 +302,7 @@ class RunWriter(Run):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         if not folder.is_dir():  # the lock would make it anew
-            raise RunError(f"run {self.name} is gone: there is no folder {folder}")
+            raise RunError(f"run {self.name} is gone: its folder is not there", folder)
         self._lock = FileLock(folder / "run.lock")
         try:
             # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
@@ -311,7 +312,7 @@ class RunWriter(Run):
                 f"run {self.name} is being trained, or writing its last results; try again when it has ended"
             ) from error
         except OSError as error:
-            raise RunError(cannot_write(folder, error)) from error
+            raise RunError(cannot_write(folder, error), folder) from error
         with suppress(OSError):
             (folder / "stop").unlink()
         for written in (folder, folder / "previews"):  # by one who was killed
@@ -430,7 +431,9 @@ def _is_locked(path: Path) -> bool:
 
 
 def cannot_write(folder: Path, error: OSError) -> str:
-    return f"cannot write to {folder}: {error.strerror or error}; free some space or choose another folder"
+    """Why nothing can be kept in a folder, for everyone's eyes: by its name, not by where it lies."""
+    name = folder.resolve().name
+    return f"cannot write to folder {name}: {reason_of(error)}; free some space or choose another folder"
 
 
 def _now() -> str:

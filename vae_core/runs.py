@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core.errors import RunError, in_short
+from vae_core.errors import RunError, in_short, reason_of
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter, cannot_write
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 MOST_NAME = 64
 NAME_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_NAME - 1}}}")
+NAME_IN_WORDS = (
+    f"1 to {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and underscore, the first a letter or "
+    "number, the last no dot"
+)
 INCOMING = ".incoming-"
 """Begins the name of a folder in which a run is unpacked before it is known to be sound."""
 STARTING_SECONDS = 60.0
@@ -158,7 +162,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     except FileExistsError as error:
         raise RunError(_taken(name)) from error
     except OSError as error:
-        raise RunError(cannot_write(runs_dir, error)) from error
+        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
     try:
         (folder / "previews").mkdir()
         writer = RunWriter(folder)
@@ -169,7 +173,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
         )  # fmt: skip
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(cannot_write(runs_dir, error)) from error
+        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
     except RunError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -253,14 +257,14 @@ def _held_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
     if info.is_shipped:
         raise RunError(f"run {info.name} came with the package and stays as it is")
     if not os.access(info.folder, os.W_OK):
-        raise RunError(f"{info.folder} cannot be written")
+        raise RunError(f"run {info.name} cannot be written", info.folder)
     with closing(RunWriter(info.folder)) as run:
         if run.weights_version() != weights_version:
             raise RunError(f"run {info.name} has been trained on, or made anew, since its weights were read")
         try:
             yield run
         except OSError as error:
-            raise RunError(cannot_write(info.folder, error)) from error
+            raise RunError(cannot_write(info.folder, error), info.folder) from error
 
 
 def check_runs_dir(folder: Path) -> None:
@@ -271,7 +275,7 @@ def check_runs_dir(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunError(f"{folder} cannot be the folder of runs: {error.strerror or error}") from error
+        raise RunError(f"{folder} cannot be the folder of runs: {reason_of(error)}") from error
 
 
 def check_new_name(name: str, runs_dir: Path) -> None:
@@ -298,10 +302,7 @@ def _names(runs_dir: Path) -> dict[str, str]:
 def check_name(name: str) -> None:
     """Raises RunError unless a run of a user's may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
-        raise RunError(
-            f"a run's name must be 1 to {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
-            f"underscore, the first a letter or number, not {in_short(name)}"
-        )
+        raise RunError(f"a run's name must be {NAME_IN_WORDS}, not {in_short(name)}")
     if name.lower() in SHIPPED_RUNS:
         raise RunError(f"the name {name} is a shipped run's; choose another name")
 
@@ -329,12 +330,12 @@ def rename_run(run: Run, name: str) -> Run:
         check_name(name)
     else:
         check_new_name(name, run.folder.parent)
-    _check_ours(run, "renamed")
     target = run.folder.with_name(name)
     try:
-        run.folder.rename(target)
+        with _ours(run, "renamed"):
+            run.folder.rename(target)
     except OSError as error:
-        raise RunError(f"run {run.name} cannot be renamed: {error.strerror or error}") from error
+        raise RunError(f"run {run.name} cannot be renamed: {reason_of(error)}") from error
     return Run(target)
 
 
@@ -344,14 +345,20 @@ def delete_run(run: Run) -> None:
     Raises:
         RunError: it is a shipped or a running one, or it cannot be deleted.
     """
-    _check_ours(run, "deleted")
     try:
-        shutil.rmtree(run.folder)
+        with _ours(run, "deleted"):
+            shutil.rmtree(run.folder)
     except OSError as error:
-        raise RunError(f"run {run.name} cannot be deleted: {error.strerror or error}") from error
+        raise RunError(f"run {run.name} cannot be deleted: {reason_of(error)}") from error
 
 
-def _check_ours(run: Run, what: str) -> None:
+@contextmanager
+def _ours(run: Run, what: str) -> Iterator[None]:
+    """Holds a run that is to be renamed or deleted, so that no training begins in it meanwhile.
+
+    Raises:
+        RunError: it came with the package, or somebody else holds it.
+    """
     info = run.info()
     if info.is_shipped:
         raise RunError(f"run {info.name} came with the package and cannot be {what}")
@@ -359,6 +366,10 @@ def _check_ours(run: Run, what: str) -> None:
         raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
     if run.is_alive():
         raise RunError(f"run {info.name} is being written and cannot be {what} yet; try again in a moment")
+    with closing(RunWriter(run.folder)) as held:
+        if os.name == "nt":  # Windows moves no folder in which a file is open
+            held.close()
+        yield
 
 
 def _run_folders(parent: Path) -> Iterator[Path]:

@@ -58,7 +58,7 @@ def test_a_second_model_is_told_beside_the_first(
     assert (beside["run"], beside["is_same_set"], beside["better"]) == ("other", True, better.sum())
     assert beside["mean"] == pytest.approx(second.errors_mean.mean(), rel=1e-5)
     of_class = [second.errors_mean[second.labels == label].mean() for label in range(10)]
-    assert beside["class_means"] == pytest.approx(of_class, rel=1e-5)
+    assert beside["mean_errors"] == pytest.approx(of_class, rel=1e-5)
     boxes = answer(client, "boxes", other="other")["data"]
     assert [trace["name"] for trace in boxes] == ["tiny", "other"]
     assert [trace["mean"][3] for trace in boxes] == pytest.approx(
@@ -94,7 +94,7 @@ def test_the_same_model_is_neither_better_nor_worse(client: TestClient) -> None:
 def test_a_model_that_was_tested_on_other_images_is_measured_on_these(client: TestClient) -> None:
     beside = answer(client, "facts", other="reference")["beside"]
     assert (beside["is_same_set"], beside["to_measure"], beside["images"]) == (False, True, 10_000)
-    assert (beside["better"], beside["class_means"]) == (None, None)
+    assert (beside["better"], beside["mean_errors"]) == (None, None)
     assert len(answer(client, "boxes", other="reference")["data"]) == 1
     assert "beside" not in answer(client, "gallery", other="reference")["items"][0]
     refused = client.get("/studio/runs/tiny/errors/gallery", params={"order": "worse", "other": "reference"})
@@ -114,6 +114,17 @@ def test_what_cannot_be_compared_is_said_and_the_rest_is_there(client: TestClien
     assert alone.status_code == 400
     assert "order=worse expects another model" in alone.json()["error"]
     told = answer(client, "facts", other="untested")
-    assert "untested has not been evaluated yet" in told["beside"]["problem"]
+    assert told["beside"]["problem"] == "run untested has not been tested yet"
     assert told["summary"] == answer(client, "facts")["summary"]
     assert client.get("/studio/runs/tiny/errors/facts", params={"other": "nobody"}).status_code == 404
+
+
+def test_a_damaged_evaluation_is_not_said_to_be_missing(client: TestClient, runs_dir: Path) -> None:
+    (runs_dir / "untested" / "evaluation.npz").write_bytes(b"torn")
+    try:
+        told = answer(client, "facts", other="untested")["beside"]["problem"]
+        plotted = client.get("/studio/runs/untested/map.json")
+    finally:
+        (runs_dir / "untested" / "evaluation.npz").unlink()
+    assert told.startswith("run untested: evaluation.npz is damaged or incomplete")
+    assert (plotted.status_code, plotted.json()["error"]) == (404, told)

@@ -7,8 +7,10 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.browser import REPOSITORY, free_port
@@ -66,10 +68,18 @@ def test_a_lesson_is_what_stands_in_an_address() -> None:
         ("model=plane&z=1,nan", "expected 2 numbers"),
         ("model=plane&z=1,-100.1", "expected 2 numbers from -100 to 100"),
         ("seed=-1", "seed='-1': expected a whole number from 0 to 4294967295"),
+        ("count=6_4", "count='6_4': expected a whole number from 1 to 400"),
+        ("seed= 7", "seed=' 7': expected a whole number"),
+        ("low=1e-1", "low='1e-1': expected a number from 0 to 1"),
+        ("model=plane&z=1_0,2", "expected 2 numbers"),
+        ("model=plane&z=1,,2", "expected 2 numbers"),
         ("count=401", "count='401': expected a whole number from 1 to 400"),
-        ("class=99&model=plane", "class='99' is none of model plane; its classes are 0 to 9"),
-        ("class=3.5", "class='3.5' is none of model reference; its classes are 0 to 9"),
-        ("class=3.0", "class='3.0' is none of model reference; its classes are 0 to 9"),
+        (
+            "class=99&model=plane",
+            "class='99' is none of model plane; its classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
+        ("class=3.5", "class='3.5' is none of model reference; its classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        ("class=3.0", "class='3.0' is none of model reference; its classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ("temperature=nan", "temperature='nan': expected a number from 0 to 2"),
         ("image=x", "image='x': expected a whole number from 0 to 999999"),
         ("sampler=best", "'best'; known are prior, mixture"),
@@ -87,6 +97,20 @@ def test_a_class_cannot_be_of_a_model_that_was_not_tested(run: Run) -> None:
     (run.folder / "evaluation.npz").unlink()
     with pytest.raises(LessonError, match="class='9' is none of model copied; it has not been tested yet"):
         read_lesson("class=9&model=copied", models)
+
+
+def test_a_class_cannot_be_one_without_images(run: Run) -> None:
+    evaluation = run.required_evaluation()
+    means = evaluation.class_means.copy()
+    means[4] = np.nan
+    labels = np.where(evaluation.labels == 4, 5, evaluation.labels)
+    (run.folder / "evaluation.npz").write_bytes(
+        replace(evaluation, class_means=means, labels=labels).to_bytes()
+    )
+    with pytest.raises(
+        LessonError, match="class='4' is none of model copied; its classes are 0, 1, 2, 3, 5, 6"
+    ):
+        read_lesson("class=4&model=copied", list_runs(run.folder.parent))
 
 
 def test_a_class_is_a_number_also_where_there_is_no_model() -> None:

@@ -26,7 +26,6 @@ from vae_core.settings import (
 )
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
-from vae_core.ui.routes.answers import evaluation_of
 from vae_core.ui.routes.generate import sampled
 from vae_core.ui.studio import Loaded, Studio
 
@@ -130,7 +129,7 @@ def build(studio: Studio) -> None:
             model: the run whose model it is; a wrong name is answered with those that there are.
             with_errors: false leaves out the errors of the images, ten thousand numbers.
         """
-        evaluation = evaluation_of(model_of(model))
+        evaluation = model_of(model).required_evaluation()
         errors = {"errors": evaluation.errors.astype(float).round(6).tolist()} if with_errors else {}
         return evaluation.summary() | errors
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import get_args
 from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
 
 from vae_core.errors import LessonError, in_short
 from vae_core.evaluated import Latents, Order
@@ -43,6 +46,9 @@ SHOWN = {"low": (0, 1), "high": (0, 1), "label": (0, 255), "read_as": (0, 255)}
 with a reconstruction that is read as a class; least and most."""
 NUMBERS = {"image": (0, 999_999), **GRID, **SHOWN}
 """All numbers of an address, in the same way; which test images there are is known where it is opened."""
+WHOLE = re.compile(r"-?[0-9]{1,12}")
+NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]*)?")
+"""As they are written for Python and JavaScript alike, which read "6_4" or "1e3" each in its own way."""
 FRACTIONS = ("temperature", "low", "high")
 """Those that need not be whole."""
 
@@ -224,10 +230,8 @@ def _check(problem: str, names: list[str], known: Collection[str]) -> None:
 def _check_number(name: str, text: str) -> None:
     low, high = NUMBERS[name]
     is_whole = name not in FRACTIONS
-    try:
-        number = int(text) if is_whole else float(text)
-    except ValueError:
-        number = math.nan
+    is_number = (WHOLE if is_whole else NUMBER).fullmatch(text) is not None
+    number = float(text) if is_number else math.nan
     if not low <= number <= high:
         expected = "a whole number" if is_whole else "a number"
         raise LessonError(f"--lesson: {name}={in_short(text)}: expected {expected} from {low} to {high}")
@@ -235,18 +239,17 @@ def _check_number(name: str, text: str) -> None:
 
 def _check_class(text: str, info: RunInfo) -> None:
     evaluation = Run(info.folder).evaluation_or_none()
-    known = [str(label) for label in range(0 if evaluation is None else len(evaluation.class_means))]
+    means = () if evaluation is None else evaluation.class_means
+    known = [str(label) for label, mean in enumerate(means) if np.isfinite(mean).all()]  # it has images
     if text not in known:
-        classes = f"its classes are {known[0]} to {known[-1]}" if known else "it has not been tested yet"
+        classes = f"its classes are {', '.join(known)}" if known else "it has not been tested yet"
         raise LessonError(f"--lesson: class={in_short(text)} is none of model {info.name}; {classes}")
 
 
 def _check_vector(text: str, count: int) -> None:
-    try:
-        numbers = [float(number) for number in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(abs(number) <= LARGEST_LATENT for number in numbers):  # nor is NaN
+    parts = text.split(",")
+    numbers = [float(part) for part in parts if NUMBER.fullmatch(part)]
+    if not len(parts) == len(numbers) == count or max(map(abs, numbers)) > LARGEST_LATENT:
         raise LessonError(
             f"--lesson: z={in_short(text)} is no vector of the model; expected {count} numbers from "
             f"{-LARGEST_LATENT:g} to {LARGEST_LATENT:g}"

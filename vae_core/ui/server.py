@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None, runs_dir: Path = RUNS_DIR, program:
         program: what the usage calls the command; by default the process's own name.
 
     Returns:
-        the exit code: 0 once the server has ended; 1, or 2 for a wrong lesson, with one line
+        the exit code: 0 once the server has ended; 1, or 2 for a wrong lesson or device, with one line
         on standard error.
     """
     options = parse_options(arguments, runs_dir, program)
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None, runs_dir: Path = RUNS_DIR, program:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from vae_core.errors import LessonError, VAEStudioError
+    from vae_core.errors import LessonError, SettingsError, VAEStudioError
     from vae_core.ui.gate.connections import serve
     from vae_core.ui.gate.guard import Access
     from vae_core.ui.page import build_app
@@ -105,7 +105,7 @@ def _serve(options: argparse.Namespace) -> int:
             options.runs_dir, options.data_dir, options.device, access, options.lesson, options.root_path
         )
     except VAEStudioError as error:
-        return _failed(error, 2 if isinstance(error, LessonError) else 1)
+        return _failed(error, 2 if isinstance(error, LessonError | SettingsError) else 1)
     if access.warning:
         print(access.warning, file=sys.stderr, flush=True)
     found_at = places(options.host, options.port)

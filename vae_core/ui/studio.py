@@ -57,9 +57,11 @@ class Loaded:
     info: RunInfo
     model: VAE
     evaluation: Evaluation | None
+    unmeasured: str
+    """Why there is no evaluation, in words; "" where there is one."""
     version: int
     evaluation_version: int
-    _nearness: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _nearness: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def words(self) -> ClassWords:
@@ -67,23 +69,32 @@ class Loaded:
         measured = self.evaluation
         return class_words(self.info.data.get("name", "") if measured is None else measured.name)
 
+    def required_evaluation(self) -> Evaluation:
+        """The evaluation, for what cannot do without.
+
+        Raises:
+            RunError: there is none, and why.
+        """
+        if self.evaluation is None:
+            raise RunError(self.unmeasured)
+        return self.evaluation
+
     @cached_property
     def latent_map(self) -> LatentMap:
-        """The plane of the map. Only with an evaluation."""
-        assert self.evaluation is not None
-        return LatentMap.fit(self.evaluation.means)
+        """The plane of the map. Raises as `required_evaluation`."""
+        return LatentMap.fit(self.required_evaluation().means)
 
     @cached_property
     def classes(self) -> ClassGaussians:
-        """The classes in latent space. Only with an evaluation."""
-        assert self.evaluation is not None
-        return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
+        """The classes in latent space. Raises as `required_evaluation`."""
+        evaluation = self.required_evaluation()
+        return ClassGaussians.fit(evaluation.means, evaluation.labels)
 
     @cached_property
     def distances_of_tested(self) -> np.ndarray:
-        """Of each test image from the class it is most like: float64 (N,). Only with an evaluation."""
-        assert self.evaluation is not None
-        return self.classes.distance_of_likeliest(self.evaluation.means)
+        """Of each test image from the class it is most like: float64 (N,). Raises as
+        `required_evaluation`."""
+        return self.classes.distance_of_likeliest(self.required_evaluation().means)
 
     def nearness_of_unseen(self, dataset: Dataset) -> np.ndarray:
         """How near to a training image comes what the model makes of test images, which it never saw: errors,
@@ -94,11 +105,10 @@ class Loaded:
         from vae_core.inference import nearest_errors
         from vae_core.inspection import inspect
 
-        known = self._nearness.get(dataset.train.source)
-        if known is None:
+        if not self._nearness:  # the app has one data set as long as it runs
             decoded = inspect(self.model, dataset.test.images[:UNSEEN_IMAGES]).reconstructions
-            known = self._nearness[dataset.train.source] = nearest_errors(decoded, dataset.train.images)
-        return known
+            self._nearness.append(nearest_errors(decoded, dataset.train.images))
+        return self._nearness[0]
 
 
 class Studio:
@@ -158,7 +168,8 @@ class Studio:
             if kept is not None and (kept.version, kept.evaluation_version) == versions:
                 self._loaded.move_to_end(run.name)
                 return kept
-            loaded = Loaded(run.info(), run.model(), run.evaluation_or_none(), *versions)
+            evaluation, why = _evaluation_of(run)
+            loaded = Loaded(run.info(), run.model(), evaluation, why, *versions)
             self._loaded[run.name] = loaded
             if len(self._loaded) > MOST_MODELS:
                 self._loaded.popitem(last=False)
@@ -244,3 +255,12 @@ class Studio:
         runs = list_runs(self.runs_dir)
         own = [info for info in runs if not info.is_shipped]  # the newest first
         return next(iter(own or runs), None)
+
+
+def _evaluation_of(run: Run) -> tuple[Evaluation | None, str]:
+    """A run's evaluation, and in words why there is none: a damaged one keeps no model from being used."""
+    try:
+        evaluation = run.evaluation()
+    except RunError as error:
+        return None, str(error)
+    return evaluation, "" if evaluation is not None else f"run {run.name} has not been tested yet"

@@ -8,8 +8,7 @@ import numpy as np
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from vae_core.errors import RequestError, RunError
-from vae_core.evaluated import Evaluation
+from vae_core.errors import RequestError
 from vae_core.settings import MOST_SEED, MOST_TEMPERATURE
 from vae_core.ui.studio import Loaded
 
@@ -29,17 +28,6 @@ def latents(loaded: Loaded, values: str) -> np.ndarray:
     from vae_core.inference import check_latents
 
     return check_latents(values.split(","), loaded.model.latent_dim)
-
-
-def evaluation_of(loaded: Loaded) -> Evaluation:
-    """The model's evaluation.
-
-    Raises:
-        RunError: there is none yet.
-    """
-    if loaded.evaluation is None:
-        raise RunError(f"run {loaded.info.name} has not been evaluated yet: its first epoch is not finished")
-    return loaded.evaluation
 
 
 def picture(content: bytes, kind: str = "png") -> Response:

@@ -9,10 +9,10 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from vae_core.errors import DataError, RequestError, RunError
+from vae_core.errors import DataError, RequestError
 from vae_core.evaluated import Latents, Order
 from vae_core.pictures import data_uri
-from vae_core.ui.routes.answers import Label, evaluation_of, from_our_page
+from vae_core.ui.routes.answers import Label, from_our_page
 from vae_core.ui.routes.reading import in_digits
 from vae_core.ui.routes.tested import On, Tested, measured_here, measuring, noise_of, tested
 from vae_core.ui.studio import Studio
@@ -221,10 +221,8 @@ def _beside(shown: Tested, other: str) -> dict[str, Any]:
     """A second model in numbers; compared image by image and class by class where the images are the same."""
     studio = shown.studio
     loaded = studio.load(other)
-    try:
-        evaluation_of(loaded)
-    except RunError as error:
-        return {"run": other, "problem": str(error)}
+    if loaded.evaluation is None:
+        return {"run": other, "problem": loaded.unmeasured}
     second = _second(shown, other)
     assert second is not None
     is_same_set = _same_images(shown, second)
@@ -236,7 +234,7 @@ def _beside(shown: Tested, other: str) -> dict[str, Any]:
         "images": len(second.errors),
         "mean": float(second.errors.mean()),
         "better": int((second.errors < shown.errors).sum()) if is_same_set else None,
-        "class_means": [row.mean for row in _by_class(second)] if is_same_set else None,
+        "mean_errors": [row.mean for row in _by_class(second)] if is_same_set else None,
     }
 
 

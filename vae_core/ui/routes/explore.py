@@ -12,7 +12,7 @@ from vae_core.class_words import class_words
 from vae_core.errors import LatentError, RequestError
 from vae_core.latent_space import LARGEST_LATENT, slerp, traversals
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, tile, to_grey
-from vae_core.ui.routes.answers import Scale, Vector, evaluation_of, latents, picture
+from vae_core.ui.routes.answers import Scale, Vector, latents, picture
 from vae_core.ui.routes.reading import encoding
 from vae_core.ui.studio import Studio
 
@@ -60,7 +60,7 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/map.json")
     def latent_map(run: str) -> dict[str, Any]:
         loaded = studio.load(run)
-        evaluation, plane = evaluation_of(loaded), loaded.latent_map
+        evaluation, plane = loaded.required_evaluation(), loaded.latent_map
         places = plane.to_plane(evaluation.means)
         return {
             "x": places[:, 0].round(3).tolist(),
@@ -85,7 +85,6 @@ def router(studio: Studio) -> APIRouter:
         from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
-        evaluation_of(loaded)
         across = left + (np.arange(columns) + 0.5) / columns * (right - left)
         down = top + (np.arange(rows) + 0.5) / rows * (bottom - top)
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)  # row by row

@@ -14,7 +14,7 @@ from vae_core.latent_space import closed_walk
 from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
 from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
-from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, evaluation_of, picture
+from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, picture
 from vae_core.ui.studio import Loaded, Studio
 
 Count = Annotated[int, Query(ge=1, le=MOST_GENERATED_IMAGES)]
@@ -111,8 +111,6 @@ def sampled(
     """
     from vae_core.inference import sample_latents
 
-    if label is not None:
-        evaluation_of(loaded)  # the classes are known from it
     classes = None if label is None else loaded.classes
     mixture = _mixture(studio, loaded) if sampler == "mixture" else None
     return sample_latents(loaded.model.latent_dim, count, seed, temperature, classes, label, mixture)

@@ -39,6 +39,7 @@ def reading(loaded: Loaded, image: np.ndarray, seed: int, sampled: bool) -> dict
             "z": samples.round(4).tolist(),
         },
         "placement": _placement(loaded, result, sampled),
+        "unmeasured": loaded.unmeasured,
     }
 
 

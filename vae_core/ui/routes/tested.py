@@ -19,7 +19,6 @@ from vae_core.evaluated import Evaluation, Latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.runs import store_evaluation
 from vae_core.ui.background import Progress, Task
-from vae_core.ui.routes.answers import evaluation_of
 from vae_core.ui.studio import Loaded, Studio
 
 On = Literal["evaluated", "here"]
@@ -97,8 +96,9 @@ class Tested:
         Raises:
             RequestError: the app has others, or cannot read its own.
         """
-        if self.images is None:
-            raise RequestError(self.missing or "the images are not here")
+        if (why := self.missing) is not None:
+            raise RequestError(why)
+        assert self.images is not None
         return self.images
 
     def reading(self) -> Task:
@@ -166,7 +166,9 @@ def tested(studio: Studio, run: str, on: On, latents: Latents) -> Tested:
         DataError: the folder named for the app's images holds no data set.
     """
     loaded = studio.load(run)
-    measured = evaluation_of(loaded) if on == "evaluated" else measuring(studio, loaded).result.result()
+    measured = (
+        loaded.required_evaluation() if on == "evaluated" else measuring(studio, loaded).result.result()
+    )
     return Tested(studio, loaded, measured, on, latents)
 
 

@@ -77,9 +77,9 @@ function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
 /** With both terms of the loss: a model may pay for a small error with a large KL. */
 const inShort = (run, { error, kl }) => `${run}: error ${error.toFixed(4)}, KL ${kl.reduce((sum, nats) => sum + nats).toFixed(1)} nats`;
 
-function verdict({ error, placement }) {
+function verdict({ error, placement, unmeasured }) {
   const measured = `Error ${error.toFixed(4)} per pixel`;
-  if (!placement) return `${measured}. ${model().run} has not been tested yet, so there is nothing to compare it with.`;
+  if (!placement) return `${measured}. There is nothing to compare it with: ${unmeasured}.`;
   const unusual = placement.is_unusual ? " The model has not seen many like this." : "";
   return `${likeliestInWords(placement)} ${measured}, ${amongOthers(placement.error_rank)}.${unusual}`;
 }

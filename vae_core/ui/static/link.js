@@ -175,7 +175,7 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   if (!isNewest()) return "";
   const { from, problem } = await originOf(parameters, state);
   if (!isNewest()) return "";
-  const z = parameters.get("z")?.split(",").map(Number) ?? from?.mean ?? new Array(model().latent_dim).fill(0);
+  const z = parameters.get("z")?.split(",").map((text) => (text === "" ? NaN : Number(text))) ?? from?.mean ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST_LATENT);
   if (isVector && (parameters.has("z") || from || !isOpening)) setVector(z, from);
   const unknown = [second].filter((name) => name && !known.includes(name));

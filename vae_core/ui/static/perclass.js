@@ -15,7 +15,7 @@ export function mount(element) {
     const what = facts.noun === "digit" ? "digit" : "class";
     parts.title.textContent = `By ${what}`;
     parts.what.textContent = what;
-    const means = facts.beside?.class_means;
+    const means = facts.beside?.mean_errors;
     parts.besideMean.hidden = !means;
     parts.besideName.textContent = parts.besideName.title = facts.beside?.run ?? "";
     parts.besideBoxes.textContent = means ? ` Left of each two: ${facts.run}; right: ${facts.beside.run}.` : "";

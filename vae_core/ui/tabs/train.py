@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from vae_core.errors import DIVERGED, BusyError, SettingsError, VAEStudioError
-from vae_core.runs import MOST_NAME
+from vae_core.runs import NAME_IN_WORDS
 from vae_core.settings import PRESETS, Settings, range_in_words, usual_in_words
 from vae_core.ui.parts import ask_first, call, part
 from vae_core.ui.setting_labels import LABELS
@@ -77,8 +77,7 @@ def build(studio: Studio) -> gr.Radio:
         fields = [_field(name, may_train) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
-            info=f"Of the new run: at most {MOST_NAME} of the characters a-z, A-Z, 0-9, dot, dash and "
-            "underscore, the first a letter or number. Empty: made of the time.",
+            info=f"Of the new run: {NAME_IN_WORDS}. Empty: made of the time.",
             elem_id="run-name",
             interactive=may_train,
         )
