@@ -11,11 +11,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
-    {"errors", "version"},
+    {"errors", "version", "progress"},
     {"npz", "scratch", "kernels", "adam"},
     {
         "settings", "model", "loss", "data", "sketch", "pictures", "evaluated", "advice", "latent_space",
-        "mixture", "soap", "class_words", "passwords",
+        "mixture", "soap", "class_words", "passwords", "generation",
     },
     {"run_record", "inference", "export"},
     {"run_folder"},

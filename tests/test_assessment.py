@@ -51,7 +51,7 @@ def test_every_figure_that_can_be_computed_is(run: Run, dataset: Dataset, few_bo
     assert not before.is_complete
     steps = []
     complete, mixture = assess(
-        run, run.model(), before, dataset, lambda step, done, count: steps.append((step, done, count))
+        run, run.model(), before, dataset, lambda done, count, step="": steps.append((done, count, step))
     )
     assert complete.is_complete
     assert complete.iwae == complete.iwae_unit_variance  # its likelihood is the reference's
@@ -60,8 +60,8 @@ def test_every_figure_that_can_be_computed_is(run: Run, dataset: Dataset, few_bo
     assert "knows MNIST's digits alone" in complete.samples_note  # the folder is not the original MNIST
     assert mixture is not None
     assert mixture.latent_dim == 16
-    assert {step for step, _, _ in steps} >= {"mixture of the encodings", "generated images"}
-    assert all(0 <= done <= count for _, done, count in steps)
+    assert {step for _, _, step in steps} >= {"mixture of the encodings", "generated images"}
+    assert all(0 <= done <= count for done, count, _ in steps)
 
 
 def test_a_mixture_is_fitted_to_the_runs_own_images(run: Run, dataset: Dataset) -> None:

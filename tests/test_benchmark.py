@@ -22,7 +22,9 @@ def test_the_ratio_is_the_median_of_the_rounds_own_ratios(
     monkeypatch.setattr(benchmark, "engine_images_per_second", lambda *arguments: next(engine))
     monkeypatch.setattr(benchmark, "plain_images_per_second", lambda *arguments: next(plain))
     loops_done: list[int] = []
-    measured = run_benchmark(dataset, "cpu", rounds=3, iterations=2, progress=loops_done.append)
+    measured = run_benchmark(
+        dataset, "cpu", rounds=3, iterations=2, progress=lambda done, count, step="": loops_done.append(done)
+    )
     assert (measured.engine_images_per_second, measured.plain_images_per_second) == (300, 100)
     assert measured.ratio == statistics.median([3, 2, 8])
     assert loops_done == [1, 2, 3, 4, 5, 6]

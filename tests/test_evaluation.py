@@ -126,7 +126,7 @@ def test_batches_do_not_show_in_the_figures(
     whole = evaluate(model, dataset.test)
     monkeypatch.setattr(evaluation, "BATCH", 40)  # five, and a partial one of five images
     told: list[int] = []
-    parts = evaluate(model, dataset.test, progress=told.append)
+    parts = evaluate(model, dataset.test, progress=lambda done, count, step="": told.append(done))
     assert told == [40, 80, 120, 160, 200, 205]
     assert len(parts.errors) == 205
     assert np.abs(parts.errors_mean - whole.errors_mean).max() < 1e-6

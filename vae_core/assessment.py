@@ -7,7 +7,6 @@ for the command `evaluate` and for whoever asks for it in the app.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from vae_core.evaluated import Evaluation
 from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LEAST_FITTED, MOST_FITTED, LatentMixture
 from vae_core.model import VAE, as_batch
+from vae_core.progress import Progress, untold
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.sample_quality import measure_samples
@@ -27,7 +27,6 @@ BOUND_IMAGES = 100
 CHUNK = 1000
 """Images encoded at a time."""
 
-Progress = Callable[[str, int, int], None]
 """Told what is being done, and the numbers of images done and to do."""
 
 
@@ -45,7 +44,7 @@ def assess(
     model: VAE,
     evaluation: Evaluation,
     dataset: Dataset,
-    progress: Progress = lambda step, done, count: None,
+    progress: Progress = untold,
 ) -> Assessment:
     """Completes an evaluation.
 
@@ -54,7 +53,7 @@ def assess(
         model: the run's own, on the CPU.
         evaluation: of the model on `dataset.test`.
         dataset: the images at hand.
-        progress: told how far it is.
+        progress: told how far it is, step by step.
     """
     info = run.info()
     settings = info.settings
@@ -64,12 +63,12 @@ def assess(
         step = f"importance-weighted bound, {likelihood}"
         bounds[likelihood] = importance_weighted_bound(
             model, dataset.test, likelihood, variance, BOUND_SAMPLES, BOUND_IMAGES, settings.seed,
-            progress=_step(progress, step),
+            progress=_of_step(progress, step),
         )  # fmt: skip
     mixture = run.mixture_or_none()
     if mixture is None:
-        mixture = fitted_mixture(info, model, dataset.train, _step(progress, "mixture of the encodings"))
-    samples = measure_samples(model, dataset.test, mixture, progress=_step(progress, "generated images"))
+        mixture = fitted_mixture(info, model, dataset.train, _of_step(progress, "mixture of the encodings"))
+    samples = measure_samples(model, dataset.test, mixture, progress=_of_step(progress, "generated images"))
     complete = dataclasses.replace(
         evaluation, iwae=bounds[settings.likelihood], iwae_unit_variance=bounds["gaussian"], **samples
     )
@@ -80,7 +79,7 @@ def fitted_mixture(
     info: RunInfo,
     model: VAE,
     training_set: ImageSet,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = untold,
 ) -> LatentMixture | None:
     """A mixture of a run's training images' encodings; None if they are not at hand, or fewer than two.
 
@@ -103,7 +102,7 @@ def encode_images(
     model: VAE,
     images: np.ndarray,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = untold,
 ) -> np.ndarray:
     """A sample of each image's posterior, for a mixture to be fitted to: float32 (N, K).
 
@@ -123,6 +122,7 @@ def encode_images(
     return torch.cat(encodings).numpy()
 
 
-def _step(progress: Progress, step: str) -> Callable[[int, int], None]:
-    progress(step, 0, 1)
-    return lambda done, count: progress(step, done, count)
+def _of_step(progress: Progress, step: str) -> Progress:
+    """What tells the progress of one of several steps, which begins now."""
+    progress(0, 1, step)
+    return lambda done, count, _="", /: progress(done, count, step)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,6 +26,7 @@ from vae_core.evaluation import evaluate
 from vae_core.inference import decode_latents
 from vae_core.model import VAE
 from vae_core.pictures import png_bytes, to_grey
+from vae_core.progress import Progress, untold
 from vae_core.settings import Settings
 from vae_core.training import full_batches, train
 
@@ -81,7 +81,7 @@ def run_benchmark(
     device_name: str = "auto",
     rounds: int = 5,
     iterations: int = 60,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = untold,
 ) -> Benchmark:
     """Trains the reference recipe by both loops in turns, then times evaluation and decoding.
 
@@ -90,7 +90,7 @@ def run_benchmark(
         device_name: as in `Settings.device`.
         rounds: how often each loop runs, the engine first.
         iterations: measured mini-batches of each round; those before them that set the loop up are not.
-        progress: told how often a loop has run, of two for each round.
+        progress: told how often a loop has run and will: two for each round.
 
     Raises:
         SettingsError: the device is not there, or there are too few images for a mini-batch.
@@ -101,9 +101,9 @@ def run_benchmark(
     engine, plain = [], []
     for done in range(rounds):
         engine.append(engine_images_per_second(dataset.train, settings, iterations))
-        progress(2 * done + 1)
+        progress(2 * done + 1, 2 * rounds)
         plain.append(plain_images_per_second(dataset.train, device, settings.batch_size, iterations))
-        progress(2 * done + 2)
+        progress(2 * done + 2, 2 * rounds)
     model = VAE().to(memory_format=torch.channels_last).eval()
     milliseconds = _decode_milliseconds(model)
     model = model.to(device)

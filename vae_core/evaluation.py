@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from vae_core.errors import check_type
 from vae_core.evaluated import PIXELS, Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
+from vae_core.progress import Progress, untold
 
 BATCH = 500
 
@@ -27,7 +27,7 @@ def evaluate(
     likelihood: str = "gaussian",
     beta: float = 1.0,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = untold,
 ) -> Evaluation:
     """Reconstructs every image (the last, partial batch too) and gathers the figures.
 
@@ -36,7 +36,7 @@ def evaluate(
         images: the test set.
         likelihood, beta: the model's own, for `total` and `reconstruction`; as in `Settings`.
         seed: of the noise in the sampled latents.
-        progress: told the number of images done.
+        progress: told the numbers of images done and to do.
 
     Raises:
         TypeError: the model is no module (but a run, say), or the images are not an ImageSet.
@@ -62,7 +62,7 @@ def evaluate(
             gathered.append((averaged, error))
         means.append(mean)
         log_variances.append(log_variance)
-        progress(start + len(batch))
+        progress(start + len(batch), len(images))
 
     mean, log_variance = torch.cat(means).double(), torch.cat(log_variances).double()
     kl_of_each = kl_per_dimension(mean, log_variance)
@@ -103,7 +103,7 @@ def importance_weighted_bound(
     samples: int = 1000,
     count: int = 100,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = untold,
 ) -> float:
     """A tighter bound than the ELBO on the negative log-likelihood, in nats per image, lower is better.
 

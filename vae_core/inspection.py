@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from vae_core.data import ImageSet
 from vae_core.evaluated import Order
 from vae_core.evaluation import per_image_error
 from vae_core.model import VAE, as_batch, reparameterize
+from vae_core.progress import Progress, untold
 
 
 def choose(
@@ -118,7 +118,7 @@ def encode_again(
     model: VAE,
     images: ImageSet,
     noise: np.ndarray | None = None,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = untold,
 ) -> np.ndarray:
     """What the encoder makes of each image's reconstruction: float32 (N, K), posterior means.
 

@@ -21,12 +21,13 @@ from vae_core.adam import Adam
 from vae_core.data import HOW_TO_GET_ALL, Dataset, ImageSet
 from vae_core.devices import choose_device
 from vae_core.evaluation import BATCH, evaluate
+from vae_core.generation import GENERATED_IMAGES
 from vae_core.gradients import TrainingLoss
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.loss import elbo_loss, reconstruction_loss
 from vae_core.model import IMAGE_SIZE, VAE, as_batch, count_parameters
 from vae_core.pictures import GAP, square_tiles
-from vae_core.settings import GENERATED_IMAGES, PRESETS, Settings
+from vae_core.settings import PRESETS, Settings
 from vae_core.training import learning_rate_at, shuffled_batches
 from vae_core.training_state import TrainingState, new_state
 
@@ -314,7 +315,7 @@ def _training(state: TrainingState, settings: Settings, count: int) -> Iterator[
         "of 128: 59,904 of 60,000 images",
         f"of {sizes}: {used:,} of 60,000 images",
     )
-    here = count // settings.batch_size
+    here = settings.iterations_per_epoch(count)
     note = "" if count == MNIST_TRAINING_IMAGES else f"With the {count:,} images here it is {here}."
     yield compared("training", "iterations an epoch, of 60,000 images", "468", str(len(batches)), note)
     yield compared("training", "epochs", "30", str(settings.epochs))

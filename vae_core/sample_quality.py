@@ -6,17 +6,17 @@ digits alone and compare only with figures made by the same classifier.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from vae_core.classifier import read_digits, shipped_classifier
 from vae_core.data import ImageSet
+from vae_core.generation import SAMPLERS
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
-from vae_core.settings import SAMPLERS
+from vae_core.progress import Progress, untold
 
 GENERATED = 10_000
 CONFIDENT = 0.9
@@ -79,7 +79,7 @@ def measure_samples(
     test_set: ImageSet,
     mixture: LatentMixture | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Progress = untold,
 ) -> dict[str, float | str | None]:
     """The figures of 10,000 images drawn from the prior and of as many from the mixture.
 

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from vae_core.errors import SettingsError, in_short
 
@@ -113,6 +113,10 @@ class Settings:
         """The fields as plain JSON values."""
         return dataclasses.asdict(self)
 
+    def iterations_per_epoch(self, images: int) -> int:
+        """The full mini-batches of so many training images; 0 where there are fewer than in one."""
+        return images // self.batch_size
+
     def changes(self, other: Settings | None = None) -> dict[str, Any]:
         """The fields in which these settings differ from `other` (the reference recipe by default)."""
         other = other or PRESETS["reference"]
@@ -178,15 +182,6 @@ def usual_in_words(field: dataclasses.Field) -> str:
     usual = field.metadata.get("usual")
     return f"usually {usual[0]:g} to {usual[1]:g}" if usual else ""
 
-
-GENERATED_IMAGES = 64
-"""How many images the reference generates."""
-MOST_GENERATED_IMAGES = 400
-MOST_TEMPERATURE = 2
-"""Of the noise that is decoded; 1 is N(0, I) itself."""
-Sampler = Literal["prior", "mixture"]
-"""Where the latent vectors of generated images come from: N(0, I), or what `vae_core.mixture` has fitted."""
-SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 
 _QUICK = Settings(epochs=10, learning_rate=8e-3, schedule="one-cycle", optimizer="soap")
 PRESETS: dict[str, Settings] = {

@@ -165,7 +165,7 @@ def full_batches(settings: Settings, images: int) -> int:
             f"a mini-batch of {settings.batch_size} is more than the {images} training images; choose a "
             "smaller batch size, or more images",
         )
-    return images // settings.batch_size
+    return settings.iterations_per_epoch(images)
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ def new_state(settings: Settings, device: torch.device) -> TrainingState:
 def check_state(tensors: dict[str, Tensor], settings: Settings, training_images: int) -> None:
     """Raises TrainingError unless a training of so many images can go on from here."""
     state = new_state(settings, torch.device("cpu"))
-    state.load(tensors, training_images // settings.batch_size)
+    state.load(tensors, settings.iterations_per_epoch(training_images))
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

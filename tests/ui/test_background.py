@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from vae_core.errors import RequestError
-from vae_core.ui.background import MOST_KEPT, Background, Progress
+from vae_core.progress import Progress
+from vae_core.ui.background import MOST_KEPT, Background
 
 
 def test_a_computation_is_done_once_whoever_asks() -> None:

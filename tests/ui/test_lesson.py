@@ -15,9 +15,10 @@ import pytest
 
 from support.browser import REPOSITORY, free_port
 from vae_core.errors import LessonError
+from vae_core.generation import MOST_GENERATED_IMAGES
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
-from vae_core.settings import MOST_GENERATED_IMAGES, PRESETS
+from vae_core.settings import PRESETS
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
 
 ZEROS = ",".join(["0"] * 16)

@@ -34,7 +34,7 @@ def benchmark(
     ) as bar:
         task = bar.add_task(what, total=2 * rounds)
 
-        def progress(done: int) -> None:
+        def progress(done: int, count: int, step: str = "", /) -> None:
             bar.update(task, completed=done)
             if done % 2 == 0:
                 say_to_log(f"{done // 2} of {rounds} done")

@@ -52,15 +52,14 @@ def evaluate(
     with Progress(console=err, disable=as_json and not err.is_terminal, transient=True) as bar:
         tasks = {}
 
-        def tell(step: str, done: int, count: int) -> None:
+        def tell(done: int, count: int, step: str = "test images", /) -> None:
             if step not in tasks:
                 tasks[step] = bar.add_task(step)
                 say_to_log(f"measuring: {step}")
             bar.update(tasks[step], completed=done, total=count)
 
         evaluation = measure(
-            model, images, settings.likelihood, settings.beta, settings.seed,
-            progress=lambda done: tell("test images", done, len(images)),
+            model, images, settings.likelihood, settings.beta, settings.seed, tell,
         )  # fmt: skip
         evaluation, mixture = assess(found, model.cpu(), evaluation, dataset, tell)
     if is_stored:

@@ -10,14 +10,9 @@ import typer
 from vae_core.cli.options import RunArgument, RunsDir
 from vae_core.cli.output import check_png
 from vae_core.errors import SettingsError
+from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_TEMPERATURE, SAMPLERS
 from vae_core.run_record import RUNS_DIR
-from vae_core.settings import (
-    GENERATED_IMAGES,
-    MOST_GENERATED_IMAGES,
-    MOST_SEED,
-    MOST_TEMPERATURE,
-    SAMPLERS,
-)
+from vae_core.settings import MOST_SEED
 
 
 def generate(

@@ -122,7 +122,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
     with err.status("starting"):  # what is refused is told in one line and nothing else
         first = [*itertools.islice(reports, 1)]
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
-    iterations = count // settings.batch_size * settings.epochs
+    iterations = settings.iterations_per_epoch(count) * settings.epochs
     columns = (
         TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),

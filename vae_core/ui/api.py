@@ -14,16 +14,10 @@ from PIL import Image
 
 from vae_core.errors import RunError, SettingsError, VAEStudioError, in_short
 from vae_core.evaluated import MOST_CLASSES
+from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_TEMPERATURE, SAMPLERS
 from vae_core.pictures import square_tiles, to_grey
 from vae_core.runs import list_runs
-from vae_core.settings import (
-    GENERATED_IMAGES,
-    MOST_GENERATED_IMAGES,
-    MOST_SEED,
-    MOST_TEMPERATURE,
-    SAMPLERS,
-    Settings,
-)
+from vae_core.settings import MOST_SEED, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
 from vae_core.ui.routes.generate import sampled

@@ -7,16 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from vae_core.progress import Progress
 
 MOST_KEPT = 24
 """Finished computations whose results are kept; the one asked for longest ago goes first."""
-
-
-class Progress(Protocol):
-    """Told how far a computation is, in its own unit, and what is being done."""
-
-    def __call__(self, done: int, count: int, step: str = "", /) -> None: ...
 
 
 @dataclass

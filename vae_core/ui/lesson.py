@@ -19,10 +19,11 @@ import numpy as np
 
 from vae_core.errors import LessonError, in_short
 from vae_core.evaluated import Latents, Order
+from vae_core.generation import MOST_GENERATED_IMAGES, MOST_TEMPERATURE, SAMPLERS
 from vae_core.latent_space import LARGEST_LATENT
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
-from vae_core.settings import MOST_GENERATED_IMAGES, MOST_SEED, MOST_TEMPERATURE, PRESETS, SAMPLERS
+from vae_core.settings import MOST_SEED, PRESETS
 from vae_core.ui.parts import head_script
 
 TABS = {

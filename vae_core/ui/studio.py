@@ -28,12 +28,13 @@ from vae_core.errors import DataError, RunError
 from vae_core.evaluated import Evaluation
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
+from vae_core.progress import Progress
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named, store_mixture
 from vae_core.settings import Settings
 from vae_core.training_desk import TrainingDesk
-from vae_core.ui.background import Background, Progress, Task
+from vae_core.ui.background import Background, Task
 
 if TYPE_CHECKING:
     import numpy as np

@@ -182,5 +182,4 @@ def _latest_kl(run: Run, rows: list[dict[str, Any]], fresh: bool) -> list[float]
 
 def _iterations(info: RunInfo) -> int:
     """Iterations of the whole run."""
-    images = info.data.get("training_images", 0)
-    return int(images) // info.settings.batch_size * info.settings.epochs
+    return info.settings.iterations_per_epoch(info.data.get("training_images", 0)) * info.settings.epochs

@@ -9,7 +9,8 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from vae_core.errors import RequestError
-from vae_core.settings import MOST_SEED, MOST_TEMPERATURE
+from vae_core.generation import MOST_TEMPERATURE
+from vae_core.settings import MOST_SEED
 from vae_core.ui.studio import Loaded
 
 Vector = Annotated[str, Query(max_length=20_000, description="a latent vector: numbers with commas between")]

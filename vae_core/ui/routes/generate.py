@@ -10,10 +10,10 @@ from fastapi.responses import Response
 
 from vae_core.class_words import class_words
 from vae_core.errors import RequestError, RunError
+from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.latent_space import closed_walk
 from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, picture
 from vae_core.ui.studio import Loaded, Studio
 

@@ -17,8 +17,9 @@ from vae_core.data import HOW_TO_GET_ALL, ImageSet
 from vae_core.errors import DataError, RequestError, RunError
 from vae_core.evaluated import Evaluation, Latents
 from vae_core.latent_space import ClassGaussians
+from vae_core.progress import Progress
 from vae_core.runs import store_evaluation
-from vae_core.ui.background import Progress, Task
+from vae_core.ui.background import Task
 from vae_core.ui.studio import Loaded, Studio
 
 On = Literal["evaluated", "here"]
@@ -136,7 +137,7 @@ class Tested:
 
             evaluation, mixture = assess(
                 self.studio.run(info.name), self.loaded.model, self.evaluation, self.studio.dataset(),
-                lambda step, done, count: progress(done, count, step),
+                progress,
             )  # fmt: skip
             if self.on == "evaluated" and not self.studio.read_only:
                 with suppress(RunError):  # such as of a shipped run; whoever has asked sees the figures
@@ -180,8 +181,7 @@ def measuring(studio: Studio, loaded: Loaded) -> Task:
         from vae_core.evaluation import evaluate
 
         return evaluate(
-            loaded.model, test, settings.likelihood, settings.beta, settings.seed,
-            progress=lambda done: progress(done, len(test)),
+            loaded.model, test, settings.likelihood, settings.beta, settings.seed, progress,
         )  # fmt: skip
 
     return studio.background.task(_measured_key(loaded), measure)

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.settings import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_TEMPERATURE
+from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, MOST_TEMPERATURE
 from vae_core.ui.parts import ask_first, call, part
 
 
