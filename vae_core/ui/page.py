@@ -156,7 +156,7 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             None, None, tabs, js=ask_first("link", "tabToOpen"), queue=False, api_visibility="private"
         )
         link.input(
-            None, None, model, js=ask_first("link", "modelToChoose"), queue=False, api_visibility="private"
+            None, None, model, js=ask_first("link", "modelOfNow"), queue=False, api_visibility="private"
         )
 
         model.change(

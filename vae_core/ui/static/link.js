@@ -7,20 +7,17 @@ import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { bringAbout, followStep, guideLeadsWith, onStep, stepInAddress } from "./guide.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
 import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson, writeRecipe } from "./lesson.js";
-import { address, afterwards, ask, firstModel, model, onModel, tellProblem, written } from "./studio.js";
+import { address, afterwards, ask, chooseModel, firstModel, isChoosingModel, model, onModel, tellProblem, written } from "./studio.js";
 import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
 import { followWatched, onChosen, watchedInAddress } from "./watched.js";
 
 const RESTED_MILLISECONDS = 400;
-const MOST_WAITING_MILLISECONDS = 10_000;
 let tab = "explore";
 let wantedTab = null;
 let onTheirWay = []; // tabs that Gradio has been asked for and has not told of
-let wantedModel = null;
 let turn = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
 let newestStep = 0; // through the addresses
-let isChoosing = false; // the drop-down has been asked for a model that is not there yet
 let followed = ""; // the place that the last address led to, until the first step from it
 let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 let isOpen = false; // the tab that an address led to, before the address has been followed to its end
@@ -71,8 +68,8 @@ export async function exploreModel(run) {
 /** For Gradio: the tab to open, as an update of gr.Tabs. */
 export const tabToOpen = () => [{ selected: wantedTab, __type__: "update" }];
 
-/** For Gradio: the model to choose, as the drop-down's value. */
-export const modelToChoose = () => [wantedModel];
+/** For Gradio: the model of now, as the drop-down's value. */
+export const modelOfNow = () => [model().run];
 
 /** A tab has been opened, by whomever. */
 export function tabShown(name) {
@@ -171,8 +168,8 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   const known = isHere ? [run] : (await ask(address("models"))).models.map((listed) => listed.run);
   if (!isNewest()) return "";
   if (!known.includes(run)) return `${misnamed("model", [run], known)} This is ${model().run}.`;
-  if (isChoosing || run !== model().run) await chosen(run, isNewest);
-  if (!isNewest()) return "";
+  if (isChoosingModel() || run !== model().run) await chosen(run, isNewest);
+  if (!isNewest() || run !== model().run) return ""; // why it could not be chosen is told already
   const { from, problem } = await originOf(parameters, state);
   if (!isNewest()) return "";
   const z = parameters.get("z")?.split(",").map((text) => (text === "" ? NaN : Number(text))) ?? from?.mean ?? new Array(model().latent_dim).fill(0);
@@ -199,13 +196,8 @@ async function originOf(parameters, state) {
   }
 }
 
-/** Chooses a model through the drop-down, as a person would. */
+/** Makes a run the model, and lets the drop-down follow. */
 async function chosen(run, isNewest) {
-  wantedModel = run;
-  isChoosing = true;
-  turn("input");
-  const deadline = performance.now() + MOST_WAITING_MILLISECONDS;
-  const isWaiting = () => isNewest() && model().run !== run && performance.now() < deadline;
-  while (isWaiting()) await new Promise((done) => setTimeout(done, 30));
-  if (isNewest()) isChoosing = false;
+  await chooseModel(run);
+  if (isNewest() && model().run === run) turn("input"); // else the visitor has chosen another meanwhile
 }

@@ -118,6 +118,9 @@ export const firstModel = new Promise(onModel);
 
 export const model = () => card;
 
+/** Whether another is being chosen. */
+export const isChoosingModel = () => isChoosing;
+
 /** Calls the listener with each problem that concerns every tab, and with null when it is over. */
 export function onProblem(listener) {
   problemListeners.push(listener);
