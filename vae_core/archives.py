@@ -175,7 +175,7 @@ def _check_run(run: Run) -> None:
     info = run.info()
     if info.has_model:
         run.model()
-    if (run.folder / "training_state.safetensors").is_file():
+    if run.has_training_state:
         from vae_core.training_state import check_state
 
         try:

@@ -21,7 +21,8 @@ SWITCH = "VAE_STUDIO_CUDA_GRAPH"
 WARM_UP = 3
 """Calls made without a graph before one is captured: libraries get ready in them, and the moments begin."""
 AHEAD = 8
-"""Steps launched before the device has done them: it need not wait for Python, and a report is of now."""
+"""So many steps may wait for the device: enough that it never waits for Python, and so few that a report is
+of the present."""
 
 Result = TypeVar("Result")
 

@@ -111,7 +111,7 @@ class Dataset:
     test: ImageSet
 
     def facts(self, limit: int | None) -> dict[str, Any]:
-        """By which it is known again, wherever it lies: its name and how many images of it are used.
+        """What tells this data set from others, wherever it lies: its name and how many images are used.
 
         Args:
             limit: `Settings.limit`, the number of training images to use.

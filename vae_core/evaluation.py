@@ -114,10 +114,10 @@ def importance_weighted_bound(
         model: of which the bound is, on any device.
         images: of which `count` are taken.
         likelihood: as in `Settings.likelihood`.
-        seed: of the samples.
         variance: of a pixel under the "calibrated" likelihood, its mean squared error on the test set.
         samples: S for each image.
         count: how many images, spread evenly over the set.
+        seed: of the samples.
         progress: told the numbers of images done and to do.
 
     Raises:

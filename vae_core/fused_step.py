@@ -383,8 +383,8 @@ class _FlatAdam:
 
 @contextlib.contextmanager
 def _tf32() -> Iterator[None]:
-    """TF32 in the linear layers, as in the convolutions; as the caller has it if that was set by PyTorch's
-    newer names, which do not bear the older one beside them."""
+    """TF32 in the linear layers, as in the convolutions. A caller who has set it by PyTorch's newer names
+    keeps that setting: PyTorch refuses the older name from then on."""
     newer = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]  # pyright: ignore[reportAttributeAccessIssue]
     try:
         before = torch.get_float32_matmul_precision()

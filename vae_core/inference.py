@@ -80,6 +80,8 @@ def reconstruct_image(model: VAE, image: np.ndarray, seed: int | None = None) ->
     """float32 (28, 28) in [0, 1], in MNIST's form, through encoder and decoder.
 
     Args:
+        model: a trained model, on the CPU.
+        image: as said.
         seed: decode a sample of the posterior, drawn with this seed; by default its mean.
 
     Raises:

@@ -68,6 +68,7 @@ def prepare_resume(
 
     Raises:
         RunError: the run is running, is a shipped one, or has all its epochs already.
+        SettingsError: epochs is no whole number in its range.
         TrainingError: TensorBoard is wanted and not installed.
     """
     _check_tensorboard(tensorboard)
@@ -75,7 +76,7 @@ def prepare_resume(
     info = found.info()
     if info.state == "running":
         raise RunError(f"run {info.name} is still running")
-    if not (found.folder / "training_state.safetensors").is_file() and info.epoch > 0:
+    if not found.has_training_state and info.epoch > 0:
         raise RunError(f"run {info.name} keeps no training state (shipped runs do not); it cannot be resumed")
     settings = info.settings
     if epochs is not None:

@@ -143,7 +143,7 @@ def _where_it_stood(
                     else "name the run's own data set"
                 )
             )
-    if not (run.folder / "training_state.safetensors").is_file():
+    if not run.has_training_state:
         return None, 0
     tensors = run.training_state()
     try:

@@ -113,6 +113,9 @@ class Run:
 
         At most 64 MiB at a time. A last line still being written is left for the next call. An offset outside
         the file (the run was resumed and its file shortened) starts again from 0.
+
+        Raises:
+            RunError: the file cannot be read.
         """
         path = self.folder / "metrics.jsonl"
         try:
@@ -150,7 +153,7 @@ class Run:
         """evaluation.npz, or None before the first epoch's end.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or does not fit the settings.
         """
         try:
             evaluation = Evaluation.from_bytes(
@@ -246,6 +249,11 @@ class Run:
         if not all(torch.isfinite(weight).all() for weight in model.parameters()):
             raise RunError(f"run {self.name}: the weights are not finite numbers")
         return model.to(memory_format=torch.channels_last).eval()
+
+    @property
+    def has_training_state(self) -> bool:
+        """Whether a training can go on from its last finished epoch: shipped runs keep nothing for it."""
+        return (self.folder / "training_state.safetensors").is_file()
 
     def training_state(self) -> dict[str, Tensor]:
         """What a resumed training starts from.

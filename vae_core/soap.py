@@ -45,7 +45,7 @@ class Soap:
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float | Tensor) -> None:
         self.learning_rate = learning_rate
         self.state: dict[Tensor, dict[str, Tensor]] = {parameter: {} for parameter in parameters}
-        self._steps: int | None = None  # those of the state, for a look at which a GPU must be waited for
+        self._steps: int | None = None  # as in the state, which cannot be read without waiting for a GPU
         self._streams = [torch.cuda.Stream(weight.device) for weight in self.state if weight.is_cuda]
 
     @torch.no_grad()

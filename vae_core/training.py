@@ -106,7 +106,7 @@ def train(
         state.load(resume_from, iterations_per_epoch)
     model = state.model
     loss_of = group.averaging(TrainingLoss(model, settings, group.mean))
-    # What DistributedDataParallel does is more than a step.
+    # A graph holds one process's step; DistributedDataParallel also speaks with the other processes.
     is_capturable = device.type == "cuda" and group.count == 1
     fused = fused_step(state, settings, images) if is_capturable else None
     meter = _Meter(state, settings.batch_size, device, group)

@@ -70,8 +70,11 @@ def errors(lasting: Page) -> Page:
     for tick in ("log scale", "by digit"):
         lasting.get_by_label(tick).uncheck()
     lasting.get_by_label("sampled latents").check()
+    # They may be there already, and come again: what waits for them must not meet those of before.
+    lasting.locator("#error-images [data-is=where]").evaluate("where => { where.textContent = ''; }")
     lasting.get_by_role("button", name="16 typical").click()
     gallery(lasting, "The 16 typical of")
+    lasting.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
     lasting.wait_for_function(f"{BARS}.length === 1 && {PLOT}.layout.yaxis.type !== 'log'")
     wait_for_bars(lasting, 205)
     return lasting

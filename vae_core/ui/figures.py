@@ -75,9 +75,9 @@ def error_histogram(
             line={"width": 2, **line}, hoverinfo="skip", meta={"overlay": overlay.name},
         )  # fmt: skip
     marks = {"mean": errors.mean(), "median": np.median(errors), "95th percentile": np.percentile(errors, 95)}
-    for (name, value), dash in zip(marks.items(), ("solid", "dot", "dash"), strict=True):
+    for (mark, value), dash in zip(marks.items(), ("solid", "dot", "dash"), strict=True):
         figure.add_scatter(
-            x=[float(value)] * 2, y=[0.5 if log else 0, highest], mode="lines", name=f"{name} {value:.4f}",
+            x=[float(value)] * 2, y=[0.5 if log else 0, highest], mode="lines", name=f"{mark} {value:.4f}",
             line={"width": 2, "dash": dash, "color": MARK}, hoverinfo="skip",
         )  # fmt: skip
     count_axis = {"type": "log", "dtick": 1, "range": [np.log10(0.5), np.log10(highest) + 0.1]}

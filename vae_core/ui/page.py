@@ -133,8 +133,8 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
                 scale=0,
                 min_width=310,
             )
-        news = part("models", elem_id="models-news")
-        link = part("link", elem_id="link")
+        news = part("models", elem_id="models-news", is_worded=False, is_seen=False)
+        link = part("link", elem_id="link", is_worded=False, is_seen=False)
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             with _tab("explore") as explore_tab:
                 explore.build()

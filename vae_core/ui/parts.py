@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
+NOTHING = "<span hidden></span>"
 
 
 def markup(name: str) -> str:
@@ -15,17 +16,18 @@ def markup(name: str) -> str:
     return (STATIC / f"{name}.html").read_text(encoding="utf-8")
 
 
-def part(name: str, elem_id: str | None = None, is_worded: bool = True) -> gr.HTML:
+def part(name: str, elem_id: str | None = None, is_worded: bool = True, is_seen: bool = True) -> gr.HTML:
     """static/NAME.html as a component, given to the function `mount` of static/NAME.js once it is there.
 
     Args:
         is_worded: its marked texts follow the words of the chosen model's data set: see static/words.js.
+        is_seen: there is something on the page; else it is a script alone.
 
     It has the class `part-NAME`, and its element carries `data-alive` from when the function has run.
     """
     mount = f"{_module(name)}.then((module) => module.mount(element, trigger)).then({SAY_ALIVE})"
     return gr.HTML(
-        html_template=markup(name),
+        html_template=markup(name) if is_seen else NOTHING,
         js_on_load=f"{KEEP_WORDED}.then(() => {mount})" if is_worded else mount,
         elem_id=elem_id,
         elem_classes=["part", f"part-{name}"],

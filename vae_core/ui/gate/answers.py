@@ -73,11 +73,13 @@ def _is_page(start: Message) -> bool:
 
 
 def refused(status: int, words: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """What is answered instead of what was asked for, with the reason."""
     # Our pages read "error", Gradio's "detail".
     return JSONResponse({"error": words, "detail": words}, status, headers)
 
 
 def busy() -> JSONResponse:
+    """The refusal that says to ask again."""
     return refused(503, "many visitors ask at once; try again in a moment", {"Retry-After": "1"})
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from vae_core.errors import DataError, RequestError
-from vae_core.evaluated import Latents, Order
+from vae_core.evaluated import ACTIVE_VARIANCE, Latents, Order
 from vae_core.pictures import data_uri
 from vae_core.ui.routes.answers import Label, from_our_page
 from vae_core.ui.routes.reading import in_digits
@@ -153,6 +153,7 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
     @routes.get("/runs/{run}/errors/figures")
     def figures(run: str, on: On = "evaluated") -> dict[str, Any]:
         from vae_core.assessment import BOUND_IMAGES, BOUND_SAMPLES
+        from vae_core.sample_quality import CONFIDENT, GENERATED
 
         shown = tested(studio, run, on, "sampled")
         task = shown.assessment()
@@ -166,6 +167,8 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
             "possible": shown.images is not None,
             "bound_samples": BOUND_SAMPLES,
             "bound_images": min(BOUND_IMAGES, len(shown.errors)),
+            "generated": GENERATED,
+            "confident": CONFIDENT,
         }
 
     @routes.post("/runs/{run}/errors/figures", dependencies=[Depends(from_our_page)])
@@ -211,6 +214,7 @@ def _facts(shown: Tested) -> dict[str, Any]:
         "low": float(shown.errors.min()),
         "high": float(shown.errors.max()),
         "latent_dim": len(evaluation.kl_per_dimension),
+        "active_variance": ACTIVE_VARIANCE,
         "likelihood": shown.loaded.info.settings.likelihood,
         "beta": shown.loaded.info.settings.beta,
         "classes": [asdict(row) | {"name": words.name(row.label)} for row in _by_class(shown)],

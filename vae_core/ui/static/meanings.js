@@ -1,6 +1,7 @@
 // The figures of the evaluation, each with a sentence that says what it means.
 
 import { foldOnPhones } from "./fold.js";
+import { LEAST_NATS } from "./latent.js";
 import { OURS, ask, named, tellProblem, untilReady } from "./studio.js";
 import { measuredAddress, onView, showProgress } from "./tested.js";
 
@@ -12,7 +13,7 @@ const LIKELIHOODS = {
 
 const nats = (value) => `${value.toFixed(2)} nats`;
 
-function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
+function figures({ summary, latent_dim: latentDim, active_variance: activeVariance, likelihood, beta }) {
   const weight = beta === 1 ? "" : ` times ${beta}`;
   return [
     [beta === 1 ? "Test loss (negative ELBO)" : `Test loss, KL × ${beta}`, nats(summary.total), `Reconstruction plus KL${weight}, which training makes small; at weight 1 and up to a constant it is never less than an image's negative log-likelihood on average (Kingma and Welling 2014).`],
@@ -21,12 +22,12 @@ function figures({ summary, latent_dim: latentDim, likelihood, beta }) {
     ["Mean error", summary.mse_mean.toFixed(4), "The squared difference per pixel, on a scale from 0 for equal to 1 for black instead of white."],
     ["Median error", summary.mse_median.toFixed(4), "Half of the images are nearer to their original than this."],
     ["95th percentile", summary.mse_p95.toFixed(4), "One image in twenty is further from its original than this."],
-    ["Active units", `${summary.active_units} of ${latentDim}`, "Latents whose mean varies by more than 0.01 over the test set (Burda et al. 2016), however little they tell; the others carry nothing. Train counts those with more than 0.05 nats of KL: another measure."],
+    ["Active units", `${summary.active_units} of ${latentDim}`, `Latents whose mean varies by more than ${activeVariance} over the test set (Burda et al. 2016), however little they tell; the others carry nothing. Train counts those with more than ${LEAST_NATS} nats of KL: another measure.`],
   ];
 }
 
 /** The figures that take a minute to measure; those that are not there yet say so. */
-function laterFigures({ summary, bound_samples: samples, bound_images: images }, { likelihood, beta, plural }) {
+function laterFigures({ summary, bound_samples: samples, bound_images: images, generated, confident }, { likelihood, beta, plural }) {
   const isReference = likelihood === "gaussian" && beta === 1;
   const each = `from ${samples.toLocaleString("en")} weighted samples for each of ${images} images (Burda et al. 2016)`;
   return [
@@ -37,8 +38,8 @@ function laterFigures({ summary, bound_samples: samples, bound_images: images },
           ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood or KL weight and cannot be compared with the reference's; this can, and so can errors."],
           ["Bound at unit variance", later(summary.iwae_unit_variance, nats), `The importance-weighted bound under the reference's likelihood, ${each}: comparable between models.`],
         ]),
-    ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between 10,000 generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],
-    ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)}%`), "Generated images that the classifier gives at least 90% to one class: from the prior, and from the mixture."],
+    ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between ${generated.toLocaleString("en")} generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],
+    ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)}%`), `Generated images that the classifier gives at least ${100 * confident}% to one class: from the prior, and from the mixture.`],
   ];
 }
 

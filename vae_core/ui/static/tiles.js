@@ -1,10 +1,11 @@
 // A picture made of tiles, each of which is a button: for pointer, finger and keyboard alike.
 
 const TILE = 28;
+const GAP = 2; // pixels of the picture between tiles: the GAP of vae_core/pictures.py
 
 /**
  * Lays buttons over a picture of tiles.
- * element: a positioned box that holds the <img>; gap: pixels of the picture between tiles;
+ * element: a positioned box that holds the <img>;
  * words(index): what a tile is, for those who hear the page; choose(index): what happens when it is chosen.
  */
 export class Tiles {
@@ -15,7 +16,7 @@ export class Tiles {
 
   constructor(element, settings) {
     this.#element = element;
-    this.#settings = { gap: 2, ...settings }; // the GAP of vae_core/pictures.py
+    this.#settings = settings;
     element.addEventListener("keydown", (event) => this.#move(event));
   }
 
@@ -29,16 +30,15 @@ export class Tiles {
     [this.#count, this.#columns] = [count, columns];
     for (const button of this.#buttons) button.remove();
     const rows = Math.ceil(count / columns);
-    const { gap } = this.#settings;
-    const [width, height] = [columns * (TILE + gap) - gap, rows * (TILE + gap) - gap];
+    const [width, height] = [columns * (TILE + GAP) - GAP, rows * (TILE + GAP) - GAP];
     this.#element.style.aspectRatio = `${width} / ${height}`;
     for (let index = 0; index < count; index += 1) {
       const [row, column] = [Math.floor(index / columns), index % columns];
       const button = document.createElement("button");
       button.type = "button";
       button.tabIndex = index === 0 ? 0 : -1;
-      button.style.left = `${(100 * column * (TILE + gap)) / width}%`;
-      button.style.top = `${(100 * row * (TILE + gap)) / height}%`;
+      button.style.left = `${(100 * column * (TILE + GAP)) / width}%`;
+      button.style.top = `${(100 * row * (TILE + GAP)) / height}%`;
       button.style.width = `${(100 * TILE) / width}%`;
       button.style.height = `${(100 * TILE) / height}%`;
       button.addEventListener("click", () => this.#settings.choose(index));
