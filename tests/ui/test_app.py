@@ -31,7 +31,7 @@ from vae_core.pictures import to_grey
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.settings import Settings
 from vae_core.sketch import read_picture, to_mnist_form
-from vae_core.ui.routes.reading import in_digits
+from vae_core.ui.reading import in_digits
 
 ZEROS = ",".join(["0"] * 16)
 

@@ -22,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_core.archives import MOST_ZIP_BYTES
 from vae_core.errors import ReadOnlyError, RequestError, in_short
-from vae_core.ui.gate.answers import Answer, busy, refused
 from vae_core.ui.gate.bodies import Bodies, BodyError
 from vae_core.ui.gate.calls import DIRECT, check_call
+from vae_core.ui.gate.outgoing import Answer, busy, refused
 from vae_core.ui.gate.uploads import MOST_UPLOAD_BYTES, check_upload
 
 CLOSED = re.compile(

@@ -11,8 +11,8 @@ from fastapi.responses import Response
 from vae_core.errors import EmptyPictureError
 from vae_core.pictures import data_uri, png_bytes, to_grey
 from vae_core.sketch import on_square, read_image, read_picture, to_mnist_form, without_paper
+from vae_core.ui.reading import encoding, reading
 from vae_core.ui.routes.answers import Seed, picture
-from vae_core.ui.routes.reading import encoding, reading
 from vae_core.ui.studio import Loaded, Studio
 
 PAD_SIZE = 280

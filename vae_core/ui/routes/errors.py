@@ -12,10 +12,10 @@ from fastapi.responses import Response
 from vae_core.errors import DataError, RequestError
 from vae_core.evaluated import ACTIVE_VARIANCE, Latents, Order
 from vae_core.pictures import data_uri
+from vae_core.ui.reading import in_digits
 from vae_core.ui.routes.answers import Label, from_our_page
-from vae_core.ui.routes.reading import in_digits
-from vae_core.ui.routes.tested import On, Tested, measured_here, measuring, noise_of, tested
 from vae_core.ui.studio import Studio
+from vae_core.ui.tested import On, Tested, measured_here, measuring, noise_of, tested
 
 if TYPE_CHECKING:
     from vae_core.data import ImageSet

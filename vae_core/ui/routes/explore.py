@@ -12,8 +12,8 @@ from vae_core.class_words import class_words
 from vae_core.errors import LatentError, RequestError
 from vae_core.latent_space import LARGEST_LATENT, slerp, traversals
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, tile, to_grey
+from vae_core.ui.reading import encoding
 from vae_core.ui.routes.answers import Scale, Vector, latents, picture
-from vae_core.ui.routes.reading import encoding
 from vae_core.ui.studio import Studio
 
 TRAVERSAL = np.linspace(-3, 3, 11)
