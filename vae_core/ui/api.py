@@ -20,7 +20,7 @@ from vae_core.runs import list_runs
 from vae_core.settings import MOST_SEED, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
-from vae_core.ui.routes.generate import sampled
+from vae_core.ui.sampling import sampled
 from vae_core.ui.studio import Loaded, Studio
 
 if TYPE_CHECKING:

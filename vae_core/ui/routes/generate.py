@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
@@ -12,14 +11,12 @@ from vae_core.class_words import class_words
 from vae_core.errors import RequestError, RunError
 from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.latent_space import closed_walk
-from vae_core.mixture import LatentMixture
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, picture
-from vae_core.ui.studio import Loaded, Studio
+from vae_core.ui.sampling import no_mixture, sampled
+from vae_core.ui.studio import Studio
 
 Count = Annotated[int, Query(ge=1, le=MOST_GENERATED_IMAGES)]
-PATIENCE_SECONDS = 2.0
-"""A stored mixture is there by then; one that is being fitted is asked for again by the page."""
 WALK_STOPS = 6
 WALK_FRAMES = 12
 
@@ -93,43 +90,7 @@ def router(studio: Studio) -> APIRouter:
         task = studio.mixture(studio.load(run))
         answer = task.answer()
         if answer["ready"] and task.result.result() is None:
-            raise RunError(_no_mixture(run))
+            raise RunError(no_mixture(run))
         return answer
 
     return routes
-
-
-def sampled(
-    studio: Studio, loaded: Loaded, count: int, seed: int, temperature: float = 1.0,
-    label: int | None = None, sampler: Sampler = "prior",
-) -> np.ndarray:  # fmt: skip
-    """Latent vectors to generate from, float32 (count, K): of a class, from N(0, I) or from the mixture.
-
-    Raises:
-        RunError: the model has no classes yet, or no mixture.
-        RequestError: the mixture is still being fitted, or a class is asked for too.
-    """
-    from vae_core.inference import sample_latents
-
-    classes = None if label is None else loaded.classes
-    mixture = _mixture(studio, loaded) if sampler == "mixture" else None
-    return sample_latents(loaded.model.latent_dim, count, seed, temperature, classes, label, mixture)
-
-
-def _mixture(studio: Studio, loaded: Loaded) -> LatentMixture:
-    try:
-        mixture = studio.mixture(loaded).result.result(PATIENCE_SECONDS)
-    except TimeoutError as error:
-        raise RequestError(
-            f"the mixture of run {loaded.info.name} is still being fitted; ask again in a few seconds"
-        ) from error
-    if mixture is None:
-        raise RunError(_no_mixture(loaded.info.name))
-    return mixture
-
-
-def _no_mixture(run: str) -> str:
-    return (
-        f"run {run} has no mixture: it is fitted to the run's training images, which are not here; "
-        "the prior needs none"
-    )
