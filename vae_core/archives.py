@@ -10,7 +10,7 @@ import struct
 import zipfile
 import zlib
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vae_core.errors import RunError, TrainingError, reason_of
@@ -30,6 +30,8 @@ MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_ZIP_BYTES = 128 * 2**20
 LEAST_FREE_BYTES = 512 * 2**20
 CHUNK = 2**20
+MOST_AHEAD = timedelta(days=1)
+"""Of the date of what is brought in: clocks differ, and runs made at once are dated a second apart."""
 
 
 def pack(run: Run) -> bytes:
@@ -187,11 +189,11 @@ def _check_run(run: Run) -> None:
 
 
 def _make_no_later_than_now(folder: Path) -> None:
-    """A run whose clock was ahead was made now: else it would be the newest until its date has come, and each
-    run that is made here would be given a later one."""
+    """A run whose clock was far ahead was made now: else it would be the newest until its date has come, and
+    each run that is made here would be given a later one."""
     info, now = Run(folder).info(), datetime.now(UTC)
     with suppress(ValueError, TypeError):  # a date of another make
-        if datetime.fromisoformat(info.created) > now:
+        if datetime.fromisoformat(info.created) > now + MOST_AHEAD:
             with closing(RunWriter(folder)) as run:
                 run.update(created=now.isoformat(timespec="seconds"))
 

@@ -20,6 +20,7 @@ let totals = []; // the watched run's losses
 let span = null; // of the axis, as it was last set here
 const overlaid = new Map(); // points, reach and colour of each
 let laid = []; // the names of those that are wanted
+let shownOverlaid = ""; // those that are drawn, and how far
 let tellOverlaid = () => {};
 
 /** Calls the listener when other runs are to be laid over the curve, or none any more. */
@@ -75,7 +76,7 @@ async function showWatched(plot, news) {
     const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
     span = usefulSpan();
     await draw(plot, [...curves, test], layoutFor(news), OPTIONS);
-    plot.dataset.overlaid = "";
+    shownOverlaid = "";
     return;
   }
   if (!columns[0].length) return;
@@ -136,8 +137,8 @@ function overlays() {
 
 async function showOverlays(plot) {
   const wanted = [...overlaid].map(([name, { points }]) => `${name} ${points.at(-1)?.[0]}`).join();
-  if (!plot.data || plot.dataset.overlaid === wanted) return;
-  plot.dataset.overlaid = wanted;
+  if (!plot.data || shownOverlaid === wanted) return;
+  shownOverlaid = wanted;
   await draw(plot, [...plot.data.slice(0, CURVES.length + 1), ...overlays()], plot.layout, OPTIONS);
   await followSpan(await plotly(), plot);
 }

@@ -25,6 +25,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 let parts = null;
 let placing = ""; // what is said until the map is there
+let shownLabels = ""; // for which there are buttons
 let map = null; // what the server says of the chosen model: places, labels, centre, axes, shares
 let drawn = null; // the card of the model whose map that is, or is to be
 let place = [0, 0]; // of the current vector
@@ -87,8 +88,8 @@ async function load() {
     parts.behind.checked = loaded.axes[0].length <= 2;
   }
   const labels = [...new Set(map.labels)].sort((a, b) => a - b);
-  if (parts.classes.dataset.labels !== labels.join() || isFirst) parts.classes.replaceChildren(...labels.map(classButton));
-  parts.classes.dataset.labels = labels.join();
+  if (labels.join() !== shownLabels || isFirst) parts.classes.replaceChildren(...labels.map(classButton));
+  shownLabels = labels.join();
   const percent = (share) => `${Math.round(share * 100)}%`;
   const [first, second] = map.shares;
   say(

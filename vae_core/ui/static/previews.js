@@ -5,19 +5,19 @@ import { address } from "./studio.js";
 
 const KINDS = ["reconstructions", "samples"];
 let run = null;
+let created = ""; // tells the run from another of its name
+let iterationsPerEpoch = 0;
 let moments = [];
 
 /** Follows the newest pictures unless the visitor looks at earlier ones. */
 export function showPreviews(parts, news) {
-  const isNewRun = news.run !== run || news.created !== parts.moment.dataset.version;
+  const isNewRun = news.run !== run || news.created !== created;
   const atEnd = isNewRun || Number(parts.moment.value) >= moments.length - 1;
   if (!isNewRun && news.previews.length === moments.length) return;
-  run = news.run;
-  moments = news.previews;
+  ({ run, created, previews: moments } = news);
+  iterationsPerEpoch = news.iterations / news.epochs;
   parts.timeline.hidden = moments.length < 2;
   parts.moment.max = Math.max(0, moments.length - 1);
-  parts.moment.dataset.version = news.created;
-  parts.moment.dataset.perEpoch = news.iterations / news.epochs;
   if (atEnd) show(parts, moments.length - 1);
 }
 
@@ -37,10 +37,9 @@ function show(parts, index) {
   for (const kind of KINDS) parts[kind].hidden = iteration === undefined;
   if (iteration === undefined) return;
   for (const kind of KINDS) {
-    const version = { v: parts.moment.dataset.version };
-    parts[kind].src = address(`runs/${encodeURIComponent(run)}/previews/${iteration}-${kind}.png`, version);
+    parts[kind].src = address(`runs/${encodeURIComponent(run)}/previews/${iteration}-${kind}.png`, { v: created });
   }
-  const epochs = iteration / Number(parts.moment.dataset.perEpoch);
+  const epochs = iteration / iterationsPerEpoch;
   const words = Number.isInteger(epochs) ? `after epoch ${epochs}` : `in epoch ${Math.floor(epochs) + 1}`;
   parts.when.textContent = `iteration ${iteration.toLocaleString("en")}, ${words}`;
 }

@@ -16,6 +16,7 @@ const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
 let hint = "";
+let shownRuns = ""; // what the table was drawn from
 
 export function mount(element) {
   const parts = named(element);
@@ -40,8 +41,8 @@ async function show(parts) {
   parts.damaged.textContent = damaged.map((problem) => `Left out: ${problem}.`).join("\n");
   const ordered = runs.toSorted(ORDERS[parts.order.value]);
   const state = JSON.stringify(ordered);
-  if (parts.rows.dataset.state !== state) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
-  parts.rows.dataset.state = state;
+  if (state !== shownRuns) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
+  shownRuns = state;
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
   await follow(parts, runs);
 }

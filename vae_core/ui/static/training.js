@@ -32,6 +32,7 @@ const STATES = {
 
 let expectedUntil = 0;
 let status = null;
+let shownState = ""; // of the run that is watched, or "starting"
 let standing = { run: "" }; // of the run that is seen
 let explorable = []; // the names of the runs that have a model
 const standingListeners = [];
@@ -99,7 +100,7 @@ export function onStanding(listener) {
 export async function stopping() {
   if (training === null && !isStarting) await nextLook(); // it may not have been seen yet
   const run = training;
-  const isAnothers = run && run !== kept(STARTED) && status?.dot.dataset.state !== "starting";
+  const isAnothers = run && run !== kept(STARTED) && shownState !== "starting";
   if (isAnothers) {
     const words = "It was not started in this window, and ends for everyone who uses this app.";
     stopQuestion = new AbortController();
@@ -111,7 +112,7 @@ export async function stopping() {
     }
   }
   isStopAsked = true;
-  if (status?.dot.dataset.state === "starting") sayStarting(status);
+  if (shownState === "starting") sayStarting(status);
   return [true];
 }
 
@@ -170,14 +171,18 @@ export function expectStart(name) {
   choose("");
   isStopAsked = false;
   isStarting = training === null;
-  if (status && status.dot.dataset.state !== "running") sayStarting(status);
+  if (status && shownState !== "running") sayStarting(status);
   expectedUntil = performance.now() + EXPECTING_FOR_MILLISECONDS;
   wake();
 }
 
+function showState(parts, state) {
+  shownState = parts.dot.dataset.state = state;
+}
+
 /** Until the new run is there nothing is said of any: the last one that was watched is not starting. */
 function sayStarting(parts) {
-  parts.dot.dataset.state = "starting";
+  showState(parts, "starting");
   document.body.dataset.training = true;
   document.body.dataset.starting = "";
   for (const one of [parts.explore, parts.error, parts.warning]) one.hidden = true;
@@ -274,7 +279,7 @@ function showStatus(parts, news, watched) {
   const { last, test, speed } = watched;
   const epoch = epochOf(news, last);
   const silent = isMeasuring(news, watched) ? (performance.now() - watched.heard) / 1000 : 0;
-  parts.dot.dataset.state = news.state;
+  showState(parts, news.state);
   document.body.dataset.training = news.training !== null;
   delete document.body.dataset.starting;
   document.body.dataset.shipped = news.shipped;
