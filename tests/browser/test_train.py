@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -283,7 +284,7 @@ def finished(app: App, tiny_run: Path) -> Iterator[str]:
     shutil.rmtree(app.runs_dir / "mine", ignore_errors=True)
     shutil.copytree(tiny_run, app.runs_dir / "mine")
     record = json.loads((app.runs_dir / "mine" / "run.json").read_text())
-    record["created"] = "2999-01-01T00:00:00+00:00"
+    record["created"] = (datetime.now(UTC) + timedelta(hours=20)).isoformat(timespec="seconds")
     (app.runs_dir / "mine" / "run.json").write_text(json.dumps(record))
     yield "mine"
     for name in ("mine", "renamed"):
