@@ -32,6 +32,12 @@ def test_a_rising_loss_is_called_a_divergence_and_withdrawn_when_it_falls() -> N
 
 
 def test_who_is_no_better_than_the_mean_image_is_told_so_at_the_end() -> None:
-    assert advice_at_end(error=0.0758, mean_image=0.0672) == NOTHING_LEARNED
-    assert advice_at_end(error=0.0672, mean_image=0.0672) == NOTHING_LEARNED
-    assert advice_at_end(error=0.0282, mean_image=0.0672) is None
+    assert advice_at_end(error=0.0758, mean_image=0.0672, kl=0.1, beta=1.0) == NOTHING_LEARNED
+    assert advice_at_end(error=0.0672, mean_image=0.0672, kl=5.0, beta=4.0) == NOTHING_LEARNED
+    assert advice_at_end(error=0.0282, mean_image=0.0672, kl=7.0, beta=1.0) is None
+
+
+def test_whose_kl_term_weighs_too_much_is_told_of_it_however_short_the_training_was() -> None:
+    assert advice_at_end(error=0.0672, mean_image=0.0672, kl=0.01, beta=1.5) == COLLAPSE
+    assert advice_at_end(error=0.0660, mean_image=0.0672, kl=0.49, beta=200.0) == COLLAPSE
+    assert advice_at_end(error=0.0660, mean_image=0.0672, kl=0.5, beta=200.0) is None

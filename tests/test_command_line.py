@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from support.browser import REPOSITORY
 from support.runs import change_settings
 from vae_core import __version__, assessment, data, load_run
 from vae_core.__main__ import main
@@ -236,6 +237,7 @@ def test_the_mean_reconstructs_better_than_a_sample(
     assert "measuring: test images" in err  # where no bar is seen
     assert "posterior mean" in out
     assert f"{figures['--mean']['mse_mean']:.4f}" in out
+    assert "from the mean, total is no bound" in out
 
 
 def test_figures_that_do_not_belong_to_the_run_are_told_and_not_stored(
@@ -326,6 +328,19 @@ def test_a_calibrated_runs_figures_at_unit_variance_are_its_own_too(
     told = next(run for run in listed if run["name"] == "sharper")
     assert (told["test_total"], told["test_unit_variance"]) == (own, comparable)
     assert losses["reference"].startswith("18.48 0.0282 ")
+
+
+def test_output_that_nobody_reads_ends_a_command_as_from_outside(tmp_path: Path) -> None:
+    for arguments in (["runs"], ["runs", "--json"], ["--help"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        ended = subprocess.run(
+            [sys.executable, "-m", "vae_core", *arguments],
+            stdout=writing, stderr=subprocess.PIPE, timeout=120,
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        )  # fmt: skip
+        os.close(writing)
+        assert (ended.returncode, ended.stderr) == (130, b""), arguments
 
 
 def test_a_training_beside_another_is_refused_in_one_line(

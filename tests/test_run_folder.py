@@ -421,7 +421,7 @@ def test_a_stop_that_cannot_be_taken_back_keeps_nobody_from_writing(run: Run) ->
 def test_a_lock_that_cannot_be_written_is_one_clear_error(run: Run) -> None:
     (run.folder / "run.lock").unlink()
     (run.folder / "run.lock").mkdir()
-    with pytest.raises(RunError, match=r"^cannot write to folder copied: Is a directory; free some space"):
+    with pytest.raises(RunError, match=r"^cannot write to folder copied: Is a directory; choose another"):
         RunWriter(run.folder)
 
 

@@ -26,12 +26,13 @@ from vae_core.cli.train import train
 from vae_core.errors import SettingsError, SlowerWarning, VAEStudioError
 from vae_core.version import __version__
 
-FAILED, WRONG_USAGE = 1, 2
+FAILED, WRONG_USAGE, ENDED_FROM_OUTSIDE = 1, 2, 130
 
 app = typer.Typer(
     help="VAE Studio on the command line: train, evaluate and use variational autoencoders.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -74,7 +75,11 @@ def main() -> None:
         _complain(f"{error} ({error.where})" if error.where else error)
         sys.exit(FAILED)
     except (BrokenPipeError, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(ENDED_FROM_OUTSIDE)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # which typer itself ends with 1
+            sys.exit(ENDED_FROM_OUTSIDE)
+        raise
     except OSError as error:
         _complain(f"{error.filename or 'file'}: {error.strerror or error}")
         sys.exit(FAILED)

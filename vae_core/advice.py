@@ -26,13 +26,18 @@ NOTHING_LEARNED = (
 )
 
 
-def advice_at_end(error: float, mean_image: float) -> str | None:
+def advice_at_end(error: float, mean_image: float, kl: float, beta: float) -> str | None:
     """What a training that has ended well still lacks, None if nothing.
 
     Args:
         error: per pixel, of the test images from sampled latents.
         mean_image: the same of the training images' mean.
+        kl: of the test images, nats.
+        beta: the weight that it was given. At 1 a training has no latents at first either; above, less
+            weight is the first thing to try.
     """
+    if kl < COLLAPSED_NATS and beta > 1:
+        return COLLAPSE
     return NOTHING_LEARNED if error >= mean_image else None
 
 

@@ -70,8 +70,8 @@ def set_password(file: Path, name: str, password: str) -> bool:
 
     if not NAME_PATTERN.fullmatch(name):
         raise PasswordError(
-            f"a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @ and begins with a "
-            f"letter or digit, not {in_short(name)}"
+            "a user's name has 1 to 64 of the characters a-z, A-Z, 0-9, dot, dash, underscore and @, the "
+            f"first a letter or number, not {in_short(name)}"
         )
     check_length(password)
     try:

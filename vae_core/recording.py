@@ -213,7 +213,10 @@ def _record(
                     _evaluate_unfinished(run, settings, dataset, report)
                 return
     ended = run.info()
-    lacks = advice_at_end(ended.results.get("mse_mean", 0.0), ended.baselines.get("mean_image", math.inf))
+    lacks = advice_at_end(
+        ended.results.get("mse_mean", 0.0), ended.baselines.get("mean_image", math.inf),
+        ended.results.get("kl", math.inf), settings.beta,
+    )  # fmt: skip
     run.update(state="finished", warning=warning or lacks)
 
 

@@ -7,6 +7,7 @@ process ends in whatever way: no process id is ever compared or signalled.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -39,6 +40,7 @@ MOST_WEIGHT_BYTES = 512 * 2**20
 MOST_RECORD_BYTES = 2**20
 MOST_METRIC_BYTES = 64 * 2**20
 LATEST_METRIC_BYTES = 2**14
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota
 SAMPLES_NAME = re.compile(r"([0-9]+)-samples\.png")
 Kept = TypeVar("Kept")
 
@@ -441,7 +443,8 @@ def _is_locked(path: Path) -> bool:
 def cannot_write(folder: Path, error: OSError) -> str:
     """Why nothing can be kept in a folder, for everyone's eyes: by its name, not by where it lies."""
     name = folder.resolve().name
-    return f"cannot write to folder {name}: {reason_of(error)}; free some space or choose another folder"
+    space = "free some space or " if error.errno in FULL else ""
+    return f"cannot write to folder {name}: {reason_of(error)}; {space}choose another folder"
 
 
 def _now() -> str:

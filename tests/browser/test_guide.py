@@ -126,6 +126,14 @@ def test_a_link_opens_a_step_and_a_lesson_keeps_those_of_which_nothing_is_left_o
     wait_for_open_tab(page, "explore")
 
 
+def test_a_link_to_the_last_step_leads_to_the_replay_of_the_reference(blank: Page, app: App) -> None:
+    page = blank
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{app.url}/?hide=map&step=train")
+    page.wait_for_function("document.querySelector('.watch-pictures')?.getBoundingClientRect().top < 500")
+    page.locator("#training-status [data-is=what]").get_by_text("reference ·").wait_for()
+
+
 def test_a_step_that_is_left_out_or_unknown_is_said(blank: Page, app: App) -> None:
     page = blank
     problem = page.locator("#studio-title [role=alert]")

@@ -85,5 +85,7 @@ def evaluate(
         text = f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
         table.add_row(figure, text, units.get(figure, "per pixel" if figure.startswith("mse") else ""))
     out.print(table)
+    if not sampled:
+        out.print("note: from the mean, total is no bound: without noise it is lower than the negative ELBO")
     if note:
         out.print(f"note: {escape(str(note))}")

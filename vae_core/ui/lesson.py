@@ -63,11 +63,13 @@ class Step:
         parts: those of the page that it needs; where one is left out, the step is too. It is about the first,
             without any about the tab.
         is_brought: what it is about is brought into sight, and not only marked.
+        about: the CSS selector of what it is about, where that is no part of the page with a name.
     """
 
     place: str
     parts: tuple[str, ...] = ()
     is_brought: bool = True
+    about: str = ""
 
 
 STEPS = {
@@ -78,7 +80,7 @@ STEPS = {
     "draw": Step("model=reference&tab=draw"),
     "errors": Step("model=reference&tab=errors&order=falling", ("gallery",)),
     "generate": Step("model=sharp&tab=generate", ("sampler",), is_brought=False),
-    "train": Step("model=reference&tab=train&watch=reference"),
+    "train": Step("model=reference&tab=train&watch=reference", about=".watch-pictures"),
 }
 """The guide's steps by their names in addresses, in their order."""
 CHOICES = {

@@ -142,6 +142,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
             "names": [shown.words.name(label) for label in range(classes)],
             "table": table.tolist(),
             "turned": int((labels != read_as).sum()),
+            "is_flattered": shown.is_flattered,
             "before": int((labels != shown.reader.likeliest(shown.evaluation.means)).sum()),
             "images": len(labels),
         }
@@ -210,6 +211,7 @@ def _facts(shown: Tested) -> dict[str, Any]:
         "source": evaluation.source,
         "noun": words.noun,
         "plural": words.plural,
+        "latents": shown.latents,
         "summary": evaluation.summary(shown.latents == "sampled"),
         "low": float(shown.errors.min()),
         "high": float(shown.errors.max()),

@@ -97,7 +97,7 @@ async function load() {
   parts.pages.hidden = pages < 2;
   restPages();
   if (asked.low !== undefined) showSpan([asked.low, asked.high]);
-  else showSpan(isOfAll(asked) ? answer.items.map(({ error }) => error) : []); // "Show" asks for all classes
+  else showSpan(isOfAll(asked) && !COMPARING.includes(asked.order) ? answer.items.map(({ error }) => error) : []); // "Show" asks for all classes
   const first = page * answer.size;
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;

@@ -6,6 +6,7 @@ import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesso
 import { isShown, model, named, onModel } from "./studio.js";
 
 const MOST_FRAMES = 300;
+const NOTHING = ":not(*)";
 const listeners = [];
 let lead = () => {};
 let step = null;
@@ -48,11 +49,14 @@ export async function bringAbout() {
   sayModel();
   if (!isEntered) return;
   isEntered = false;
-  const entered = step;
-  const about = STEPS[step].is_brought && document.querySelector(selectorOf(step));
-  if (!about) return;
-  for (let frame = 0; frame < MOST_FRAMES && !isShown(about); frame += 1) await new Promise(requestAnimationFrame);
-  if (step !== entered) return;
+  const [entered, selector] = [step, selectorOf(step)];
+  if (!STEPS[step].is_brought || selector === NOTHING) return;
+  let about = null;
+  for (let frame = 0; frame < MOST_FRAMES && !(about && isShown(about)); frame += 1) {
+    await new Promise(requestAnimationFrame);
+    about = document.querySelector(selector); // a tab is made when it is first opened
+  }
+  if (step !== entered || !about) return;
   about.querySelector("details.fold")?.setAttribute("open", "");
   about.scrollIntoView({ block: isPhone.matches ? "start" : "nearest" });
 }
@@ -123,7 +127,7 @@ export function mount(element) {
 }
 
 /** The selector of what a step is about; of nothing where it is the whole tab. */
-const selectorOf = (name) => PARTS[STEPS[name]?.parts[0]]?.where ?? ":not(*)";
+const selectorOf = (name) => STEPS[name]?.about || (PARTS[STEPS[name]?.parts[0]]?.where ?? NOTHING);
 
 /** The model of which a step speaks; none where it speaks of a run that is watched. */
 function modelOf(name) {

@@ -13,10 +13,14 @@ const LIKELIHOODS = {
 
 const nats = (value) => `${value.toFixed(2)} nats`;
 
-function figures({ summary, latent_dim: latentDim, active_variance: activeVariance, likelihood, beta }) {
+function figures({ summary, latents, latent_dim: latentDim, active_variance: activeVariance, likelihood, beta }) {
   const weight = beta === 1 ? "" : ` times ${beta}`;
+  const loss =
+    latents === "mean"
+      ? ["Test loss, from the mean", `Reconstruction from the posterior's mean plus KL${weight}: as no noise is drawn, it is lower than the loss that training makes small, and no bound on the likelihood.`]
+      : [beta === 1 ? "Test loss (negative ELBO)" : `Test loss, KL × ${beta}`, `Reconstruction plus KL${weight}, which training makes small; at weight 1 and up to a constant it is never less than an image's negative log-likelihood on average (Kingma and Welling 2014).`];
   return [
-    [beta === 1 ? "Test loss (negative ELBO)" : `Test loss, KL × ${beta}`, nats(summary.total), `Reconstruction plus KL${weight}, which training makes small; at weight 1 and up to a constant it is never less than an image's negative log-likelihood on average (Kingma and Welling 2014).`],
+    [loss[0], nats(summary.total), loss[1]],
     ["Reconstruction", nats(summary.reconstruction), `How far the pictures are off: ${LIKELIHOODS[likelihood] ?? likelihood}, averaged over the images.`],
     ["KL", nats(summary.kl), "How much the latents say about an image: the distance from each image's distribution of latents to N(0, I)."],
     ["Mean error", summary.mse_mean.toFixed(4), "The squared difference per pixel, on a scale from 0 for equal to 1 for black instead of white."],

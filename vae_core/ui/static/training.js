@@ -30,6 +30,8 @@ const STATES = {
   interrupted: "Interrupted",
 };
 
+const INTERRUPTED = "Its process ended without a word: a crash, say, or the machine was switched off. Resume goes on from its last finished epoch.";
+
 let expectedUntil = 0;
 let status = null;
 let shownState = ""; // of the run that is watched, or "starting"
@@ -298,8 +300,9 @@ function showStatus(parts, news, watched) {
   setText(parts.error, sentence(news.error ?? ""));
   parts.note.hidden = !news.data_note;
   setText(parts.note, news.data_note ?? "");
-  parts.warning.hidden = !news.warning;
-  setText(parts.warning, news.warning ?? "");
+  const warning = news.warning ?? (news.state === "interrupted" ? INTERRUPTED : "");
+  parts.warning.hidden = !warning;
+  setText(parts.warning, warning);
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
 }
 

@@ -3,6 +3,8 @@
 import { Latest, named, untilReady, whenShown } from "./studio.js";
 import { images, notHere, onView, select, showProgress, testedAddress } from "./tested.js";
 
+const FLATTERED = "The classes were learned from these very images, and with so few that flatters: compare with nothing that was read otherwise. ";
+
 export function mount(element) {
   const parts = named(element);
   let facts = null;
@@ -37,7 +39,7 @@ async function load(parts, current) {
   parts.about.textContent =
     `${facts.beside ? `By ${facts.run} alone. ` : ""}Each reconstruction is encoded again and read as the class it most probably belongs to. ` +
     `${share(answer.turned)} of ${answer.images.toLocaleString("en")} reconstructions are read as another class; ` +
-    `of the originals themselves ${share(answer.before)} are. Rows: what it is. Columns: what it is read as. The fuller the colour, the more of its row's mistakes.`;
+    `of the originals themselves ${share(answer.before)} are. ${answer.is_flattered ? FLATTERED : ""}Rows: what it is. Columns: what it is read as. The fuller the colour, the more of its row's mistakes.`;
   parts.table.classList.toggle("named", answer.names.some((name) => name.length > 2));
   parts.table.replaceChildren(head(answer.names), ...answer.table.map((row, label) => rowOf(row, label, answer.names)));
   rove(parts.table, parts.table.querySelector("button"));

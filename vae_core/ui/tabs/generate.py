@@ -20,8 +20,8 @@ def build() -> None:
                 elem_classes="heading",
             )
             with gr.Row():
-                button = gr.Button("Generate", variant="primary", size="md", min_width=90)
-                another = gr.Button("Another seed", size="md", min_width=120)
+                another = gr.Button("Another seed", variant="primary", size="md", min_width=120)
+                button = gr.Button("Generate", size="md", min_width=90)
             part("mistake", is_worded=False)
             seed = gr.Number(label="Seed", value=0)
             count = gr.Slider(
