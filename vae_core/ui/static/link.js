@@ -1,6 +1,6 @@
 // The page's address: model, tab, vector, the model compared with, the generated images, the test images that are
-// shown, the run that is watched, and the step of the guide. A link shares them, and the browser's back button works. It is written when things
-// have come to rest, not for every step of a slider.
+// shown, the run that is watched, and the step of the guide. A link shares them, and the browser's back button works.
+// It is written when things have come to rest, not for every step of a slider.
 
 import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
