@@ -256,6 +256,7 @@ def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, t
     record = json.loads((run.folder / "run.json").read_text())
     for created, is_kept in (
         ("2099-01-01T00:00:00+00:00", False),
+        ("2099-01-01T00:00:00", False),
         ((datetime.now(UTC) + timedelta(hours=20)).isoformat(), True),
         ("2020-01-01T00:00:00+00:00", True),
         ("then", True),

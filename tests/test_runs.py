@@ -346,23 +346,6 @@ def test_a_run_in_training_is_neither_renamed_nor_deleted(run: Run) -> None:
     assert run.info().state == "stopped"
 
 
-def test_no_training_begins_in_a_run_while_it_is_renamed_or_deleted(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for act in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
-        seen = []
-
-        def look(*_: Any, seen: list[bool] = seen) -> None:
-            seen.append(run.is_alive())
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", look)
-            patch.setattr(shutil, "rmtree", look)
-            act()
-        assert seen == [True]
-        assert not run.is_alive()
-
-
 def test_a_folder_that_cannot_be_moved_or_deleted_is_one_clear_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

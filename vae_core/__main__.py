@@ -6,9 +6,11 @@ Slow imports wait until the command that needs them.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -67,18 +69,23 @@ def main() -> None:
         warnings.simplefilter("default", SlowerWarning)
         warnings.showwarning = _note
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what nobody reads is noticed here, not after the last line of Python
     except SettingsError as error:
         _complain(error)
         sys.exit(WRONG_USAGE)
     except VAEStudioError as error:
         _complain(f"{error} ({error.where})" if error.where else error)
         sys.exit(FAILED)
-    except (BrokenPipeError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         sys.exit(ENDED_FROM_OUTSIDE)
+    except BrokenPipeError:
+        _end_unread()
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):  # which typer itself ends with 1
-            sys.exit(ENDED_FROM_OUTSIDE)
+            _end_unread()
         raise
     except OSError as error:
         _complain(f"{error.filename or 'file'}: {error.strerror or error}")
@@ -88,6 +95,13 @@ def main() -> None:
 def _note(message: Warning | str, *_: object) -> None:
     """In the place of `warnings.showwarning`: without a line of code, which says nothing to a user."""
     print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _end_unread() -> NoReturn:
+    """Nobody reads the output: Python, which tries again as it ends, finds a place for it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(ENDED_FROM_OUTSIDE)
 
 
 def _complain(problem: object) -> None:

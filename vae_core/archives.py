@@ -192,8 +192,9 @@ def _make_no_later_than_now(folder: Path) -> None:
     """A run whose clock was far ahead was made now: else it would be the newest until its date has come, and
     each run that is made here would be given a later one."""
     info, now = Run(folder).info(), datetime.now(UTC)
-    with suppress(ValueError, TypeError):  # a date of another make
-        if datetime.fromisoformat(info.created) > now + MOST_AHEAD:
+    with suppress(ValueError):  # a date of another make
+        created = datetime.fromisoformat(info.created)
+        if (created if created.tzinfo else created.replace(tzinfo=UTC)) > now + MOST_AHEAD:
             with closing(RunWriter(folder)) as run:
                 run.update(created=now.isoformat(timespec="seconds"))
 

@@ -143,7 +143,7 @@ def shipped_classifier(path: Path = WEIGHTS) -> DigitClassifier:
     with torch.random.fork_rng(devices=[]):
         model = DigitClassifier()
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
+        model.load_state_dict(safetensors.torch.load(Path(path).read_bytes()))
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
         raise RunError(
             f"the digit classifier cannot be read ({reason_of(error)}); install VAE Studio again"

@@ -50,7 +50,7 @@ def _busy(run: Run | None) -> BusyError:
     where = None if run is None else run.folder.parent
     if _has_ended(run):
         return BusyError(f"{name} is still writing its last results; try again in a few seconds", where)
-    app = "" if run is None else ", in an app with its folder as --runs-dir"
+    app = "" if run is None else ", in an app with the folder of its runs as --runs-dir"
     return BusyError(
         f"{name} is being trained on this machine; watch or stop it first{app}, or wait for its end "
         "(on the command line, --parallel trains beside it)",

@@ -442,7 +442,7 @@ def _is_locked(path: Path) -> bool:
 
 def cannot_write(folder: Path, error: OSError) -> str:
     """Why nothing can be kept in a folder, for everyone's eyes: by its name, not by where it lies."""
-    name = folder.resolve().name
+    name = folder.absolute().name or folder
     space = "free some space or " if error.errno in FULL else ""
     return f"cannot write to folder {name}: {reason_of(error)}; {space}choose another folder"
 

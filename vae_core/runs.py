@@ -330,10 +330,10 @@ def rename_run(run: Run, name: str) -> Run:
         check_name(name)
     else:
         check_new_name(name, run.folder.parent)
+    _check_ours(run, "renamed")
     target = run.folder.with_name(name)
     try:
-        with _ours(run, "renamed"):
-            run.folder.rename(target)
+        run.folder.rename(target)
     except OSError as error:
         raise RunError(f"run {run.name} cannot be renamed: {reason_of(error)}") from error
     return Run(target)
@@ -345,20 +345,15 @@ def delete_run(run: Run) -> None:
     Raises:
         RunError: it is a shipped or a running one, or it cannot be deleted.
     """
+    _check_ours(run, "deleted")
     try:
-        with _ours(run, "deleted"):
-            shutil.rmtree(run.folder)
+        shutil.rmtree(run.folder)
     except OSError as error:
         raise RunError(f"run {run.name} cannot be deleted: {reason_of(error)}") from error
 
 
-@contextmanager
-def _ours(run: Run, what: str) -> Iterator[None]:
-    """Holds a run that is to be renamed or deleted, so that no training begins in it meanwhile.
-
-    Raises:
-        RunError: it came with the package, or somebody else holds it.
-    """
+def _check_ours(run: Run, what: str) -> None:
+    """Raises RunError if a run came with the package, or somebody holds it."""
     info = run.info()
     if info.is_shipped:
         raise RunError(f"run {info.name} came with the package and cannot be {what}")
@@ -366,10 +361,6 @@ def _ours(run: Run, what: str) -> Iterator[None]:
         raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
     if run.is_alive():
         raise RunError(f"run {info.name} is being written and cannot be {what} yet; try again in a moment")
-    with closing(RunWriter(run.folder)) as held:
-        if os.name == "nt":  # Windows moves no folder in which a file is open
-            held.close()
-        yield
 
 
 def _run_folders(parent: Path) -> Iterator[Path]:

@@ -365,18 +365,26 @@ def test_the_chosen_recipe_is_there_again_after_a_reload(page_without_map: Page)
 
 def test_the_watched_run_stands_in_the_address_and_the_back_button_works(page: Page, app: App) -> None:
     open_tab(page, "Train")
+    watched = page.locator("#training-status [data-is=what]")
+    newest = watched.get_by_text("·").inner_text().split(" ·")[0]
+    assert newest not in ("sharp", "plane")
+    wait_for_address(page, "tab=train")
     row = page.locator("#runs tr[data-run=sharp]")
     row.get_by_role("button", name="sharp", exact=True).click()
     wait_for_address(page, "watch=sharp")
-    watched = page.locator("#training-status [data-is=what]")
     watched.get_by_text(re.compile("^sharp ·")).wait_for()
+    unit_variance = load_run("sharp").info.results["total_unit_variance"]  # its own loss is calibrated
+    page.locator("#training-status").get_by_text(f"{unit_variance:.2f} at unit variance").wait_for()
     page.reload()
     watched.get_by_text(re.compile("^sharp ·")).wait_for()
     page.locator("#runs tr[data-run=plane]").get_by_role("button", name="plane", exact=True).click()
     wait_for_address(page, "watch=plane")
     watched.get_by_text(re.compile("^plane ·")).wait_for()
+    page.wait_for_function("!document.querySelector('#training-status').innerText.includes('unit variance')")
     page.go_back()
     watched.get_by_text(re.compile("^sharp ·")).wait_for()
+    page.go_back()  # to where none was named
+    watched.get_by_text(re.compile(f"^{newest} ·")).wait_for()
     page.goto(f"{app.url}/?tab=train&watch=nose&hide=map")
     problem = page.locator("#studio-title [role=alert]")
     problem.get_by_text("The address names a run to watch that is not here, “nose”.").wait_for()

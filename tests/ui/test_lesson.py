@@ -100,6 +100,14 @@ def test_a_class_cannot_be_of_a_model_that_was_not_tested(run: Run) -> None:
         read_lesson("class=9&model=copied", models)
 
 
+def test_a_run_without_a_model_can_be_watched_and_not_chosen(run: Run) -> None:
+    (run.folder / "model.safetensors").unlink()
+    runs = list_runs(run.folder.parent)
+    assert read_lesson("watch=copied", runs).values["watch"] == "copied"
+    with pytest.raises(LessonError, match="there is no model 'copied'"):
+        read_lesson("model=copied", runs)
+
+
 def test_a_class_cannot_be_one_without_images(run: Run) -> None:
     evaluation = run.required_evaluation()
     means = evaluation.class_means.copy()

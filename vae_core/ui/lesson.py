@@ -170,12 +170,12 @@ class Lesson:
         return f'<meta name="studio-lesson" content="{names}">{head_script("lesson")}'
 
 
-def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
+def read_lesson(text: str, runs: list[RunInfo]) -> Lesson:
     """A lesson as it stands after the question mark of an address, such as "tabs=explore,draw&preset=quick".
 
     Args:
         text: the lesson, or a whole address that has it.
-        models: the runs that can be chosen.
+        runs: those there are; such as have a model can be chosen.
 
     Raises:
         LessonError: it names something that is not there; says what is.
@@ -190,7 +190,7 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     _check("there is no parameter", [*values] or [text], (*RESTRICTIONS, *START))
     if bare := [part for part in query.split("&") if part and "=" not in part and not part.startswith("__")]:
         raise LessonError(f"--lesson: {in_short(bare[0])} says no value; expected such as {bare[0]}=…")
-    runs = {info.name: info for info in models}
+    models = {info.name: info for info in runs if info.has_model}
     tabs = _listed(values, "tabs")
     _check("there is no tab", tabs, TABS)
     if "tabs" in values and not tabs:
@@ -199,14 +199,14 @@ def read_lesson(text: str, models: list[RunInfo]) -> Lesson:
     for name, known in (
         ("preset", PRESETS),
         ("tab", tabs or TABS),
-        ("model", runs),
-        ("with", runs),
-        ("watch", runs),
+        ("model", models),
+        ("with", models),
+        ("watch", [info.name for info in runs]),
         *CHOICES.items(),
     ):
         one = [values[name]] if values.get(name) else []
         _check(f"there is no {'model' if name == 'with' else 'run' if name == 'watch' else name}", one, known)
-    chosen = runs.get(values.get("model", next(iter(runs), "")))
+    chosen = models.get(values.get("model", next(iter(models), "")))
     if chosen is not None and values.get("with") == chosen.name:
         raise LessonError(f"--lesson: with={chosen.name} compares the model with itself")
     for name in NUMBERS:

@@ -16,7 +16,7 @@ from starlette.routing import Mount
 from vae_core.errors import DataError, RunError
 from vae_core.passwords import read_passwords
 from vae_core.run_record import RunInfo
-from vae_core.runs import tidy
+from vae_core.runs import list_runs, tidy
 from vae_core.settings import PRESETS
 from vae_core.ui import api
 from vae_core.ui.gate.guard import Access, Guard
@@ -69,7 +69,7 @@ def build_app(
     access = access or Access()
     doorman = None if access.auth_file is None else Doorman(read_passwords(access.auth_file))
     studio = Studio(runs_dir, data_dir, device, access.read_only)
-    taught = Lesson() if lesson is None else read_lesson(lesson, studio.models())
+    taught = Lesson() if lesson is None else read_lesson(lesson, list_runs(studio.runs_dir))
     app = FastAPI(title="VAE Studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     who = None if doorman is None else lambda request: visitor(request, gradio_app(app))
     add_routes(app, studio)

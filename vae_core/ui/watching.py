@@ -100,6 +100,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
         "data": info.data.get("source", ""),
         "batch_size": info.settings.batch_size,
         "test_total": info.results.get("total"),
+        "test_unit_variance": info.results.get("total_unit_variance"),
         "measuring": info.state == "stopped" and "total" not in info.results and run.is_alive(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),

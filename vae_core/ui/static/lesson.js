@@ -15,7 +15,7 @@ export const TABS = known.tabs;
 /** Names of the parts that can be left out: {words, tab}. */
 export const PARTS = known.parts;
 export const PRESETS = known.presets;
-/** Names of the guide's steps, in their order: {place, parts, is_brought}. */
+/** Names of the guide's steps, in their order: {place, parts, is_brought, about}. */
 export const STEPS = known.steps;
 /** The least and the most of the numbers that say what is generated, by their names in addresses. */
 export const GRID = known.grid;

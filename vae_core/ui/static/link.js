@@ -33,7 +33,10 @@ export function mount(element, trigger) {
   onTile(write);
   onView(write);
   onSelection(write);
-  onChosen(write);
+  onChosen(({ isGivenUp }) => {
+    if (isGivenUp) followed = JSON.stringify(placeOfNow()); // no step of the visitor's
+    write();
+  });
   onStep(write);
   let isFirst = true;
   onModel((card) => {
@@ -61,8 +64,8 @@ function openTab(name) {
 export async function exploreModel(run) {
   const step = newestStep;
   const isNewest = () => step === newestStep;
-  if (run !== model().run) await chosen(run, isNewest);
-  if (isNewest()) openTab("explore");
+  if (isChoosingModel() || run !== model().run) await chosen(run, isNewest);
+  if (isNewest() && run === model().run) openTab("explore");
 }
 
 /** For Gradio: the tab to open, as an update of gr.Tabs. */

@@ -30,10 +30,11 @@ const STATES = {
   interrupted: "Interrupted",
 };
 
-const INTERRUPTED = "Its process ended without a word: a crash, say, or the machine was switched off. Resume goes on from its last finished epoch.";
+const INTERRUPTED = "Its process ended without a word: a crash, say, or the machine was switched off.";
 
 let expectedUntil = 0;
 let status = null;
+let misses = 0; // looks in a row at which the chosen run was not there
 let shownState = ""; // of the run that is watched, or "starting"
 let standing = { run: "" }; // of the run that is seen
 let explorable = []; // the names of the runs that have a model
@@ -56,7 +57,10 @@ export function mount(element, trigger) {
   watchTimeline(parts);
   onOverlaid(() => wake());
   onRuns((names) => (explorable = names));
-  onChosen(() => wake());
+  onChosen(({ isFollowed }) => {
+    if (isFollowed) watched.run = null; // where an address names none, the server is not to go on with the last one
+    wake();
+  });
   parts.explore.addEventListener("click", () => exploreModel(standing.run));
   plotly().catch(() => {});
   const loop = async () => {
@@ -192,6 +196,7 @@ function sayStarting(parts) {
   setText(parts.what, starting);
   setText(parts.title, "Training loss");
   for (const one of ["epoch", "loss", "test", "elapsed", "remaining", "speed"]) setText(parts[one], "–");
+  setText(parts.comparable, "");
   parts.progress.value = 0;
 }
 
@@ -216,6 +221,7 @@ async function look(parts, watched) {
   const { run, offset, generation, created } = watched;
   const asked = chosenRun();
   const news = await ask(address("training", { known: run ?? "", offset, generation, created, watch: asked }));
+  if (asked !== chosenRun()) return; // another look is due already
   if (news.run === null) {
     setText(parts.state, "No training yet");
     return;
@@ -231,7 +237,8 @@ async function look(parts, watched) {
   }
   if (training !== news.training) stopQuestion?.abort();
   training = news.training;
-  if (asked && asked === chosenRun() && news.run !== asked) giveUpChosen(news.run);
+  misses = asked && news.run !== asked ? misses + 1 : 0;
+  if (misses > 1) giveUpChosen(news.run); // not at once: it may just be renamed from here
   if (news.fresh) watched.say(news);
   if (news.fresh) Object.assign(watched, { run: news.run, last: null, test: null, speed: null });
   watched.offset = news.offset;
@@ -291,6 +298,7 @@ function showStatus(parts, news, watched) {
   setText(parts.epoch, `${epoch} / ${news.epochs}`);
   setText(parts.loss, last ? last.total.toFixed(2) : "–");
   setText(parts.test, test ? test.toFixed(2) : "–");
+  setText(parts.comparable, comparableInWords(news));
   setText(parts.elapsed, last ? clock(last.elapsed_seconds + silent) : "–");
   const isRunning = last && news.state === "running" && !silent;
   setText(parts.remaining, isRunning ? clock(remaining(news, last, speed)) : "–");
@@ -300,7 +308,7 @@ function showStatus(parts, news, watched) {
   setText(parts.error, sentence(news.error ?? ""));
   parts.note.hidden = !news.data_note;
   setText(parts.note, news.data_note ?? "");
-  const warning = news.warning ?? (news.state === "interrupted" ? INTERRUPTED : "");
+  const warning = news.warning ?? (news.state === "interrupted" ? `${INTERRUPTED} ${news.epoch ? "Resume goes on from its last finished epoch." : "Resume begins it again."}` : "");
   parts.warning.hidden = !warning;
   setText(parts.warning, warning);
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
@@ -323,6 +331,12 @@ function isMeasuring(news, { last, speed, heard }) {
   const ofEpoch = news.iterations / news.epochs;
   const seconds = (performance.now() - heard) / 1000;
   return seconds > SILENT_SECONDS && (ofEpoch - (last.iteration % ofEpoch)) * news.batch_size < speed * seconds;
+}
+
+/** Where the loss of a run that has ended is of another kind than the reference's: what can be compared with that. */
+function comparableInWords({ state, test_total: own, test_unit_variance: atUnitVariance }) {
+  const isOther = state !== "running" && Number.isFinite(atUnitVariance) && atUnitVariance.toFixed(2) !== own?.toFixed(2);
+  return isOther ? `${atUnitVariance.toFixed(2)} at unit variance` : "";
 }
 
 function stateInWords({ state, stopping, epoch }, measures) {

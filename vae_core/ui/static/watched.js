@@ -20,24 +20,28 @@ export const watchedInAddress = () => (chosen ? { watch: chosen } : {});
 /** Chooses the run of this name, or "". */
 export function choose(name) {
   isOfAddress = false;
-  if (name === chosen) return;
-  chosen = name;
-  for (const listener of listeners) listener();
+  change(name);
 }
 
-/** Calls the listener whenever another run is chosen, or none. */
+function change(name, how = {}) {
+  if (name === chosen) return;
+  chosen = name;
+  for (const listener of listeners) listener(how);
+}
+
+/** Calls the listener whenever another run is chosen, or none; with isFollowed or isGivenUp where no visitor did. */
 export function onChosen(listener) {
   listeners.push(listener);
 }
 
 /** Chooses what an address says, once the page is open: it began with that of its own. */
 export function followWatched(parameters) {
-  choose(ofAddress(parameters));
   isOfAddress = true;
+  change(ofAddress(parameters), { isFollowed: true });
 }
 
 /** No run of the chosen name is there: whose address named it is told, and the server chooses. */
 export function giveUpChosen(instead) {
   if (isOfAddress) tellProblem(`The address names a run to watch that is not here, “${chosen}”. This is ${instead}.`);
-  choose("");
+  change("", { isGivenUp: true });
 }
