@@ -25,7 +25,7 @@ from vae_core.cli.password import password
 from vae_core.cli.reconstruct import reconstruct
 from vae_core.cli.runs import runs
 from vae_core.cli.train import train
-from vae_core.errors import SettingsError, SlowerWarning, VAEStudioError
+from vae_core.errors import SettingsError, SlowerWarning, VAEStudioError, reason_of
 from vae_core.version import __version__
 
 FAILED, WRONG_USAGE, ENDED_FROM_OUTSIDE = 1, 2, 130
@@ -88,7 +88,7 @@ def main() -> None:
             _end_unread()
         raise
     except OSError as error:
-        _complain(f"{error.filename or 'file'}: {error.strerror or error}")
+        _complain(f"{error.filename or 'file'}: {reason_of(error)}")
         sys.exit(FAILED)
 
 

@@ -94,7 +94,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise RunError(f"the zip file cannot be read ({error})") from error
     except OSError as error:
-        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
+        raise cannot_write(runs_dir, error) from error
 
 
 def _move_in(folder: Path, runs_dir: Path, wish: str) -> str:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from vae_core.errors import DataError
+from vae_core.errors import DataError, reason_of
 from vae_core.scratch import scratch_folder, sweep, write_whole
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def find_idx_files(folder: Path, origin: str) -> dict[str, Path]:
         found = {place: _files_in(folder / place) for place in PLACES}
     except OSError as error:
         raise DataError(
-            f"{origin}: {folder} cannot be looked into ({error.strerror or error}); expected the four MNIST "
+            f"{origin}: {folder} cannot be looked into ({reason_of(error)}); expected the four MNIST "
             "IDX files in it"
         ) from error
     place = max(PLACES, key=lambda place: len(found[place]))  # of equals the first
@@ -276,7 +276,7 @@ def _read_idx_file(path: Path) -> bytes:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is damaged or truncated: expected a whole gzip file ({error})") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def _read_up_to(file: io.BufferedIOBase, size: int) -> bytes:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vae_core.errors import ExportError, SettingsError
+from vae_core.errors import ExportError, SettingsError, reason_of
 from vae_core.model import IMAGE_SIZE, VAE
 from vae_core.scratch import scratch_folder, sweep
 from vae_core.settings import Settings
@@ -101,7 +101,7 @@ def export_onnx(model: VAE, decoder: Path, run_name: str, settings: Settings) ->
             for path in parts:
                 (unchecked / path.name).replace(path)
     except OSError as error:
-        raise ExportError(f"cannot write {decoder} and {encoder}: {error.strerror or error}") from error
+        raise ExportError(f"cannot write {decoder} and {encoder}: {reason_of(error)}") from error
     return Exported(decoder, encoder, max(differences))
 
 

@@ -9,7 +9,7 @@ import re
 import threading
 from pathlib import Path
 
-from vae_core.errors import PasswordError, in_short
+from vae_core.errors import PasswordError, in_short, reason_of
 from vae_core.scratch import write_whole
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -97,7 +97,7 @@ def _read_lines(file: Path) -> list[str]:
         with file.open("rb") as opened:
             content = opened.read(MOST_FILE_BYTES + 1)
     except OSError as error:
-        raise PasswordError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise PasswordError(f"{file} cannot be read: {reason_of(error)}") from error
     if len(content) > MOST_FILE_BYTES:
         raise PasswordError(f"{file} is larger than {MOST_FILE_BYTES:,} bytes; expected far less")
     return content.decode(errors="surrogateescape").splitlines()
@@ -130,4 +130,4 @@ def _write_lines(lines: list[str], file: Path) -> None:
     try:
         write_whole(file, content, mode=0o600)
     except OSError as error:
-        raise PasswordError(f"{file} cannot be written: {error.strerror or error}") from error
+        raise PasswordError(f"{file} cannot be written: {reason_of(error)}") from error

@@ -85,7 +85,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
             )  # fmt: skip
         except OSError as error:
             run.close()
-            raise RunError(cannot_write(run.folder, error), run.folder) from error
+            raise cannot_write(run.folder, error) from error
         except VAEStudioError:
             run.close()
             raise
@@ -112,8 +112,9 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
                 raise
             raise TrainingError(message) from error
         except OSError as error:
-            _mark_failed(run, cannot_write(run.folder, error))
-            raise TrainingError(cannot_write(run.folder, error), run.folder) from error
+            refusal = cannot_write(run.folder, error)
+            _mark_failed(run, str(refusal))
+            raise TrainingError(str(refusal), refusal.where) from error
         except BaseException as error:
             _mark_failed(run, f"{type(error).__name__}: {error}")
             raise

@@ -322,7 +322,7 @@ class RunWriter(Run):
                 f"run {self.name} is being trained, or writing its last results; try again when it has ended"
             ) from error
         except OSError as error:
-            raise RunError(cannot_write(folder, error), folder) from error
+            raise cannot_write(folder, error) from error
         with suppress(OSError):
             (folder / "stop").unlink()
         for written in (folder, folder / "previews"):  # by one who was killed
@@ -440,11 +440,13 @@ def _is_locked(path: Path) -> bool:
         return True
 
 
-def cannot_write(folder: Path, error: OSError) -> str:
-    """Why nothing can be kept in a folder, for everyone's eyes: by its name, not by where it lies."""
+def cannot_write(folder: Path, error: OSError) -> RunError:
+    """What is raised where nothing can be kept in a folder; its words are for everyone's eyes."""
     name = folder.absolute().name or folder
     space = "free some space or " if error.errno in FULL else ""
-    return f"cannot write to folder {name}: {reason_of(error)}; {space}choose another folder"
+    return RunError(
+        f"cannot write to folder {name}: {reason_of(error)}; {space}choose another folder", where=folder
+    )
 
 
 def _now() -> str:

@@ -162,7 +162,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     except FileExistsError as error:
         raise RunError(_taken(name)) from error
     except OSError as error:
-        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
+        raise cannot_write(runs_dir, error) from error
     try:
         (folder / "previews").mkdir()
         writer = RunWriter(folder)
@@ -173,7 +173,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
         )  # fmt: skip
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(cannot_write(runs_dir, error), runs_dir) from error
+        raise cannot_write(runs_dir, error) from error
     except RunError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -264,7 +264,7 @@ def _held_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
         try:
             yield run
         except OSError as error:
-            raise RunError(cannot_write(info.folder, error), info.folder) from error
+            raise cannot_write(info.folder, error) from error
 
 
 def check_runs_dir(folder: Path) -> None:

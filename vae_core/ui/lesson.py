@@ -92,6 +92,8 @@ CHOICES = {
 """Words of an address: those there are."""
 START = ("model", "tab", "z", "image", "with", *GRID, "sampler", "latents", *SHOWN, "order", "watch", "step")
 """What an address says where the visitor is; it is rewritten as the visitor moves."""
+CALLED = {"with": "model", "watch": "run"}
+"""What a parameter names, where that is not its own name."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def read_lesson(text: str, runs: list[RunInfo]) -> Lesson:
         *CHOICES.items(),
     ):
         one = [values[name]] if values.get(name) else []
-        _check(f"there is no {'model' if name == 'with' else 'run' if name == 'watch' else name}", one, known)
+        _check(f"there is no {CALLED.get(name, name)}", one, known)
     chosen = models.get(values.get("model", next(iter(models), "")))
     if chosen is not None and values.get("with") == chosen.name:
         raise LessonError(f"--lesson: with={chosen.name} compares the model with itself")

@@ -144,7 +144,9 @@ def _port_problem(host: str, port: int) -> str | None:
         with socket.create_server((host, port), family=family):
             return None
     except (OSError, UnicodeError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        from vae_core.errors import reason_of
+
+        reason = reason_of(error).partition(" (while")[0]
         return f"cannot listen on {_address(host[:100], port)} ({reason}); choose another --host or --port"
 
 

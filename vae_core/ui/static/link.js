@@ -64,7 +64,7 @@ function openTab(name) {
 export async function exploreModel(run) {
   const step = newestStep;
   const isNewest = () => step === newestStep;
-  if (isChoosingModel() || run !== model().run) await chosen(run, isNewest);
+  await chosen(run, isNewest);
   if (isNewest() && run === model().run) openTab("explore");
 }
 
@@ -171,7 +171,7 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   const known = isHere ? [run] : (await ask(address("models"))).models.map((listed) => listed.run);
   if (!isNewest()) return "";
   if (!known.includes(run)) return `${misnamed("model", [run], known)} This is ${model().run}.`;
-  if (isChoosingModel() || run !== model().run) await chosen(run, isNewest);
+  await chosen(run, isNewest);
   if (!isNewest() || run !== model().run) return ""; // why it could not be chosen is told already
   const { from, problem } = await originOf(parameters, state);
   if (!isNewest()) return "";
@@ -199,8 +199,9 @@ async function originOf(parameters, state) {
   }
 }
 
-/** Makes a run the model, and lets the drop-down follow. */
+/** Makes a run the model, unless it is and stays so, and lets the drop-down follow. */
 async function chosen(run, isNewest) {
+  if (run === model().run && !isChoosingModel()) return;
   await chooseModel(run);
   if (isNewest() && model().run === run) turn("input"); // else the visitor has chosen another meanwhile
 }

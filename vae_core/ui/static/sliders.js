@@ -84,7 +84,7 @@ function makeSlider(index) {
   withoutScrolling(input);
   input.addEventListener("input", () => change(index, Number(input.value)));
   input.addEventListener("dblclick", () => change(index, 0));
-  input.addEventListener("pointerdown", () => choose(index)); // who passes by with the Tab key chooses none
+  input.addEventListener("click", () => choose(index)); // who passes by, with the Tab key or scrolling, chooses none
   input.addEventListener("keydown", (event) => {
     const step = stepOf(event);
     if (step === 0) return;

@@ -308,7 +308,7 @@ function showStatus(parts, news, watched) {
   setText(parts.error, sentence(news.error ?? ""));
   parts.note.hidden = !news.data_note;
   setText(parts.note, news.data_note ?? "");
-  const warning = news.warning ?? (news.state === "interrupted" ? `${INTERRUPTED} ${news.epoch ? "Resume goes on from its last finished epoch." : "Resume begins it again."}` : "");
+  const warning = warningInWords(news);
   parts.warning.hidden = !warning;
   setText(parts.warning, warning);
   setText(parts.title, `Training loss, epoch ${epoch} of ${news.epochs}, ${clock(last?.elapsed_seconds ?? 0)}`);
@@ -337,6 +337,11 @@ function isMeasuring(news, { last, speed, heard }) {
 function comparableInWords({ state, test_total: own, test_unit_variance: atUnitVariance }) {
   const isOther = state !== "running" && Number.isFinite(atUnitVariance) && atUnitVariance.toFixed(2) !== own?.toFixed(2);
   return isOther ? `${atUnitVariance.toFixed(2)} at unit variance` : "";
+}
+
+function warningInWords({ warning, state, epoch }) {
+  if (warning || state !== "interrupted") return warning ?? "";
+  return `${INTERRUPTED} ${epoch ? "Resume goes on from its last finished epoch." : "Resume begins it again."}`;
 }
 
 function stateInWords({ state, stopping, epoch }, measures) {
