@@ -106,8 +106,8 @@ def dataset(small_mnist: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Path:
     """The folder of a finished run of two short epochs."""
-    from vae_core.jobs import prepare
-    from vae_core.recording import perform
+    from vae_core.jobs.job import prepare
+    from vae_core.jobs.recording import perform
     from vae_core.settings import Settings
 
     runs_dir = tmp_path_factory.mktemp("runs")

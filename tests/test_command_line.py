@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.browser import REPOSITORY
 from support.runs import change_settings
-from vae_core import __version__, assessment, data, load_run
+from vae_core import __version__, data, load_run
 from vae_core.__main__ import main
 from vae_core.cli import train
 from vae_core.data import Dataset
@@ -26,6 +26,7 @@ from vae_core.errors import SlowerWarning
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
+from vae_core.quality import assessment
 from vae_core.run_folder import Run
 from vae_core.runs import read_runs
 

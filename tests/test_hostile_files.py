@@ -30,11 +30,11 @@ from support import hostile
 from support.browser import REPOSITORY
 from support.studio_client import ZEROS, filled, operations, studio_client
 from vae_core.archives import pack, unpack
-from vae_core.classifier import shipped_classifier
 from vae_core.data import read_idx_folder
 from vae_core.errors import DataError, RunError, VAEStudioError
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
+from vae_core.quality.classifier import shipped_classifier
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs, load_run
 

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+import vae_core.engine.training_state
 import vae_core.evaluation
 import vae_core.loss
 import vae_core.parity
 import vae_core.training
-import vae_core.training_state
 from support.studio_client import studio_client
 from vae_core.__main__ import app
-from vae_core.adam import Adam
 from vae_core.data import Dataset, read_idx_folder
+from vae_core.engine.adam import Adam
 from vae_core.model import VAE
 from vae_core.parity import parity
 from vae_core.pictures import tile, to_grey
@@ -61,16 +61,16 @@ def network(patch: pytest.MonkeyPatch) -> None:
         nn.init.constant_(model.encoder[0].get_parameter("bias"), 0.1)
         return model
 
-    patch.setattr(vae_core.training_state, "VAE", changed)
+    patch.setattr(vae_core.engine.training_state, "VAE", changed)
 
 
 def optimiser(**constants: Any) -> Change:
     """Other constants in every new optimiser."""
 
     def patched(patch: pytest.MonkeyPatch) -> None:
-        whole = vae_core.training_state.new_state
+        whole = vae_core.engine.training_state.new_state
 
-        def new_state(chosen: Settings, device: torch.device) -> vae_core.training_state.TrainingState:
+        def new_state(chosen: Settings, device: torch.device) -> vae_core.engine.training_state.TrainingState:
             state = whole(chosen, device)
             for name, value in constants.items():
                 assert hasattr(state.optimizer, name)

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from support.browser import REPOSITORY, App, free_port, wait_for_answer
-from vae_core import assessment
 from vae_core.data import Dataset
+from vae_core.quality import assessment
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run
 from vae_core.settings import PRESETS

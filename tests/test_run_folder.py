@@ -31,9 +31,9 @@ from safetensors.torch import save_file
 
 from support.runs import one_component
 from vae_core import __version__, load_run, run_folder
-from vae_core.classifier import shipped_classifier
 from vae_core.errors import RunError
 from vae_core.model import VAE
+from vae_core.quality.classifier import shipped_classifier
 from vae_core.run_folder import Run, RunWriter
 from vae_core.runs import (
     create_run,

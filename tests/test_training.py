@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vae_core import training, training_state
+from vae_core import training
 from vae_core.data import Dataset
-from vae_core.devices import choose_device
+from vae_core.engine import training_state
+from vae_core.engine.devices import choose_device
 from vae_core.errors import SettingsError, TrainingError
 from vae_core.evaluation import evaluate
 from vae_core.settings import Settings

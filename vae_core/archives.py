@@ -178,7 +178,7 @@ def _check_run(run: Run) -> None:
     if info.has_model:
         run.model()
     if run.has_training_state:
-        from vae_core.training_state import check_state
+        from vae_core.engine.training_state import check_state
 
         try:
             check_state(run.training_state(), info.settings, info.data.get("training_images", 0))

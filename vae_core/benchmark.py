@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import VisionDataset
 from torchvision.transforms import ToTensor
 
-from vae_core.cuda_graph import WARM_UP
 from vae_core.data import Dataset, ImageSet
-from vae_core.devices import choose_device, device_in_words
+from vae_core.engine.cuda_graph import WARM_UP
+from vae_core.engine.devices import choose_device, device_in_words
 from vae_core.evaluation import evaluate
 from vae_core.inference import decode_latents
 from vae_core.model import VAE

@@ -35,7 +35,7 @@ class Settings:
         beta: 0 to 1e6, the weight of the KL term; 1 is the ELBO.
         likelihood: "gaussian", "bernoulli" or "calibrated", see `vae_core.loss.reconstruction_loss`.
         schedule: "constant" or "one-cycle" (up over the first 30% of the training, then down to zero).
-        optimizer: "adam" or "soap", see `vae_core.soap`.
+        optimizer: "adam" or "soap", see `vae_core.engine.soap`.
         seed: 0 to 2**32 - 1; the same seed repeats a run.
         limit: train on the first so many images only, 1 to 10,000,000; None is all.
         device: "auto", "cpu", "cuda" or "cuda:N".

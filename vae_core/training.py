@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_core.cuda_graph import Captured, CapturedStep, is_switched_off
 from vae_core.data import ImageSet
-from vae_core.devices import choose_device
-from vae_core.distributed import ALONE, Group
+from vae_core.engine.cuda_graph import Captured, CapturedStep, is_switched_off
+from vae_core.engine.devices import choose_device
+from vae_core.engine.distributed import ALONE, Group
+from vae_core.engine.fused_step import fused_step
+from vae_core.engine.gradients import StepLoss, TrainingLoss
+from vae_core.engine.training_state import TrainingState, new_state
 from vae_core.errors import DIVERGED, SettingsError, TrainingError, check_type
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
-from vae_core.fused_step import fused_step
-from vae_core.gradients import StepLoss, TrainingLoss
 from vae_core.loss import kl_per_dimension
 from vae_core.settings import Settings
-from vae_core.training_state import TrainingState, new_state
 
 REPORT_SECONDS = 0.05
 """The shortest time between two reports: twenty a second at most."""

@@ -28,8 +28,8 @@ from support.browser import (
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, nearest_errors, nearest_image, sample_latents
-from vae_core.inspection import inspect
 from vae_core.latent_space import ClassGaussians
+from vae_core.quality.inspection import inspect
 from vae_core.runs import find_run
 
 if TYPE_CHECKING:

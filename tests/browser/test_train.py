@@ -33,8 +33,8 @@ from support.browser import (
 )
 from support.runs import change_settings
 from vae_core import load_run
-from vae_core.jobs import prepare
-from vae_core.recording import perform
+from vae_core.jobs.job import prepare
+from vae_core.jobs.recording import perform
 from vae_core.run_folder import Run, RunWriter
 from vae_core.runs import list_runs
 from vae_core.settings import Settings

@@ -13,8 +13,8 @@ import pytest
 from support.browser import App, open_tab, source_of, wait_for_new_source
 from support.drawn_shapes import write_shapes
 from vae_core import load_run
-from vae_core.jobs import prepare
-from vae_core.recording import perform
+from vae_core.jobs.job import prepare
+from vae_core.jobs.recording import perform
 from vae_core.settings import Settings
 
 if TYPE_CHECKING:

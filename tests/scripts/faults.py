@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.browser import App
 from vae_core.errors import RunError
-from vae_core.jobs import Job, prepare, prepare_resume
-from vae_core.recording import perform
+from vae_core.jobs.job import Job, prepare, prepare_resume
+from vae_core.jobs.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import delete_run, list_runs, tidy
 from vae_core.scratch import TEMPORARY
@@ -248,7 +248,7 @@ def workers_of(process_id: int) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError):
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == process_id and b"vae_core.worker" in (path / "cmdline").read_bytes():
+            if parent == process_id and b"vae_core.jobs.worker" in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
     return found
 

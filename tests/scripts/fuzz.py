@@ -213,8 +213,8 @@ def _fuzz(name: str, run: Path, seconds: int, scratch: Path) -> None:
 
 def _small_run(runs_dir: Path) -> Path:
     from vae_core.data import load_dataset
-    from vae_core.jobs import prepare
-    from vae_core.recording import perform
+    from vae_core.jobs.job import prepare
+    from vae_core.jobs.recording import perform
     from vae_core.settings import Settings
 
     settings = Settings(epochs=1, limit=128, batch_size=64, latent_dim=2)

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from vae_core import fused_step
-from vae_core.fused_step import FusedStep
+from vae_core.engine import fused_step
+from vae_core.engine.fused_step import FusedStep
+from vae_core.engine.soap import Soap
+from vae_core.engine.training_state import TrainingState, new_state
 from vae_core.loss import elbo_loss
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.settings import Settings
-from vae_core.soap import Soap
-from vae_core.training_state import TrainingState, new_state
 
 
 @dataclass(frozen=True)

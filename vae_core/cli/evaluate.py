@@ -31,10 +31,10 @@ def evaluate(
     What is measured on the run's own test set is stored in its folder, and so is a Gaussian mixture of
     its encodings, to generate from; the runs that came with the package stay as they are.
     """
-    from vae_core.assessment import assess
-    from vae_core.devices import choose_device
+    from vae_core.engine.devices import choose_device
     from vae_core.errors import RunError
     from vae_core.evaluation import evaluate as measure
+    from vae_core.quality.assessment import assess
     from vae_core.runs import check_own_test_set, find_run, store_evaluation
 
     found = find_run(run, runs_dir)

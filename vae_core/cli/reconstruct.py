@@ -14,7 +14,7 @@ from vae_core.run_record import RUNS_DIR
 
 if TYPE_CHECKING:
     from vae_core.class_words import ClassWords
-    from vae_core.placement import Placement
+    from vae_core.quality.placement import Placement
 
 
 def reconstruct(
@@ -35,7 +35,7 @@ def reconstruct(
     from vae_core.inference import reconstruct_image
     from vae_core.latent_space import ClassGaussians
     from vae_core.pictures import png_bytes, to_grey
-    from vae_core.placement import place
+    from vae_core.quality.placement import place
     from vae_core.runs import find_run
     from vae_core.sketch import read_picture, to_mnist_form
 

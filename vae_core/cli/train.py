@@ -26,8 +26,8 @@ from vae_core.run_record import RUNS_DIR
 from vae_core.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
-    from vae_core.distributed import Group
-    from vae_core.jobs import Job
+    from vae_core.engine.distributed import Group
+    from vae_core.jobs.job import Job
 
 
 def train(
@@ -78,9 +78,9 @@ def train(
     chosen = {option: value for option, value in chosen.items() if value is not None}
     settings = Settings.from_dict(PRESETS[preset or "reference"].to_dict() | chosen)
 
-    from vae_core.distributed import joined
-    from vae_core.following import follow
-    from vae_core.jobs import prepare, prepare_resume
+    from vae_core.engine.distributed import joined
+    from vae_core.jobs.following import follow
+    from vae_core.jobs.job import prepare, prepare_resume
 
     with joined() as group:
         if group.leads:
@@ -112,7 +112,7 @@ def _end_at_once() -> None:
 
 def _train_in_sight(job: Job, group: Group) -> None:
     """Performs a job with a progress bar and a line for each epoch."""
-    from vae_core.recording import perform
+    from vae_core.jobs.recording import perform
     from vae_core.run_folder import Run
 
     settings = Settings.from_dict(job.settings)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from vae_core.class_words import ClassWords
 
 if TYPE_CHECKING:
-    from vae_core.inspection import ClassErrors
+    from vae_core.quality.inspection import ClassErrors
 
 BINS = 60
 ACCENT = "var(--accent)"

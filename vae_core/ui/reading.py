@@ -66,7 +66,7 @@ def in_digits(deviations: np.ndarray) -> list[float]:
 
 def _placement(loaded: Loaded, result: Reconstruction, sampled: bool) -> dict[str, Any] | None:
     """Where it stands among the test images; None where the model was not measured on any."""
-    from vae_core.placement import place
+    from vae_core.quality.placement import place
 
     if loaded.evaluation is None:
         return None

@@ -26,6 +26,7 @@ from vae_core.data import (
 )
 from vae_core.errors import DataError, RunError
 from vae_core.evaluated import Evaluation
+from vae_core.jobs.desk import TrainingDesk
 from vae_core.latent_space import ClassGaussians, LatentMap
 from vae_core.mixture import LatentMixture
 from vae_core.progress import Progress
@@ -33,7 +34,6 @@ from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named, store_mixture
 from vae_core.settings import Settings
-from vae_core.training_desk import TrainingDesk
 from vae_core.ui.background import Background, Task
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Loaded:
         Not that of the test images as they are: the blurred images of a model are nearer to any other.
         """
         from vae_core.inference import nearest_errors
-        from vae_core.inspection import inspect
+        from vae_core.quality.inspection import inspect
 
         if not self._nearness:  # the app has one data set as long as it runs
             decoded = inspect(self.model, dataset.test.images[:UNSEEN_IMAGES]).reconstructions
@@ -130,7 +130,7 @@ class Studio:
                     raise
                 _log.warning("%s. Models can be explored; nothing can be trained or measured.", error)
         if Settings(device=device).device.startswith("cuda"):
-            from vae_core.devices import choose_device
+            from vae_core.engine.devices import choose_device
 
             choose_device(device)
         self.runs_dir = runs_dir.resolve()
@@ -219,7 +219,7 @@ class Studio:
         run = self.run(loaded.info.name)
 
         def find(progress: Progress) -> LatentMixture | None:
-            from vae_core.assessment import fitted_mixture
+            from vae_core.quality.assessment import fitted_mixture
 
             stored = run.mixture_or_none()
             if stored is not None:

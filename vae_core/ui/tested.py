@@ -120,7 +120,7 @@ class Tested:
         images = self.required_images()
 
         def read(progress: Progress) -> np.ndarray:
-            from vae_core.inspection import encode_again
+            from vae_core.quality.inspection import encode_again
 
             noise = noise_of(self.loaded, len(images), self.latents)
             again = encode_again(self.loaded.model, images, noise, progress)
@@ -142,7 +142,7 @@ class Tested:
         info = self.loaded.info
 
         def measure(progress: Progress) -> Evaluation:
-            from vae_core.assessment import assess
+            from vae_core.quality.assessment import assess
 
             evaluation, mixture = assess(
                 self.studio.run(info.name), self.loaded.model, self.evaluation, self.studio.dataset(),
@@ -161,7 +161,7 @@ class Tested:
 
 def noise_of(loaded: Loaded, count: int, latents: Latents) -> np.ndarray | None:
     """The noise of a model's sampled latents of N images, float32 (N, K); None where the mean is decoded."""
-    from vae_core.inspection import evaluation_noise
+    from vae_core.quality.inspection import evaluation_noise
 
     if latents == "mean":
         return None

@@ -19,7 +19,7 @@ from vae_core.ui.tested import On, Tested, measured_here, measuring, noise_of, t
 
 if TYPE_CHECKING:
     from vae_core.data import ImageSet
-    from vae_core.inspection import ClassErrors, Inspected
+    from vae_core.quality.inspection import ClassErrors, Inspected
 
 PAGE = 16
 TOLERANCE = 1e-3
@@ -103,7 +103,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
     ) -> dict[str, Any]:  # fmt: skip
         """Sixteen of the images with an error in a range: original, reconstruction, difference; with `other`,
         a second model tested on the same images, also what that makes of them."""
-        from vae_core.inspection import choose
+        from vae_core.quality.inspection import choose
 
         shown = tested(studio, run, on, latents)
         shown.required_images()
@@ -128,7 +128,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
     @routes.get("/runs/{run}/errors/turned")
     def turned(run: str, on: On = "evaluated", latents: Latents = "sampled") -> dict[str, Any]:
         """Which classes the reconstructions are read as; the first who asks begins the reading."""
-        from vae_core.inspection import confusion
+        from vae_core.quality.inspection import confusion
 
         shown = tested(studio, run, on, latents)
         task = shown.reading()
@@ -153,8 +153,8 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
 
     @routes.get("/runs/{run}/errors/figures")
     def figures(run: str, on: On = "evaluated") -> dict[str, Any]:
-        from vae_core.assessment import BOUND_IMAGES, BOUND_SAMPLES
-        from vae_core.sample_quality import CONFIDENT, GENERATED
+        from vae_core.quality.assessment import BOUND_IMAGES, BOUND_SAMPLES
+        from vae_core.quality.samples import CONFIDENT, GENERATED
 
         shown = tested(studio, run, on, "sampled")
         task = shown.assessment()
@@ -199,7 +199,7 @@ def _can_be_measured(shown: Tested, second: Tested) -> bool:
 
 
 def _by_class(shown: Tested) -> list[ClassErrors]:
-    from vae_core.inspection import errors_by_class
+    from vae_core.quality.inspection import errors_by_class
 
     return errors_by_class(shown.errors, shown.evaluation.labels)
 
@@ -275,7 +275,7 @@ def _pictures(shown: Tested, second: Tested | None, chosen: np.ndarray) -> dict[
 
 def _made(model: Tested, images: ImageSet, chosen: np.ndarray) -> tuple[Inspected, list[dict[str, Any]]]:
     """What a model makes of some images, int (M,), also of each as the page shows it."""
-    from vae_core.inspection import inspect, read_again
+    from vae_core.quality.inspection import inspect, read_again
 
     noise = noise_of(model.loaded, len(images), model.latents)
     seen = inspect(model.loaded.model, images.images[chosen], None if noise is None else noise[chosen])

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from vae_core.data import Dataset, read_idx_folder
+from vae_core.errors import BusyError, RunError, SettingsError, TrainingError
+from vae_core.jobs import worker
+from vae_core.jobs.desk import TrainingDesk
+from vae_core.jobs.job import Job, prepare
+from vae_core.run_folder import Run
+from vae_core.runs import create_run
+from vae_core.settings import Settings
+
+
+def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
+    deadline = time.monotonic() + seconds
+    while run.info().state == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return run.info().state
+
+
+def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) -> None:
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    desk.warm_up()
+    name = desk.start(Settings(epochs=100, batch_size=20))
+    run = Run(tmp_path / name)
+    assert run.info().state == "running"
+    with pytest.raises(TrainingError, match=f"{name} is being trained now"):
+        desk.start(Settings())
+    assert desk.stop() == name
+    assert wait_until_it_ends(run) == "stopped"
+    assert desk.stop() is None
+    deadline = time.monotonic() + 60
+    while run.is_alive() and time.monotonic() < deadline:  # it still measures the unfinished model
+        time.sleep(0.05)
+    assert desk.resume(name) == name
+    assert desk.stop() == name
+    assert wait_until_it_ends(run) == "stopped"
+
+
+def test_one_that_is_still_stopping_is_not_called_another(tmp_path: Path) -> None:
+    desk = TrainingDesk(tmp_path)
+    writer = create_run(tmp_path, "mine", Settings(), {"name": "a set"}, "CPU")
+    try:
+        with pytest.raises(BusyError, match=r"^run mine is being trained now; watch it"):
+            desk.resume("mine")
+        assert desk.stop() == "mine"
+        with pytest.raises(BusyError, match=r"^run mine is still stopping; try again when it has stopped$"):
+            desk.resume("mine")
+    finally:
+        writer.close()
+
+
+def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: Path) -> None:
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    with ThreadPoolExecutor(1) as visitor:
+        started = visitor.submit(desk.start, Settings(epochs=100, batch_size=20), "mine")
+        while not desk._lock.locked():
+            time.sleep(0.01)
+        assert desk.running() is None
+        desk.warm_up()  # as whoever opens Train asks, and does not wait
+        assert desk._lock.locked()
+        assert desk.stop() == "mine"
+        assert started.result() == "mine"
+    assert wait_until_it_ends(Run(tmp_path / "mine")) == "stopped"
+
+
+def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="more than the 700 training images"):
+        TrainingDesk(tmp_path, str(small_mnist)).start(Settings(batch_size=1000))
+    assert list(tmp_path.iterdir()) == []  # and no failed run is left
+    with pytest.raises(TrainingError, match=r"^the folder that --data-dir names is not there"):
+        TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
+
+
+def test_a_waiting_process_that_has_ended_costs_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process(program: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True)
+
+    desk = TrainingDesk(tmp_path)
+    with process("import os, time; os.close(0); print(flush=True); time.sleep(60)") as ending:
+        assert ending.stdout is not None
+        ending.stdout.readline()  # nobody reads its input, and it is not known to have ended
+        desk._warm = ending
+        with process("input(); print('worker: started')") as next_one:
+            monkeypatch.setattr(desk, "_spawn", lambda: next_one)
+            assert desk.start(Settings(), "mine") == "mine"
+        ending.kill()
+
+
+def test_a_process_gets_ready_with_fewer_images_than_the_recipes_batch(
+    small_mnist: Path, tmp_path: Path, write_idx: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = read_idx_folder(small_mnist).train
+    for prefix in ("train", "t10k"):
+        write_idx(tmp_path, prefix, few.images[:100], few.labels[:100])
+    monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(tmp_path)])
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # no job comes
+    monkeypatch.delattr("os.nice")  # as on Windows
+    assert worker.main() == 0
+
+
+def test_a_folder_that_is_mended_before_the_start_is_read_then(
+    small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, trained = tmp_path / "data", []
+    job = prepare(Settings(), tmp_path / "runs", "mine", str(small_mnist))
+
+    class Visitor:
+        """Mends the folder and starts a training."""
+
+        def readline(self) -> str:
+            shutil.copytree(small_mnist, data)
+            return json.dumps(asdict(job))
+
+    def perform(job: Job, dataset: Dataset) -> list[None]:
+        trained.append((job, len(dataset.train)))
+        return []
+
+    monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(data)])
+    monkeypatch.setattr("sys.stdin", Visitor())
+    monkeypatch.setattr("os.nice", lambda by: None)
+    monkeypatch.setattr("vae_core.jobs.recording.perform", perform)
+    monkeypatch.setattr(worker, "_say", lambda text: pytest.fail(text))
+    assert worker.main() == 0
+    assert trained == [(job, 700)]
+
+
+def test_the_desk_refuses_names_and_runs_before_it_starts_anything(
+    small_mnist: Path, tmp_path: Path, tiny_run: Path
+) -> None:
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    for name in ("reference", "../x"):
+        with pytest.raises(RunError):
+            desk.start(Settings(), name)
+    with pytest.raises(RunError, match="no run named"):
+        desk.resume("nope")
+    with pytest.raises(RunError, match="no run named"):
+        desk.resume(str(tiny_run))  # a path is for the command line
+    beside = TrainingDesk(tiny_run.parent, str(small_mnist))
+    with pytest.raises(RunError, match="has finished its 2 epochs"):
+        beside.resume("tiny")
+    with pytest.raises(SettingsError, match="epochs must be"):
+        beside.resume("tiny", epochs=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_outlives_the_app_that_started_it_and_a_warm_process_does_not(
+    small_mnist: Path, tmp_path: Path
+) -> None:
+    app = (
+        "import sys; from pathlib import Path; from vae_core.jobs.desk import TrainingDesk;"
+        "from vae_core.settings import Settings;"
+        "desk = TrainingDesk(Path(sys.argv[1]), sys.argv[2]);"
+        "print(desk.start(Settings(epochs=500, batch_size=20), 'run'), flush=True);"
+        "desk.warm_up(); print(desk._warm.pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", app, str(tmp_path), str(small_mnist)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "run\n"
+        warm = int(process.stdout.readline())
+        process.kill()
+    run = Run(tmp_path / "run")
+    try:
+        iteration = run.metrics()[0][-1]["iteration"] if run.metrics()[0] else 0
+        deadline = time.monotonic() + 60
+        while (is_there(warm) or last_iteration(run) <= iteration) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_there(warm)
+        assert last_iteration(run) > iteration
+        assert run.info().state == "running"
+        another_app = TrainingDesk(tmp_path, str(small_mnist))
+        running = another_app.running()
+        assert running is not None
+        assert running.name == "run"
+    finally:
+        run.request_stop()
+    assert wait_until_it_ends(run) == "stopped"
+
+
+def last_iteration(run: Run) -> int:
+    rows, _ = run.metrics()
+    return rows[-1]["iteration"] if rows else 0
+
+
+def is_there(process_id: int) -> bool:
+    """Whether the process runs still; one that has ended but has not been waited for does not."""
+    try:
+        return " Z " not in Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""What the loop in training.py runs on: gradients, optimisers, kernels, devices, processes."""

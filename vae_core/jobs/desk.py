@@ -1,0 +1,157 @@
+"""Starts and stops training processes for the app.
+
+A process belongs to nobody: it outlives the app and the browser that started it, and is watched through
+its run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from vae_core.errors import BusyError, ReadOnlyError, TrainingError
+from vae_core.jobs.job import Job, prepare, prepare_resume
+from vae_core.run_folder import Run
+from vae_core.run_record import RunInfo
+from vae_core.runs import run_named, running_runs
+from vae_core.settings import Settings
+
+
+class TrainingDesk:
+    """Starts and stops trainings for an app, one at a time, and keeps one process warm.
+
+    Importing torch and reading the data takes seconds; a warm process has done both and waits for a
+    job on its standard input. It ends by itself when the app does, unless a job has come.
+
+    A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
+    """
+
+    def __init__(self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False) -> None:
+        self.runs_dir = runs_dir
+        self.data_dir = data_dir
+        self.read_only = read_only
+        self._lock = threading.Lock()
+        self._warm: subprocess.Popen[str] | None = None
+        self._last: subprocess.Popen[str] | None = None
+
+    def running(self) -> RunInfo | None:
+        """The run that is being trained now, by whomever, or None."""
+        return next(iter(running_runs(self.runs_dir)), None)
+
+    def trains(self, info: RunInfo) -> bool:
+        """Whether this run is being trained now, and is not to stop."""
+        running = self.running()
+        return running is not None and running.folder == info.folder and not Run(info.folder).stop_requested()
+
+    def start(self, settings: Settings, name: str | None = None) -> str:
+        """Starts a new run; returns its name once its folder is there.
+
+        Raises:
+            BusyError: another training is running.
+            TrainingError: the process ended before it began.
+            RunError: the name cannot be used.
+        """
+        return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
+
+    def resume(self, name: str, epochs: int | None = None) -> str:
+        """Goes on with the run of this name; returns it. Raises as `start` and `prepare_resume` do."""
+        return self._launch(
+            lambda: prepare_resume(
+                run_named(name, self.runs_dir).folder, self.runs_dir, epochs, self.data_dir
+            )
+        )
+
+    def stop(self) -> str | None:
+        """Asks the running training to stop, also one that is just starting; returns its name, or None."""
+        if self.read_only:
+            raise ReadOnlyError("stopped")
+        info = self.running()
+        if info is None:
+            with self._lock:  # held while a training starts
+                info = self.running()
+        if info is not None:
+            Run(info.folder).request_stop()
+            return info.name
+        return None
+
+    def warm_up(self) -> None:
+        """Makes sure that a process gets ready for the next job; asks for none while one starts."""
+        if self.read_only or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._warm is None or self._warm.poll() is not None:
+                self._warm = self._spawn()
+        finally:
+            self._lock.release()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "vae_core.jobs.worker"]
+        if self.data_dir is not None:
+            command += ["--data-dir", self.data_dir]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def _launch(self, make_job: Callable[[], Job]) -> str:
+        if self.read_only:
+            raise ReadOnlyError("trained")
+        with self._lock:
+            if (info := self.running()) is not None:
+                if Run(info.folder).stop_requested():
+                    raise BusyError(f"run {info.name} is still stopping; try again when it has stopped")
+                raise BusyError(
+                    f"run {info.name} is being trained now; watch it, or stop it before you start another"
+                )
+            job = make_job()
+            warm, self._warm = self._warm, None
+            answer = None
+            if warm is not None and warm.poll() is None:
+                answer = self._hand_over(job, warm)
+            if answer is None:  # there was none, or it has ended while it waited: killed, or out of memory
+                answer = self._hand_over(job, self._spawn())
+            if answer != "started":
+                raise TrainingError(answer or "the training process ended before it began")
+            return job.name
+
+    def _hand_over(self, job: Job, process: subprocess.Popen[str]) -> str | None:
+        """What a process says first of its job; None if it takes none."""
+        self._last = process  # a handle that is dropped while its process runs makes Python complain
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(asdict(job)) + "\n")
+            process.stdin.close()
+        except OSError:
+            return None
+        return _first_answer(process.stdout)
+
+
+def _first_answer(output: IO[str]) -> str:
+    """What the worker says first: "started", or one line that says why not; other output is passed by."""
+    line = ""
+    for line in output:
+        kind, _, text = line.strip().partition(": ")
+        if kind == "worker":
+            return text
+    return line.strip()
+
+
+def _import_path() -> list[str]:
+    """Where the worker finds this very package, and what was on the path before."""
+    package_parent = str(Path(__file__).parents[2])
+    before = os.environ.get("PYTHONPATH")
+    return [package_parent, *([before] if before else [])]

@@ -1,0 +1,65 @@
+"""The training process of the app: gets ready, waits for one job on standard input, performs it.
+
+Its first line of output is "worker: started", or "worker: " and why not. After that it writes nothing:
+the run folder tells the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import suppress
+
+NICENESS = 10
+
+
+def main() -> int:
+    """Performs one job; ends quietly if standard input closes without one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir")
+    options = parser.parse_args()
+
+    from vae_core.data import load_dataset, without_folder
+    from vae_core.errors import DataError, VAEStudioError
+    from vae_core.jobs.job import Job
+    from vae_core.jobs.recording import perform
+
+    dataset = None
+    with suppress(VAEStudioError):  # it may be mended until there is a job, and is said then
+        dataset = load_dataset(options.data_dir)
+    if hasattr(os, "nice"):  # not on Windows
+        with suppress(OSError):  # the app, and whoever drags its sliders, comes first
+            os.nice(NICENESS)
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    started = False
+    try:
+        dataset = dataset or load_dataset(options.data_dir)
+        for _ in perform(Job(**json.loads(line)), dataset):
+            if not started:
+                _say("started")
+                started = True
+    except VAEStudioError as error:
+        if not started:
+            why = str(error)
+            if isinstance(error, DataError):  # which a visitor of the app reads
+                why = without_folder(why, options.data_dir)
+            _say(" ".join(why.split()))
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    """The one answer to the app; it may be gone, and later output must not end the training."""
+    with suppress(OSError):
+        print(f"worker: {text}", flush=True)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())
+    os.dup2(silence, sys.stderr.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
