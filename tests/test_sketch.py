@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageDraw
 from support import hostile
 from vae_core import sketch
 from vae_core.data import Dataset
-from vae_core.errors import PictureError
+from vae_core.errors import EmptyPictureError, PictureError
 from vae_core.sketch import on_square, read_image, read_picture, to_ink, to_mnist_form, without_paper
 
 
@@ -75,6 +75,23 @@ def test_dark_on_light_is_the_same_as_light_on_dark() -> None:
     light = (drawn() * 255).astype(np.uint8)
     both = [to_mnist_form(read_picture(png(Image.fromarray(ink)))).image for ink in (light, 255 - light)]
     assert np.abs(both[0] - both[1]).max() < 0.02
+
+
+def test_ink_that_covers_the_border_is_ink_where_there_is_no_paper() -> None:
+    frame = np.ones((280, 280), np.float32)
+    frame[30:250, 30:250] = 0
+    ink = read_picture(png(Image.fromarray((frame * 255).astype(np.uint8))), on_paper=False)
+    assert np.array_equal(ink, frame)
+    seen = to_mnist_form(ink, on_paper=False)
+    assert seen.box == (0, 0, 1, 1)
+    assert seen.image[4, 4:24].min() > 0.9  # 20 pixels wide, in the middle
+    assert seen.image[8:20, 8:20].max() < 0.1
+
+
+def test_without_paper_only_no_ink_at_all_is_empty() -> None:
+    assert np.array_equal(to_mnist_form(drawn(), on_paper=False).image, to_mnist_form(drawn()).image)
+    with pytest.raises(EmptyPictureError):
+        to_mnist_form(np.zeros((280, 280), np.float32), on_paper=False)
 
 
 @pytest.mark.parametrize("hidden", [0, 255])

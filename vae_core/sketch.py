@@ -56,10 +56,13 @@ class Sketch:
     box: tuple[float, float, float, float]
 
 
-def read_picture(content: bytes) -> np.ndarray:
-    """A picture file's content as ink on paper: float32 (H, W) in [0, 1], ink is 1.
+def read_picture(content: bytes, on_paper: bool = True) -> np.ndarray:
+    """A picture file's content as ink: float32 (H, W) in [0, 1], ink is 1.
 
-    Dark on light and light on dark are told apart by the picture's border; transparency is paper.
+    Args:
+        content: the file's.
+        on_paper: dark on light and light on dark are told apart by the picture's border, transparency is
+            paper. False takes light for ink, whatever is at the border: so is what a drawing pad holds.
 
     Raises:
         PictureError: not a picture of a known format, of more than 40 megapixels or longer than
@@ -68,7 +71,7 @@ def read_picture(content: bytes) -> np.ndarray:
 
     def reduced(picture: Image.Image) -> np.ndarray:
         picture.draft("L", (2 * WORKING_SIZE, 2 * WORKING_SIZE))
-        return to_ink(ImageOps.exif_transpose(picture))
+        return to_ink(ImageOps.exif_transpose(picture), on_paper)
 
     return _read(content, reduced)
 
@@ -119,8 +122,8 @@ def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarr
         ) from error
 
 
-def to_ink(picture: Image.Image) -> np.ndarray:
-    """A Pillow image of any mode as float32 (H, W) in [0, 1], ink is 1.
+def to_ink(picture: Image.Image, on_paper: bool = True) -> np.ndarray:
+    """A Pillow image of any mode as float32 (H, W) in [0, 1], ink is 1; `on_paper` as in `read_picture`.
 
     Raises:
         PictureError: its values are not all finite numbers.
@@ -134,6 +137,8 @@ def to_ink(picture: Image.Image) -> np.ndarray:
     grey = picture.convert("L")
     grey.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
     values = np.asarray(grey, dtype=np.float32) / 255
+    if not on_paper:
+        return values
     border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     return 1 - values if np.median(border) > 0.5 else values
 
@@ -156,13 +161,14 @@ def _on_paper(picture: Image.Image) -> Image.Image:
     return paper
 
 
-def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
+def to_mnist_form(ink: np.ndarray, centre: bool = True, on_paper: bool = True) -> Sketch:
     """Finds the digit, fits it into 20x20 and centres it by mass in 28x28.
 
     Args:
         ink: float (H, W) in [0, 1], ink is 1.
         centre: False leaves the digit where and as large as it is, and only shrinks the whole picture
             to 28x28; a picture of 28x28 stays what it is.
+        on_paper: False where all that is not 0 is ink, up to the border; else paper is taken off.
 
     Raises:
         EmptyPictureError: there is no ink on it.
@@ -174,7 +180,7 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True) -> Sketch:
     if not np.isfinite(ink).all():
         raise PictureError("a drawing's values must be numbers from 0 to 1")
     ink = ink.clip(0, 1)
-    clean = without_paper(ink)
+    clean = without_paper(ink) if on_paper else _strongest_one(ink)
     if not centre:
         return Sketch(on_square(ink, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
     rows, columns = np.nonzero(clean > INK_THRESHOLD)
@@ -211,12 +217,17 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
     paper = plane[0] * rows + plane[1] * columns + plane[2]
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
-    if clean.max() < LEAST_CONTRAST:
+    return _strongest_one(clean, 1 - paper.clip(0, DARKEST_PAPER))
+
+
+def _strongest_one(ink: np.ndarray, light: np.ndarray | float = 1.0) -> np.ndarray:
+    """Ink as a share of the light that its paper has, the strongest 1. Raises EmptyPictureError."""
+    if ink.max() < LEAST_CONTRAST:
         raise EmptyPictureError(
             "there is nothing on the picture; expected ink that stands out from its paper"
         )
-    clean /= 1 - paper.clip(0, DARKEST_PAPER)
-    return clean / clean.max()
+    ink = ink / light
+    return ink / ink.max()
 
 
 def on_square(ink: np.ndarray, size: int) -> np.ndarray:

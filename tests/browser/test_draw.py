@@ -187,6 +187,22 @@ def test_the_default_pen_is_as_thick_as_mnists(pad: Page) -> None:
     assert 1.8 < widths < 3.4  # the median of the test digits is 2.2, nine in ten are within 1.6 and 3.4
 
 
+def test_ink_along_the_border_is_ink(pad: Page) -> None:
+    box = pad.locator("#sketch canvas").bounding_box()
+    assert box
+    left, top, right, bottom = 2, 2, box["width"] - 2, box["height"] - 2
+    middle = box["width"] / 2  # its corners are round
+    pad.mouse.move(box["x"] + middle, box["y"] + top)
+    pad.mouse.down()
+    for x, y in [(right, top), (right, bottom), (left, bottom), (left, top), (middle, top)]:
+        pad.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    pad.mouse.up()
+    wait_for_answer(pad)
+    seen = shown(pad, "[data-is=seen]")
+    assert seen[3:7, 8:20].max(axis=0).min() > 0.5
+    assert seen[8:20, 8:20].max() < 0.1
+
+
 def test_a_fast_stroke_has_no_gaps(pad: Page) -> None:
     box = pad.locator("#sketch canvas").bounding_box()
     assert box

@@ -13,7 +13,7 @@ from vae_core.pictures import data_uri, png_bytes, to_grey
 from vae_core.sketch import on_square, read_image, read_picture, to_mnist_form, without_paper
 from vae_core.ui.reading import encoding, reading
 from vae_core.ui.routes.answers import Seed, picture
-from vae_core.ui.studio import Loaded, Studio
+from vae_core.ui.studio import Studio
 
 PAD_SIZE = 280
 
@@ -24,10 +24,21 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.post("/runs/{run}/sketch")
     async def sketch(
-        run: str, request: Request, centre: bool = True, seed: Seed = 0, sampled: bool = False
-    ) -> dict[str, Any]:
+        run: str, request: Request, centre: bool = True, on_paper: bool = True, seed: Seed = 0,
+        sampled: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         content = await request.body()  # of limited size: see vae_core/ui/gate/guard.py
-        return await run_in_threadpool(lambda: read_sketch(studio.load(run), content, centre, seed, sampled))
+
+        def read() -> dict[str, Any]:
+            loaded = studio.load(run)
+            try:
+                seen = to_mnist_form(read_picture(content, on_paper), centre, on_paper)
+            except EmptyPictureError as error:  # an answer: a drawing begins and may end so
+                return {"empty": True, "message": str(error)}
+            answer = reading(loaded, seen.image, seed, sampled)
+            return answer | {"empty": False, "seen": data_uri(seen.image), "box": seen.box}
+
+        return await run_in_threadpool(read)
 
     @routes.post("/runs/{run}/encode")
     async def encode(run: str, request: Request) -> dict[str, Any]:
@@ -41,20 +52,6 @@ def router(studio: Studio) -> APIRouter:
         return await run_in_threadpool(lambda: picture(ink_of(content)))
 
     return routes
-
-
-def read_sketch(loaded: Loaded, content: bytes, centre: bool, seed: int, sampled: bool) -> dict[str, Any]:
-    """A drawing through the model: what it sees, what it makes of it, and by how much it is off.
-
-    Raises:
-        PictureError: it is no picture. An empty one is an answer: a drawing begins and may end so.
-    """
-    try:
-        seen = to_mnist_form(read_picture(content), centre)
-    except EmptyPictureError as error:
-        return {"empty": True, "message": str(error)}
-    answer = reading(loaded, seen.image, seed, sampled)
-    return answer | {"empty": False, "seen": data_uri(seen.image), "box": seen.box}
 
 
 def ink_of(content: bytes) -> bytes:

@@ -227,7 +227,8 @@ async function send() {
   if (!model()) return; // it is asked as soon as there is one
   const body = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   const { centre, sampled, seed } = reading;
-  const ofModel = (card) => ask(modelAddress("sketch", { centre, sampled, seed }, card), { method: "POST", body });
+  const how = { centre, on_paper: false, sampled, seed }; // whatever reaches the border of the pad is ink
+  const ofModel = (card) => ask(modelAddress("sketch", how, card), { method: "POST", body });
   try {
     const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);
     if (isEmpty) return;
