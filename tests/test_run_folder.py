@@ -177,6 +177,12 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_show_yet(tmp_path: Path) 
         run.required_mixture()
 
 
+def test_weights_that_are_lost_are_not_called_not_yet_there(run: Run) -> None:
+    (run.folder / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"^run copied has no model\.safetensors: though 2 of its epochs were fin"):
+        run.model()
+
+
 def test_a_model_is_loaded_without_a_draw_from_the_callers_random_numbers(run: Run) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

@@ -530,6 +530,18 @@ def test_strokes_in_the_shadow_are_as_strong_as_those_in_the_light(dataset: Data
         assert np.square(seen - clean).mean() < 0.003
 
 
+@pytest.mark.parametrize("dark_on_light", [True, False])
+def test_on_grey_paper_the_ink_is_what_differs_from_it(dataset: Dataset, dark_on_light: bool) -> None:
+    light = np.broadcast_to(np.linspace(0.7, 0.25, 300), (300, 300))  # at most of its border dark
+    for digit in dataset.test.images[:8]:
+        ink = np.zeros((300, 300))
+        ink[50:250, 50:250] = np.asarray(Image.fromarray(digit).resize((200, 200))) / 255
+        paper = light if dark_on_light else 1 - light
+        values = paper * (1 - 0.8 * ink) if dark_on_light else paper + (1 - paper) * 0.8 * ink
+        seen = to_mnist_form(to_ink(Image.fromarray(np.rint(values * 255).astype(np.uint8)))).image
+        assert np.square(seen - to_mnist_form(ink).image).mean() < 0.01
+
+
 @pytest.mark.parametrize("size", [28, 280])
 @pytest.mark.parametrize("centre", [True, False])
 def test_what_the_model_sees_is_from_0_to_1_whatever_the_drawing(centre: bool, size: int) -> None:

@@ -272,7 +272,9 @@ class Run:
         try:
             return safetensors.torch.load(_read_limited(self.folder / file_name, MOST_WEIGHT_BYTES))
         except FileNotFoundError as error:
-            raise RunError(f"run {self.name} has no {file_name}: no epoch of it was finished") from error
+            count = self.info().epoch
+            finished = f"though {count} of its epochs were" if count else "no epoch of it was"
+            raise RunError(f"run {self.name} has no {file_name}: {finished} finished") from error
         except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"run {self.name}: {file_name} is damaged ({reason_of(error)})") from error
 

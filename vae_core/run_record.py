@@ -107,15 +107,19 @@ class RunInfo:
         """Whether it has weights yet: from its first epoch on."""
         return (self.folder / "model.safetensors").is_file()
 
+    @property
+    def tested(self) -> dict[str, float | None]:
+        """Its figures on the test images, by their names in lists of runs; None where there is none."""
+        names = {"test_total": "total", "test_unit_variance": "total_unit_variance", "test_mse": "mse_mean"}
+        return {called: self.results.get(name) for called, name in names.items()}
+
     def brief(self) -> dict[str, Any]:
         """Its line in a list of runs, for programs: JSON values."""
         return {
             "name": self.name,
             "state": self.state,
             "epoch": self.epoch,
-            "test_total": self.results.get("total"),
-            "test_unit_variance": self.results.get("total_unit_variance"),
-            "test_mse": self.results.get("mse_mean"),
+            **self.tested,
             "settings": self.settings.to_dict(),
             "data": self.data,
             "created": self.created,

@@ -26,6 +26,8 @@ INK_THRESHOLD = 0.05
 """Share of the strongest ink from which on a pixel belongs to the digit."""
 PAPER_TOLERANCE = 0.2
 """Border pixels this far (of 1) from the paper are strokes that run off the picture."""
+MID_GREY = 0.15
+"""Paper this near to 0.5 may be dark or in a shadow: whether it is light shows by what is on it."""
 NOISE_DEVIATIONS = 4
 DARKEST_PAPER = 0.9
 """Darker paper (1 is black) counts as this dark: divided by hardly any light, its grain would be ink."""
@@ -139,8 +141,16 @@ def to_ink(picture: Image.Image, on_paper: bool = True) -> np.ndarray:
     values = np.asarray(grey, dtype=np.float32) / 255
     if not on_paper:
         return values
-    border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    return 1 - values if np.median(border) > 0.5 else values
+    return 1 - values if _is_on_light(values) else values
+
+
+def _is_on_light(grey: np.ndarray) -> bool:
+    """Whether dark ink is on light paper, by the border; where that is neither, by what lies within."""
+    brightness = np.median(grey[_border_of(grey)])
+    if abs(brightness - 0.5) > MID_GREY:
+        return bool(brightness > 0.5)
+    within = grey - _paper_of(grey)[0]
+    return bool(np.square(within.clip(max=0)).sum() > np.square(within.clip(min=0)).sum())
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
@@ -205,19 +215,30 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     Raises:
         EmptyPictureError: nothing is left.
     """
-    rows, columns = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j].astype(np.float32)
-    edge = np.ones(ink.shape, bool)
+    paper, noise = _paper_of(ink)
+    clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
+    return _strongest_one(clean, 1 - paper.clip(0, DARKEST_PAPER))
+
+
+def _border_of(picture: np.ndarray) -> np.ndarray:
+    """Its outermost pixels: bool (H, W)."""
+    edge = np.ones(picture.shape, bool)
     edge[1:-1, 1:-1] = False
+    return edge
+
+
+def _paper_of(picture: np.ndarray) -> tuple[np.ndarray, float]:
+    """What the paper is at each pixel, (H, W), a plane through the border; and its noise, a deviation."""
+    rows, columns = np.mgrid[0 : 1 : picture.shape[0] * 1j, 0 : 1 : picture.shape[1] * 1j].astype(np.float32)
+    edge = _border_of(picture)
     at = np.stack([rows[edge], columns[edge], np.ones(edge.sum(), np.float32)], axis=1)
-    border = ink[edge]
+    border = picture[edge]
     plane = np.array([0, 0, np.median(border)], np.float32)
     for _ in range(3):
         is_paper = np.abs(border - at @ plane) < PAPER_TOLERANCE
         plane = np.linalg.lstsq(at[is_paper], border[is_paper], rcond=None)[0]
     noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
-    paper = plane[0] * rows + plane[1] * columns + plane[2]
-    clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
-    return _strongest_one(clean, 1 - paper.clip(0, DARKEST_PAPER))
+    return plane[0] * rows + plane[1] * columns + plane[2], noise
 
 
 def _strongest_one(ink: np.ndarray, light: np.ndarray | float = 1.0) -> np.ndarray:

@@ -187,6 +187,19 @@ def test_the_default_pen_is_as_thick_as_mnists(pad: Page) -> None:
     assert 1.8 < widths < 3.4  # the median of the test digits is 2.2, nine in ten are within 1.6 and 3.4
 
 
+def test_a_test_image_goes_the_same_way_as_a_drawing(pad: Page) -> None:
+    take = pad.get_by_role("button", name="Take a test digit")
+    take.click()
+    wait_for_answer(pad)
+    seen, made = shown(pad, "[data-is=seen]"), shown(pad, "#reconstruction img")
+    assert np.square(seen - made).mean() < 0.06
+    assert pad.locator(".fitted").is_visible()
+    assert not take.is_visible()
+    pad.get_by_role("button", name="Undo").click()
+    assert not ink_of(pad).any()
+    assert take.is_visible()
+
+
 def test_ink_along_the_border_is_ink(pad: Page) -> None:
     box = pad.locator("#sketch canvas").bounding_box()
     assert box

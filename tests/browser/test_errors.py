@@ -461,12 +461,12 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     open_tab(page, "Test errors")
     wait_for_bars(page, 10_000)
     page.locator("#test-errors .caution").filter(has_text="The 10,000 images of this evaluation").wait_for()
-    note = "The images are not in this app: see the note above the histogram."
-    gallery(page, f"{note} “Measure it on the 205 test images here”, there, brings those.")
+    measure = "Measure it on the 205 test images here"
+    gallery(page, "The images are not in this app: see the note above the histogram.")
     assert page.get_by_role("button", name="16 worst").is_disabled()
     page.locator("#turned-into").scroll_into_view_if_needed()
     page.locator("#turned-into").get_by_text("not in this app: see the note above").wait_for()
-    page.get_by_role("button", name="Measure it on the 205 test images here").click()
+    page.locator("#test-errors").get_by_role("button", name=measure).click()
     wait_for_bars(page, 205)
     page.get_by_role("button", name="16 typical").click()
     gallery(page, "The 16 typical of")
@@ -476,8 +476,9 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     go_to(page, "?model=reference&tab=errors&order=falling")
     wait_for_bars(page, 10_000)
     gallery(page, "not in this app")
-    page.get_by_role("button", name="Measure it on the 205 test images here").click()
+    page.locator("#error-images").get_by_role("button", name=measure).click()  # also where they would be
     gallery(page, "The 16 worst of 205")  # what the address asks for
+    assert not page.locator("#error-images").get_by_role("button", name=measure).is_visible()
 
 
 def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: Page) -> None:

@@ -728,6 +728,18 @@ def test_a_press_while_the_page_comes_to_life_is_obeyed(blank: Page, app: App) -
     assert np.abs(vector(blank)).max() > 0
 
 
+def test_numbers_that_were_set_with_another_model_are_told_so(page: Page) -> None:
+    about = page.locator(".starts [data-is=about]")
+    first = page.locator(".latent input").first
+    first.fill("2")
+    assert about.inner_text() == ""
+    page.get_by_label("Model").click()
+    page.get_by_role("option", name="quick").click()
+    about.get_by_text("numbers set with reference, which mean something else to quick").wait_for()
+    first.fill("1.5")
+    page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
+
+
 def test_another_model_reads_the_same_picture_again(
     page: Page, app: App, dataset: Dataset, tiny_run: Path, reference: Any
 ) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.browser import App, open_app, wait_for_address, wait_until_alive
+from support.browser import (
+    App,
+    open_app,
+    source_of,
+    wait_for_address,
+    wait_for_new_source,
+    wait_for_source,
+    wait_until_alive,
+)
 from vae_core.ui.lesson import STEPS
 
 if TYPE_CHECKING:
@@ -132,6 +140,24 @@ def test_a_link_to_the_last_step_leads_to_the_replay_of_the_reference(blank: Pag
     page.goto(f"{app.url}/?hide=map&step=train")
     page.wait_for_function("document.querySelector('.watch-pictures')?.getBoundingClientRect().top < 500")
     page.locator("#training-status [data-is=what]").get_by_text("reference ·").wait_for()
+
+
+def test_what_a_step_asks_for_is_a_press_away(blank: Page, app: App) -> None:
+    page = blank
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{app.url}/?hide=map&step=generate")
+    wait_for_source(page, "#generated-grid img", "sampler=prior")
+    before = source_of(page, "#generated-grid img")
+    page.locator(SHOWN).get_by_role("button", name="mixture").click()
+    wait_for_new_source(page, "#generated-grid img", before)
+    wait_for_address(page, "sampler=mixture")
+    assert step_of(page) == "generate"
+    assert page.get_by_role("radio", name="mixture").is_checked()
+    box = page.locator("#generated-grid img").bounding_box()
+    guide = page.locator("#guide-steps").bounding_box()
+    assert box is not None
+    assert guide is not None
+    assert 0 <= box["y"] < box["y"] + box["height"] <= guide["y"]  # all of the picture is in sight
 
 
 def test_a_step_that_is_left_out_or_unknown_is_said(blank: Page, app: App) -> None:

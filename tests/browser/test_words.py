@@ -143,7 +143,7 @@ def test_the_words_follow_the_model(page: Page) -> None:
     page.get_by_role("button", name="Random digit", exact=True).wait_for()
     choose(page, "shapes")
     page.get_by_role("button", name="Random image", exact=True).wait_for()
-    page.get_by_text("the model describes an image with").wait_for()
+    page.get_by_text("the numbers that describe an image").wait_for()
     assert (
         page.locator("#decoded-digit img").get_attribute("alt") == "The image decoded from the latent vector"
     )
@@ -151,7 +151,7 @@ def test_the_words_follow_the_model(page: Page) -> None:
     page.locator(".starts", has_text=", which shapes has not learned").wait_for()
     choose(page, "reference")
     page.get_by_role("button", name="Random digit", exact=True).wait_for()
-    page.get_by_text("the model describes a digit with").wait_for()
+    page.get_by_text("the numbers that describe a digit").wait_for()
     page.get_by_role("button", name="Mean of class 7", exact=True).wait_for()
     assert (
         page.locator("#decoded-digit img").get_attribute("alt") == "The digit decoded from the latent vector"

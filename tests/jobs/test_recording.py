@@ -336,6 +336,7 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "run is stopped" in out
+    assert err.splitlines().count("stopping") == 1  # at once; the test images are measured after it
     assert "Traceback" not in out + err
     assert run.info().state == "stopped"
     assert load_run(run.folder).evaluation is not None

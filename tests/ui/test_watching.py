@@ -9,6 +9,7 @@ import pytest
 
 from vae_core import data
 from vae_core.run_folder import Run, RunWriter
+from vae_core.run_record import METRIC_NAMES
 from vae_core.runs import create_run, find_run
 from vae_core.settings import Settings
 
@@ -46,6 +47,18 @@ def test_who_follows_a_run_hears_that_its_name_is_another_ones_now(run: Run) -> 
     second = training_news(studio, watch="copied", **known)
     assert second["fresh"]
     assert second["points"][0][0] < first["offset"]
+
+
+def test_the_time_of_a_run_that_is_trained_is_that_of_its_last_report(
+    dataset: data.Dataset, tmp_path: Path
+) -> None:
+    from vae_core.ui.watching import run_listing
+
+    writer = create_run(tmp_path, "run", Settings(), dataset.facts(None), "cpu")
+    row = dict.fromkeys(METRIC_NAMES, 1) | {"elapsed_seconds": 7.5}
+    writer.append_metrics(row)
+    assert run_listing([writer.info()])[0]["seconds"] == 7.5
+    writer.close()
 
 
 def test_the_status_of_a_training_is_the_news_without_the_curve(run: Run) -> None:

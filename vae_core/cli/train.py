@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from vae_core.cli.options import DataDir, RunsDir, option_of
-from vae_core.cli.output import err, load, out
+from vae_core.cli.output import err, load, out, say_to_log
 from vae_core.errors import SettingsError
 from vae_core.run_record import RUNS_DIR
 from vae_core.settings import PRESETS, Settings
@@ -118,18 +118,25 @@ def _train_in_sight(job: Job, group: Group) -> None:
     settings = Settings.from_dict(job.settings)
     dataset = load(job.data_dir)
     count = len(dataset.train.images[: settings.limit])
-    reports = perform(job, dataset, group)
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    bar = Progress(*columns, console=err)
+
+    def hear_stop() -> None:
+        for task in bar.task_ids:
+            bar.update(task, note="stopping")
+        say_to_log("stopping")
+
+    reports = perform(job, dataset, group, hear_stop)
     with err.status("starting"):  # what is refused is told in one line and nothing else
         first = [*itertools.islice(reports, 1)]
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = settings.iterations_per_epoch(count) * settings.epochs
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}  {task.fields[speed]} images/s"),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=err) as bar:
-        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-")
+    with bar:
+        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-", note="")
         for report in itertools.chain(first, reports):
             bar.update(
                 task,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,12 @@ LATENTS_SECONDS = 1.0
 """How often the KL of each latent is written beside the losses."""
 
 
-def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None) -> Iterator[Report]:
+def perform(
+    job: Job,
+    dataset: Dataset | None = None,
+    group: Group | None = None,
+    hear_stop: Callable[[], None] | None = None,
+) -> Iterator[Report]:
     """Trains and records in this process, passing on each report once it is written.
 
     Ends early, in state "stopped", when the run folder or a signal (SIGTERM, SIGINT) asks for it.
@@ -50,6 +55,7 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
         job: what to do.
         dataset: the images, where they are loaded already.
         group: the processes that this one leads; the others `follow`.
+        hear_stop: called as soon as a signal asks for the end, which may take a while.
 
     Raises:
         VAEStudioError: as the data, the settings or the training say. A run that had begun is marked
@@ -67,10 +73,13 @@ def perform(job: Job, dataset: Dataset | None = None, group: Group | None = None
     computes = device_in_words(device) + (f", {group.count} processes" if group.count > 1 else "")
     dataset = dataset or load_dataset(job.data_dir)
     with machine_slot(job):
-        yield from _perform(job, settings, dataset, computes, group)
+        yield from _perform(job, settings, dataset, computes, group, hear_stop)
 
 
-def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group: Group) -> Iterator[Report]:
+def _perform(
+    job: Job, settings: Settings, dataset: Dataset, device: str, group: Group,
+    hear_stop: Callable[[], None] | None,
+) -> Iterator[Report]:  # fmt: skip
     runs_dir = Path(job.runs_dir)
     resume_from = None
     if job.resume:
@@ -93,7 +102,7 @@ def _perform(job: Job, settings: Settings, dataset: Dataset, device: str, group:
         full_batches(settings, len(dataset.train.images[: settings.limit]))  # before there is a folder
         run = create_run(runs_dir, job.name, settings, _describe(dataset, settings), device)
     with (
-        StopSignals(group) as signals,
+        StopSignals(group, hear_stop) as signals,
         closing(lead(group, settings, dataset, resume_from, signals)) as reports,
     ):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from vae_core.engine.distributed import Group
@@ -14,11 +15,16 @@ class StopSignals:
 
     `received` tells of this process alone, `heeded` of what the whole group agreed on: torchrun sends SIGTERM
     also to say that another process is lost, and such a training has failed, not stopped.
+
+    Args:
+        group: the processes that share the training.
+        hear: called at once when a signal comes, and not when it is heeded.
     """
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, hear: Callable[[], None] | None = None) -> None:
         self.received = self.heeded = False
         self._group = group
+        self._hear = hear
         self._before: dict[int, Any] = {}
 
     def agree(self) -> None:
@@ -42,4 +48,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: object) -> None:
+        if self._hear is not None and not self.received:
+            self._hear()
         self.received = True

@@ -62,7 +62,7 @@ class Step:
         place: where it begins, as an address says it.
         parts: those of the page that it needs; where one is left out, the step is too. It is about the first,
             without any about the tab.
-        is_brought: what it is about is brought into sight, and not only marked.
+        is_brought: on a phone, too, what it is about is brought into sight, and not only marked.
         about: the CSS selector of what it is about, where that is no part of the page with a name.
     """
 

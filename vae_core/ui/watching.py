@@ -99,8 +99,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
         "device": info.device,
         "data": info.data.get("source", ""),
         "batch_size": info.settings.batch_size,
-        "test_total": info.results.get("total"),
-        "test_unit_variance": info.results.get("total_unit_variance"),
+        **info.tested,
         "measuring": info.state == "stopped" and "total" not in info.results and run.is_alive(),
         "last": last and {key: last[key] for key in METRIC_NAMES},
         "kl_per_dimension": _latest_kl(run, rows, fresh),
@@ -125,18 +124,22 @@ def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
             "changes": changes(info.settings),
             "epoch": info.epoch,
             "epochs": info.settings.epochs,
-            "test_total": info.results.get("total"),
-            "test_unit_variance": info.results.get("total_unit_variance"),
+            **info.tested,
             "likelihood": info.settings.likelihood,
             "beta": info.settings.beta,
-            "test_mse": info.results.get("mse_mean"),
-            "seconds": info.elapsed_seconds,
+            "seconds": _seconds(info),
             "device": info.device,
             "data": info.data.get("name", ""),
             "created": info.created,
         }
         for info in runs
     ]
+
+
+def _seconds(info: RunInfo) -> float:
+    """Of training until now; run.json tells it up to the last epoch."""
+    rows = Run(info.folder).latest_metrics() if info.state == "running" else []
+    return rows[-1]["elapsed_seconds"] if rows else info.elapsed_seconds
 
 
 def run_details(info: RunInfo) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // What becomes of a drawing: what the model sees, its latents, the reconstruction, the difference, the verdict.
 
 import { explore } from "./latent.js";
-import { onReconstruction, setReading } from "./sketch.js";
+import { onReconstruction, setReading, takeTestImage } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
 import { EMPTY, haveChildren, model, named, onModel } from "./studio.js";
@@ -34,6 +34,7 @@ export function mount(element) {
     if (answer === null) showNothing(parts);
     restUntilAnswered();
   });
+  parts.test.addEventListener("click", takeTestImage);
   parts.explore.addEventListener("click", () => explore(answer.z, origin()));
   parts.resample.addEventListener("click", () => setReading({ seed: (seed += 1) }));
   parts.byMean.addEventListener("change", () => setReading({ sampled: false }));
@@ -47,6 +48,7 @@ function showNothing(parts) {
   parts.seenWords.textContent = "28×28 pixels, nothing else";
   showBars(parts.bars, null);
   parts.resampled.hidden = parts.explore.hidden = true;
+  parts.test.hidden = false;
   showSecond(parts, null);
 }
 
@@ -55,6 +57,7 @@ function show(parts, answer, samples) {
   for (const name of PICTURES) parts[name].src = answer[name];
   parts.verdict.textContent = verdict(answer);
   parts.resampled.hidden = parts.explore.hidden = false;
+  parts.test.hidden = true;
   parts.samplePictures.src = answer.samples.picture;
   samples.lay(answer.samples.z.length, answer.samples.z.length);
   showSecond(parts, answer);

@@ -3,7 +3,7 @@
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
 import { Latest, ask, model, named, onModel, untilReady } from "./studio.js";
-import { asAddressed, besideAddressed, images, isComparable, notHere, onSelection, onView, select, testedAddress } from "./tested.js";
+import { asAddressed, besideAddressed, images, isComparable, look, measureHere, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
 const COMPARING = ["better", "worse"];
@@ -24,6 +24,7 @@ export function mount(element) {
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].addEventListener("click", () => select({ order }));
   }
+  parts.here.addEventListener("click", () => look({ on: "here" }));
   parts.range.addEventListener("submit", (event) => {
     event.preventDefault();
     const [low, high] = [Number(parts.low.value), Number(parts.high.value)].sort((a, b) => a - b);
@@ -71,7 +72,8 @@ async function load() {
   const available = await images();
   if (asked !== selection) return;
   for (const way of [...Object.keys(ORDERS), "show"]) parts[way].disabled = Boolean(available.missing);
-  if (available.missing) return clear(notHere(available));
+  offerHere(available);
+  if (available.missing) return clear(NOT_HERE);
   if (asked === null) {
     showSpan([facts.low, facts.high]);
     return clear(hint);
@@ -85,6 +87,7 @@ async function load() {
   if (Number.isInteger(asked.read_as)) {
     // It takes seconds where nobody has asked for the table; in the gallery's place, which others need, none is spent.
     const tell = (share) => (parts.about.textContent = `Reading the reconstructions: ${Math.round(100 * share)}%.`);
+    if (isNew) parts.about.scrollIntoView({ block: "center" }); // with room for what comes below
     if ((await untilReady(testedAddress("turned"), tell, () => asked === selection)) === null) return;
   }
   const answer = await ask(testedAddress("gallery", { ...asAddressed(asked), ...besideAddressed(), page }));
@@ -102,6 +105,12 @@ async function load() {
   if (isNew) parts.images.firstElementChild?.scrollIntoView({ block: "nearest" });
   isNew = false;
   parts.where.textContent = `${(first + 1).toLocaleString("en")} to ${(first + answer.items.length).toLocaleString("en")} of ${answer.count.toLocaleString("en")}`;
+}
+
+/** Where the images are not in the app, the way to those that are stands where one looks for them. */
+function offerHere({ missing, here }) {
+  parts.way.hidden = !(missing && here);
+  if (here) parts.here.textContent = measureHere(here);
 }
 
 function restPages() {

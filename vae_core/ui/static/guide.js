@@ -22,7 +22,7 @@ const there = CHOICES.step.filter((name) => {
 });
 const marked = document.createElement("style"); // Gradio would take a class off its own elements
 
-/** Tells this module how a place, as parameters of an address, is gone to. */
+/** Tells this module how a place, as parameters of an address, is gone to; from where the visitor is, or from anew. */
 export function guideLeadsWith(visit) {
   lead = visit;
 }
@@ -50,7 +50,7 @@ export async function bringAbout() {
   if (!isEntered) return;
   isEntered = false;
   const [entered, selector] = [step, selectorOf(step)];
-  if (!STEPS[step].is_brought || selector === NOTHING) return;
+  if ((isPhone.matches && !STEPS[step].is_brought) || selector === NOTHING) return;
   let about = null;
   for (let frame = 0; frame < MOST_FRAMES && !(about && isShown(about)); frame += 1) {
     await new Promise(requestAnimationFrame);
@@ -110,6 +110,9 @@ export function mount(element) {
   };
   onModel(() => sayModel());
   parts.again.addEventListener("click", () => go(step));
+  parts.steps.addEventListener("click", ({ target }) => {
+    if (target.dataset.place) lead(parametersOf(target.dataset.place), true);
+  });
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => take(null);
   open.addEventListener("click", () => {
@@ -139,8 +142,10 @@ function modelOf(name) {
 function go(name) {
   isEntered = true;
   take(name); // its words are there at once, whatever has to be loaded
-  lead({ step: name, ...Object.fromEntries(new URLSearchParams(STEPS[name].place)) });
+  lead({ step: name, ...parametersOf(STEPS[name].place) });
 }
+
+const parametersOf = (place) => Object.fromEntries(new URLSearchParams(place));
 
 function take(name) {
   if (name === step) return;

@@ -11,12 +11,15 @@ const listeners = [];
 let z = [];
 let origin = null;
 let run = null;
+let before = null; // see setWith
 let openExplore = () => {};
 
 onModel(async (card) => {
   const isSameRun = card.run === run; // in training: its vectors mean the same, or nearly
+  const isKept = z.length === card.latent_dim;
+  const last = isKept && !isSameRun && z.some((value) => value !== 0) ? run : null;
   run = card.run;
-  setVector(z.length === card.latent_dim ? z : new Array(card.latent_dim).fill(0));
+  setVector(isKept ? z : new Array(card.latent_dim).fill(0), origin, last);
   if (origin) await readAgain(origin, isSameRun).catch((error) => tellProblem(error.message));
 });
 
@@ -25,10 +28,14 @@ export const vector = () => z;
 /** {words, picture, mean, deviation} of the picture that was encoded, with the index of a test image, or null. */
 export const source = () => origin;
 
+/** The model that the vector was set with, where another has been chosen since and nothing has been moved; or null. */
+export const setWith = () => before;
+
 /** Sets the vector; the origin stays what it is unless another, or null, is given. */
-export function setVector(values, from = origin) {
+export function setVector(values, from = origin, last = null) {
   z = values.map((value) => Math.round(value * 1e4) / 1e4);
   origin = from;
+  before = last;
   for (const listener of listeners) listener(z, origin);
 }
 
@@ -52,11 +59,16 @@ export async function testImage(index) {
 }
 
 /** Any of the test images. */
-export async function exploreTestImage() {
+export async function anyTestImage() {
   await firstModel;
+  const { count } = await ask(address("test-images"));
+  return testImage(Math.floor(Math.random() * count));
+}
+
+/** Explores any of the test images. */
+export async function exploreTestImage() {
   try {
-    const { count } = await ask(address("test-images"));
-    const from = await testImage(Math.floor(Math.random() * count));
+    const from = await anyTestImage();
     explore(from.mean, from);
   } catch (error) {
     tellProblem(error.message);

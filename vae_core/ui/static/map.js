@@ -95,7 +95,7 @@ async function load() {
   say(
     map.axes[0].length <= 2
       ? `The latent plane itself: each dot is a test image. ${HOW}`
-      : `Each dot is a test image, on the two axes of most variance (PCA): ${percent(first)} and ${percent(second)} of it. ${HOW}`,
+      : `Each dot is a test image, seen along the two directions in which they differ most (PCA: ${percent(first)} and ${percent(second)} of the variance). ${HOW}`,
   );
   look(isFirst ? whole() : range);
 }

@@ -2,6 +2,7 @@
 // The ink lies on the canvas alone: whatever is on it, drawn or brought in, can be undone and erased.
 
 import { onOther, other } from "./compare.js";
+import { anyTestImage } from "./latent.js";
 import { Latest, address, answered, ask, isShown, keep, kept, model, modelAddress, named, onModel, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
@@ -35,10 +36,15 @@ export function mount(element) {
 
 async function restore(drawing) {
   if (!drawing) return;
-  const picture = new Image();
-  picture.src = drawing;
-  await picture.decode();
+  const picture = await loaded(drawing);
   if (isEmpty) show(picture);
+}
+
+async function loaded(source) {
+  const picture = new Image();
+  picture.src = source;
+  await picture.decode();
+  return picture;
 }
 
 function show(picture) {
@@ -87,6 +93,18 @@ export async function bringIn(file) {
     const ink = await createImageBitmap(await response.blob());
     saveForUndo();
     show(ink);
+  } catch (error) {
+    const end = isEmpty ? "" : `${error.message.endsWith(".") ? "" : "."} The drawing is as it was.`;
+    tell({ problem: error.message + end, isOfFile: true });
+  }
+}
+
+/** Any of the test images, as if it had been drawn. */
+export async function takeTestImage() {
+  try {
+    const image = await loaded((await anyTestImage()).picture);
+    saveForUndo();
+    show(image);
   } catch (error) {
     tell({ problem: error.message, isOfFile: true });
   }

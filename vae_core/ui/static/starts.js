@@ -1,8 +1,8 @@
 // Where to start from: the mean of a class, or one of the test images.
 
-import { explore, exploreTestImage, onVector } from "./latent.js";
+import { explore, exploreTestImage, onVector, setWith } from "./latent.js";
 import { lossName, onLoss } from "./loss.js";
-import { named, onModel } from "./studio.js";
+import { model, named, onModel } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
@@ -13,7 +13,8 @@ export function mount(element, trigger) {
     trigger("change");
   });
   onVector((_, origin) => {
-    parts.about.textContent = origin ? `from ${origin.words}` : "";
+    const kept = setWith() ? `numbers set with ${setWith()}, which mean something else to ${model().run}` : "";
+    parts.about.textContent = origin ? `from ${origin.words}` : kept;
   });
   onLoss((nats) => {
     parts.loss.textContent = nats === null ? "" : `${lossName()} ${nats.toFixed(2)} nats`;

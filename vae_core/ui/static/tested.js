@@ -139,9 +139,8 @@ export function showProgress(parts, share) {
 /** What the button is called that measures the model on the images that the app has. */
 export const measureHere = (here) => `Measure it on the ${here.count.toLocaleString("en")} test images here`;
 
-/** What stands where those images would be that are not in the app; why is said once, by the histogram. */
-export const notHere = ({ here }) =>
-  `The images are not in this app: see the note above the histogram.${here ? ` “${measureHere(here)}”, there, brings those.` : ""}`;
+/** Stands where those images would be that are not in the app; why is said once, by the histogram. */
+export const NOT_HERE = "The images are not in this app: see the note above the histogram.";
 
 /** Whether the images of the view are in the app, and which the app has: asked once for all parts. */
 export function images() {

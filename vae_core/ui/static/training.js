@@ -131,6 +131,9 @@ function nextLook() {
 /** For Gradio: what stands below the buttons when a problem there is over. */
 export const noticeOfNow = () => [notice];
 
+/** Field "Name": another one is written, so that what was said of the last is over. */
+export const nameWritten = (told) => [told?.includes("data-field='name'") ? "" : told];
+
 /**
  * What stands below the buttons is over. Not to be called by these three, whose own answer replaces what stands there
  * and may come first; only that of a Stop that is not meant leaves it alone.

@@ -1,7 +1,7 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
 import { Latest, named, untilReady, whenShown } from "./studio.js";
-import { images, notHere, onView, select, showProgress, testedAddress } from "./tested.js";
+import { images, NOT_HERE, onView, select, showProgress, testedAddress } from "./tested.js";
 
 const FLATTERED = "The classes were learned from these very images, and with so few that flatters: compare with nothing that was read otherwise. ";
 
@@ -30,7 +30,7 @@ export function mount(element) {
 async function load(parts, current) {
   const facts = current();
   const available = await images();
-  if (available.missing) throw new Error(notHere(available));
+  if (available.missing) throw new Error(NOT_HERE);
   const isCurrent = () => facts === current();
   const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share), isCurrent);
   showProgress(parts, null);
