@@ -60,6 +60,10 @@ class RunError(VAEStudioError):
     """A run folder is missing, damaged, or cannot do what was asked of it."""
 
 
+class RunNameError(RunError):
+    """A run cannot have this name, or another one has it."""
+
+
 class TrainingError(VAEStudioError):
     """A training cannot go on: the loss is not finite, or another training is in the way."""
 

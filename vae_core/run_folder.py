@@ -273,8 +273,8 @@ class Run:
             return safetensors.torch.load(_read_limited(self.folder / file_name, MOST_WEIGHT_BYTES))
         except FileNotFoundError as error:
             count = self.info().epoch
-            finished = f"though {count} of its epochs were" if count else "no epoch of it was"
-            raise RunError(f"run {self.name} has no {file_name}: {finished} finished") from error
+            why = f", though it has finished epoch {count}" if count else ": no epoch of it was finished"
+            raise RunError(f"run {self.name} has no {file_name}{why}") from error
         except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"run {self.name}: {file_name} is damaged ({reason_of(error)})") from error
 

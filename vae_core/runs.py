@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core.errors import RunError, in_short, reason_of
+from vae_core.errors import RunError, RunNameError, in_short, reason_of
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter, cannot_write
@@ -160,7 +160,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise RunError(_taken(name)) from error
+        raise _taken(name) from error
     except OSError as error:
         raise cannot_write(runs_dir, error) from error
     try:
@@ -279,17 +279,17 @@ def check_runs_dir(folder: Path) -> None:
 
 
 def check_new_name(name: str, runs_dir: Path) -> None:
-    """Raises RunError unless a new run in this folder may have this name, and none has it.
+    """Raises RunNameError unless a new run in this folder may have this name, and none has it.
 
     Names that differ in capitals only are the same: on macOS and Windows they are one folder.
     """
     check_name(name)
     if (there := _names(runs_dir).get(name.lower())) is not None:
-        raise RunError(_taken(there))
+        raise _taken(there)
 
 
-def _taken(name: str) -> str:
-    return f"there is already a run named {name}; choose another name"
+def _taken(name: str) -> RunNameError:
+    return RunNameError(f"there is already a run named {name}; choose another name")
 
 
 def _names(runs_dir: Path) -> dict[str, str]:
@@ -300,11 +300,11 @@ def _names(runs_dir: Path) -> dict[str, str]:
 
 
 def check_name(name: str) -> None:
-    """Raises RunError unless a run of a user's may have this name."""
+    """Raises RunNameError unless a run of a user's may have this name."""
     if not NAME_PATTERN.fullmatch(name) or name.endswith("."):
-        raise RunError(f"a run's name must be {NAME_IN_WORDS}, not {in_short(name)}")
+        raise RunNameError(f"a run's name must be {NAME_IN_WORDS}, not {in_short(name)}")
     if name.lower() in SHIPPED_RUNS:
-        raise RunError(f"the name {name} is a shipped run's; choose another name")
+        raise RunNameError(f"the name {name} is a shipped run's; choose another name")
 
 
 def new_name(runs_dir: Path) -> str:

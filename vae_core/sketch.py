@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from vae_core.errors import EmptyPictureError, PictureError
 
@@ -141,16 +141,19 @@ def to_ink(picture: Image.Image, on_paper: bool = True) -> np.ndarray:
     values = np.asarray(grey, dtype=np.float32) / 255
     if not on_paper:
         return values
-    return 1 - values if _is_on_light(values) else values
+    return 1 - values if _is_on_light(grey) else values
 
 
-def _is_on_light(grey: np.ndarray) -> bool:
-    """Whether dark ink is on light paper, by the border; where that is neither, by what lies within."""
-    brightness = np.median(grey[_border_of(grey)])
+def _is_on_light(grey: Image.Image) -> bool:
+    """Whether dark ink is on light paper, by the border; where that is neither, by what stands out most from
+    its own surroundings, which are paper lit alike."""
+    values = np.asarray(grey, dtype=np.float32) / 255
+    brightness = np.median(values[_border_of(values)])
     if abs(brightness - 0.5) > MID_GREY:
         return bool(brightness > 0.5)
-    within = grey - _paper_of(grey)[0]
-    return bool(np.square(within.clip(max=0)).sum() > np.square(within.clip(min=0)).sum())
+    around = grey.filter(ImageFilter.BoxBlur(max(grey.size) / 6))
+    contrast = values - np.asarray(around, dtype=np.float32) / 255
+    return bool((contrast**3).sum() < 0)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
@@ -215,7 +218,16 @@ def without_paper(ink: np.ndarray) -> np.ndarray:
     Raises:
         EmptyPictureError: nothing is left.
     """
-    paper, noise = _paper_of(ink)
+    rows, columns = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j].astype(np.float32)
+    edge = _border_of(ink)
+    at = np.stack([rows[edge], columns[edge], np.ones(edge.sum(), np.float32)], axis=1)
+    border = ink[edge]
+    plane = np.array([0, 0, np.median(border)], np.float32)
+    for _ in range(3):
+        is_paper = np.abs(border - at @ plane) < PAPER_TOLERANCE
+        plane = np.linalg.lstsq(at[is_paper], border[is_paper], rcond=None)[0]
+    noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
+    paper = plane[0] * rows + plane[1] * columns + plane[2]
     clean = np.clip(ink - paper - NOISE_DEVIATIONS * noise, 0, 1)
     return _strongest_one(clean, 1 - paper.clip(0, DARKEST_PAPER))
 
@@ -225,20 +237,6 @@ def _border_of(picture: np.ndarray) -> np.ndarray:
     edge = np.ones(picture.shape, bool)
     edge[1:-1, 1:-1] = False
     return edge
-
-
-def _paper_of(picture: np.ndarray) -> tuple[np.ndarray, float]:
-    """What the paper is at each pixel, (H, W), a plane through the border; and its noise, a deviation."""
-    rows, columns = np.mgrid[0 : 1 : picture.shape[0] * 1j, 0 : 1 : picture.shape[1] * 1j].astype(np.float32)
-    edge = _border_of(picture)
-    at = np.stack([rows[edge], columns[edge], np.ones(edge.sum(), np.float32)], axis=1)
-    border = picture[edge]
-    plane = np.array([0, 0, np.median(border)], np.float32)
-    for _ in range(3):
-        is_paper = np.abs(border - at @ plane) < PAPER_TOLERANCE
-        plane = np.linalg.lstsq(at[is_paper], border[is_paper], rcond=None)[0]
-    noise = float(np.median(np.abs(border - at @ plane))) / 0.6745  # as a normal distribution's deviation
-    return plane[0] * rows + plane[1] * columns + plane[2], noise
 
 
 def _strongest_one(ink: np.ndarray, light: np.ndarray | float = 1.0) -> np.ndarray:

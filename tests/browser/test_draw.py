@@ -189,12 +189,17 @@ def test_the_default_pen_is_as_thick_as_mnists(pad: Page) -> None:
 
 def test_a_test_image_goes_the_same_way_as_a_drawing(pad: Page) -> None:
     take = pad.get_by_role("button", name="Take a test digit")
-    take.click()
+    take.press("Enter")
     wait_for_answer(pad)
     seen, made = shown(pad, "[data-is=seen]"), shown(pad, "#reconstruction img")
     assert np.square(seen - made).mean() < 0.06
     assert pad.locator(".fitted").is_visible()
     assert not take.is_visible()
+    explore = pad.get_by_role("button", name="Explore from here")
+    assert explore.evaluate("button => button === document.activeElement")
+    explore.click()
+    pad.locator(".starts").get_by_text(re.compile(r"from test image \d+, .*, on the pad")).wait_for()
+    open_tab(pad, "Draw")
     pad.get_by_role("button", name="Undo").click()
     assert not ink_of(pad).any()
     assert take.is_visible()

@@ -160,6 +160,34 @@ def test_what_a_step_asks_for_is_a_press_away(blank: Page, app: App) -> None:
     assert 0 <= box["y"] < box["y"] + box["height"] <= guide["y"]  # all of the picture is in sight
 
 
+def test_the_best_are_shown_of_the_images_that_are_looked_at(page_without_map: Page, app: App) -> None:
+    page = page_without_map
+    page.goto(f"{app.url}/?hide=map&step=errors")  # whose images of the evaluation the app has not
+    page.locator("#error-images").get_by_role("button", name="Measure it on the 205 test images here").click()
+    page.get_by_text("The 16 worst of 205 test images").wait_for()
+    page.get_by_label("Error from").fill("0.02")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_text("with an error from 0.02").wait_for()
+    page.locator(SHOWN).get_by_role("button", name="16 best").click()
+    page.get_by_text("The 16 best of 205 test images").wait_for()
+    page.get_by_role("tab", name="Explore").click()
+    page.locator(SHOWN).get_by_role("button", name="16 best").click()  # from elsewhere the step begins anew
+    wait_for_open_tab(page, "errors")
+    wait_for_address(page, "order=rising")
+
+
+def test_the_guides_buttons_stay_where_they_are(page_without_map: Page) -> None:
+    page = page_without_map
+    page.get_by_role("button", name="Guide", exact=True).click()
+    places = set()
+    for number in range(len(STEPS) - 1):
+        page.locator(".guide nav button").nth(number).click()
+        box = page.locator(".guide [data-is=next]").bounding_box()
+        assert box is not None
+        places.add(round(box["y"]))
+    assert len(places) == 1
+
+
 def test_a_step_that_is_left_out_or_unknown_is_said(blank: Page, app: App) -> None:
     page = blank
     problem = page.locator("#studio-title [role=alert]")

@@ -336,8 +336,27 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "run is stopped" in out
-    assert err.splitlines().count("stopping") == 1  # at once; the test images are measured after it
+    assert err.splitlines().count("stopping") == 1
     assert "Traceback" not in out + err
+    assert run.info().state == "stopped"
+    assert load_run(run.folder).evaluation is not None
+
+
+def test_who_reads_a_training_may_end_before_it(small_mnist: Path, tmp_path: Path) -> None:
+    """As tee does, which gets the terminal's Ctrl-C too."""
+    options = ["--name", "run", "--epochs", "500", "--batch-size", "20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, tmp_path, *options)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    run = Run(tmp_path / "run")
+    while not run.metrics()[0]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert process.stderr is not None
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
     assert run.info().state == "stopped"
     assert load_run(run.folder).evaluation is not None
 

@@ -12,7 +12,7 @@ from vae_core import load_mnist, load_run
 from vae_core.data import Dataset, _packaged_sample
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
-from vae_core.quality import samples as sample_quality
+from vae_core.quality import samples
 from vae_core.quality.assessment import encode_images
 from vae_core.quality.classifier import read_digits, shipped_classifier
 from vae_core.quality.samples import frechet_distance, judge, measure_samples
@@ -76,8 +76,8 @@ def model(tiny_run: Path) -> VAE:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer generated images, for speed."""
-    monkeypatch.setattr(sample_quality, "GENERATED", 300)
-    monkeypatch.setattr(sample_quality, "CHUNK", 128)
+    monkeypatch.setattr(samples, "GENERATED", 300)
+    monkeypatch.setattr(samples, "CHUNK", 128)
 
 
 @pytest.mark.usefixtures("few")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from rich.progress import (
 )
 
 from vae_core.cli.options import DataDir, RunsDir, option_of
-from vae_core.cli.output import err, load, out, say_to_log
+from vae_core.cli.output import err, load, out
 from vae_core.errors import SettingsError
 from vae_core.run_record import RUNS_DIR
 from vae_core.settings import PRESETS, Settings
@@ -125,10 +126,16 @@ def _train_in_sight(job: Job, group: Group) -> None:
     )  # fmt: skip
     bar = Progress(*columns, console=err)
 
+    note = ""
+
     def hear_stop() -> None:
+        nonlocal note
+        note = "stopping"
         for task in bar.task_ids:
-            bar.update(task, note="stopping")
-        say_to_log("stopping")
+            bar.update(task, note=note)
+        if not err.is_terminal:
+            with suppress(OSError):  # whoever read it may have been ended by the same key
+                os.write(sys.stderr.fileno(), b"stopping\n")
 
     reports = perform(job, dataset, group, hear_stop)
     with err.status("starting"):  # what is refused is told in one line and nothing else
@@ -136,7 +143,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
     out.print(f"{escape(dataset.train.source)}: {count:,} images to train on, {len(dataset.test):,} to test")
     iterations = settings.iterations_per_epoch(count) * settings.epochs
     with bar:
-        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-", note="")
+        task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-", note=note)
         for report in itertools.chain(first, reports):
             bar.update(
                 task,

@@ -18,7 +18,7 @@ class StopSignals:
 
     Args:
         group: the processes that share the training.
-        hear: called at once when a signal comes, and not when it is heeded.
+        hear: called at the first wish to stop, which may be heeded much later; must not raise.
     """
 
     def __init__(self, group: Group, hear: Callable[[], None] | None = None) -> None:
@@ -48,6 +48,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: object) -> None:
-        if self._hear is not None and not self.received:
+        is_first, self.received = not self.received, True
+        is_wish = number == signal.SIGINT or self._group.count == 1
+        if self._hear is not None and is_first and is_wish:
             self._hear()
-        self.received = True

@@ -138,8 +138,10 @@ def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
 
 def _seconds(info: RunInfo) -> float:
     """Of training until now; run.json tells it up to the last epoch."""
-    rows = Run(info.folder).latest_metrics() if info.state == "running" else []
-    return rows[-1]["elapsed_seconds"] if rows else info.elapsed_seconds
+    if info.state == "running":
+        with suppress(RunError, IndexError):  # its reports cannot be read, or there is none yet
+            return Run(info.folder).latest_metrics()[-1]["elapsed_seconds"]
+    return info.elapsed_seconds
 
 
 def run_details(info: RunInfo) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def run_details(info: RunInfo) -> dict[str, Any]:
         "device": info.device,
         "created": info.created,
         "epochs_done": info.epoch,
-        "elapsed_seconds": info.elapsed_seconds,
+        "elapsed_seconds": _seconds(info),
         "results": info.results,
         "baselines": info.baselines,
         "error": info.error,

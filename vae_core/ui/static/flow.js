@@ -14,7 +14,7 @@ export function mount(element) {
   const parts = named(element);
   let answer = null;
   let seed = 0;
-  const origin = () => ({ words: "your drawing", picture: answer.seen, mean: answer.mean, deviation: answer.deviation });
+  const origin = () => ({ words: answer.taken ? `${answer.taken.words}, on the pad` : "your drawing", picture: answer.seen, mean: answer.mean, deviation: answer.deviation });
   const restUntilAnswered = () => {
     parts.explore.inert = parts.resampled.inert = answer !== null && answer.run !== model().run; // of the last model
   };
@@ -57,6 +57,7 @@ function show(parts, answer, samples) {
   for (const name of PICTURES) parts[name].src = answer[name];
   parts.verdict.textContent = verdict(answer);
   parts.resampled.hidden = parts.explore.hidden = false;
+  if (document.activeElement === parts.test) parts.explore.focus({ preventScroll: true }); // what goes keeps no focus
   parts.test.hidden = true;
   parts.samplePictures.src = answer.samples.picture;
   samples.lay(answer.samples.z.length, answer.samples.z.length);

@@ -109,7 +109,9 @@ async function load() {
 
 /** Where the images are not in the app, the way to those that are stands where one looks for them. */
 function offerHere({ missing, here }) {
+  const hadFocus = parts.way.contains(document.activeElement);
   parts.way.hidden = !(missing && here);
+  if (hadFocus && parts.way.hidden) parts.best.focus({ preventScroll: true }); // what goes keeps no focus
   if (here) parts.here.textContent = measureHere(here);
 }
 

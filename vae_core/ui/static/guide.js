@@ -4,6 +4,7 @@
 import { isPhone } from "./fold.js";
 import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
 import { isShown, model, named, onModel } from "./studio.js";
+import { select } from "./tested.js";
 
 const MOST_FRAMES = 300;
 const NOTHING = ":not(*)";
@@ -22,7 +23,7 @@ const there = CHOICES.step.filter((name) => {
 });
 const marked = document.createElement("style"); // Gradio would take a class off its own elements
 
-/** Tells this module how a place, as parameters of an address, is gone to; from where the visitor is, or from anew. */
+/** Tells this module how a place, as parameters of an address, is gone to. */
 export function guideLeadsWith(visit) {
   lead = visit;
 }
@@ -111,7 +112,7 @@ export function mount(element) {
   onModel(() => sayModel());
   parts.again.addEventListener("click", () => go(step));
   parts.steps.addEventListener("click", ({ target }) => {
-    if (target.dataset.place) lead(parametersOf(target.dataset.place), true);
+    if (target.dataset.place) lookAt(parametersOf(target.dataset.place));
   });
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => take(null);
@@ -139,10 +140,17 @@ function modelOf(name) {
 }
 
 /** Goes to where a step begins, also from elsewhere in it. */
-function go(name) {
+function go(name, more = {}) {
   isEntered = true;
   take(name); // its words are there at once, whatever has to be loaded
-  lead({ step: name, ...parametersOf(STEPS[name].place) });
+  lead({ step: name, ...parametersOf(STEPS[name].place), ...more });
+}
+
+/** What a step asks for: of the images that are in sight, or else from where it begins. */
+function lookAt(wanted) {
+  const about = document.querySelector(selectorOf(step));
+  if ("order" in wanted && isThere && about && isShown(about)) select(wanted);
+  else go(step, wanted);
 }
 
 const parametersOf = (place) => Object.fromEntries(new URLSearchParams(place));

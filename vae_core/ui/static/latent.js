@@ -11,15 +11,14 @@ const listeners = [];
 let z = [];
 let origin = null;
 let run = null;
-let before = null; // see setWith
+let setBy = null; // the run whose model the vector was set with
 let openExplore = () => {};
 
 onModel(async (card) => {
   const isSameRun = card.run === run; // in training: its vectors mean the same, or nearly
   const isKept = z.length === card.latent_dim;
-  const last = isKept && !isSameRun && z.some((value) => value !== 0) ? run : null;
   run = card.run;
-  setVector(isKept ? z : new Array(card.latent_dim).fill(0), origin, last);
+  setVector(isKept ? z : new Array(card.latent_dim).fill(0));
   if (origin) await readAgain(origin, isSameRun).catch((error) => tellProblem(error.message));
 });
 
@@ -29,13 +28,15 @@ export const vector = () => z;
 export const source = () => origin;
 
 /** The model that the vector was set with, where another has been chosen since and nothing has been moved; or null. */
-export const setWith = () => before;
+export const setWith = () => (setBy === run ? null : setBy);
 
 /** Sets the vector; the origin stays what it is unless another, or null, is given. */
-export function setVector(values, from = origin, last = null) {
+export function setVector(values, from = origin) {
+  const before = z;
   z = values.map((value) => Math.round(value * 1e4) / 1e4);
   origin = from;
-  before = last;
+  if (z.length !== before.length || z.some((value, latent) => value !== before[latent])) setBy = run;
+  if (z.every((value) => value === 0)) setBy = run; // the middle is any model's
   for (const listener of listeners) listener(z, origin);
 }
 

@@ -86,10 +86,10 @@ export function tabShown(name) {
 
 const openNow = () => document.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId ?? tab;
 
-/** Takes the visitor to a place: what an address would say of it, see START; or only as far as it says. */
-async function visit(place, isFromHere = false) {
+/** Takes the visitor to a place: what an address would say of it, see START. */
+async function visit(place) {
   await firstModel;
-  const search = searchOf(isFromHere ? { ...placeOfNow(), ...place } : place);
+  const search = searchOf(place);
   if (search !== location.search) history.pushState(null, "", search);
   return follow(search, null);
 }

@@ -16,6 +16,8 @@ let canvas = null;
 let context = null;
 let marks = null;
 let isEmpty = true;
+let changes = 0; // of the ink, counted
+let taken = null; // the test image that is on the pad, with nothing changed
 const reconstruct = new Latest(send);
 
 export function mount(element) {
@@ -80,6 +82,7 @@ export function clear() {
 export function undo() {
   const last = undone.pop();
   if (!last) return;
+  markChange();
   context.putImageData(last.ink, 0, 0);
   setEmpty(last.isEmpty);
   if (isEmpty) tell(null);
@@ -99,11 +102,15 @@ export async function bringIn(file) {
   }
 }
 
-/** Any of the test images, as if it had been drawn. */
+/** Any of the test images, as if it had been drawn; not over what is drawn before it comes. */
 export async function takeTestImage() {
+  const asked = changes;
   try {
-    const image = await loaded((await anyTestImage()).picture);
+    const from = await anyTestImage();
+    const image = await loaded(from.picture);
+    if (changes !== asked) return;
     saveForUndo();
+    taken = from;
     show(image);
   } catch (error) {
     tell({ problem: error.message, isOfFile: true });
@@ -122,7 +129,13 @@ function fill() {
   tell(null);
 }
 
+function markChange() {
+  changes += 1;
+  taken = null;
+}
+
 function saveForUndo() {
+  markChange();
   undone.push({ ink: context.getImageData(0, 0, canvas.width, canvas.height), isEmpty });
   if (undone.length > MOST_UNDOS) undone.shift();
 }
@@ -251,7 +264,7 @@ async function send() {
     const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);
     if (isEmpty) return;
     showBox(answer.empty || !centre ? null : answer.box);
-    tell(answer.empty ? null : { ...answer, second });
+    tell(answer.empty ? null : { ...answer, second, taken });
   } catch (error) {
     tell({ problem: error.message });
   }

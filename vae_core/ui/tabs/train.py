@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from vae_core.errors import DIVERGED, BusyError, RunError, SettingsError, VAEStudioError
+from vae_core.errors import DIVERGED, BusyError, RunNameError, SettingsError, VAEStudioError
 from vae_core.runs import NAME_IN_WORDS
 from vae_core.settings import PRESETS, Settings, range_in_words, usual_in_words
 from vae_core.ui.parts import ask_first, call, part
@@ -237,7 +237,7 @@ def _alert(problem: object) -> str:
     of = UNTIL_END if isinstance(problem, BusyError) else ""
     if isinstance(problem, SettingsError):
         of = f" data-field='{problem.field}'"
-    elif isinstance(problem, RunError):  # a training that begins has nothing else that could be one
+    elif isinstance(problem, RunNameError):
         of = OF_NAME
     return f"<p role='alert' class='alert'{of}>{escape(_in_words(problem), quote=False)}</p>"
 
