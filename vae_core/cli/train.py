@@ -125,7 +125,6 @@ def _train_in_sight(job: Job, group: Group) -> None:
         TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
     bar = Progress(*columns, console=err)
-
     note = ""
 
     def hear_stop() -> None:
