@@ -333,19 +333,23 @@ def test_a_file_that_is_no_picture_is_said_and_the_drawing_stays(pad: Page) -> N
     assert np.array_equal(ink_of(pad), before)
 
 
+def load_again(page: Page) -> None:
+    page.reload()
+    page.get_by_role("tab", name="Draw", selected=True).wait_for()  # Explore may have been open before
+    wait_until_alive(page)
+    page.locator("#sketch canvas").wait_for()
+
+
 def test_a_drawing_outlives_that_the_page_is_loaded_again(fresh_pad: Page) -> None:
     draw(fresh_pad, 3)
     wait_for_answer(fresh_pad)
     drawn, told = ink_of(fresh_pad), verdict(fresh_pad)
-    fresh_pad.reload()
-    wait_until_alive(fresh_pad)
+    load_again(fresh_pad)
     wait_for_answer(fresh_pad)
     assert np.array_equal(ink_of(fresh_pad), drawn)
     assert verdict(fresh_pad) == told
     clear(fresh_pad)
-    fresh_pad.reload()
-    wait_until_alive(fresh_pad)
-    fresh_pad.get_by_role("tab", name="Draw", selected=True).wait_for()  # Explore may have been open before
+    load_again(fresh_pad)
     assert fresh_pad.locator("#sketch [data-is=invitation]").is_visible()
     assert not ink_of(fresh_pad).any()
 

@@ -138,8 +138,8 @@ def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
     page.on("console", lambda said: problems.append(said.text) if FORBIDDEN in said.text else None)
     yield page
     page.close()
-    assert outside == []
-    assert problems == []
+    assert not outside, outside
+    assert not problems, problems
 
 
 def wait_until_alive(page: Page) -> None:
