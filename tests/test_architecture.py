@@ -55,12 +55,9 @@ def test_a_file_imports_only_from_its_floor_and_those_below_and_never_in_a_circl
     assert {module.split(".")[0] for module in modules} == set(floor_of) | {"__init__"}
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
-        imported = {
-            name.removeprefix("vae_core.")
-            for name in imports_of(path)
-            if name.removeprefix("vae_core.") in modules
-        }
-        graph[module] = imported
+        graph[module] = imported = {name.removeprefix("vae_core.") for name in imports_of(path)} & set(
+            modules
+        )
         if module != "__init__":
             floor = floor_of[module.split(".")[0]]
             for below in imported:

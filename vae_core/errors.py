@@ -63,6 +63,8 @@ class RunError(VAEStudioError):
 class RunNameError(RunError):
     """A run cannot have this name, or another one has it."""
 
+    field = "name"
+
 
 class TrainingError(VAEStudioError):
     """A training cannot go on: the loss is not finite, or another training is in the way."""

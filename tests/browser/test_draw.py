@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from scripts.faults import wait_for
 from support.browser import (
     App,
+    choose_model,
     compare_with,
     hold,
     new_page,
@@ -474,8 +475,7 @@ def test_what_another_model_has_answered_cannot_be_explored(fresh_pad: Page) -> 
     assert not pad.evaluate(rests)
     held = hold(pad, "**/runs/plane/sketch*")
     with pad.expect_request("**/runs/plane/sketch*"):
-        pad.get_by_label("Model", exact=True).click()
-        pad.get_by_role("option", name=re.compile("^plane")).click()
+        choose_model(pad, "plane")
     assert pad.evaluate(rests)
     held[0].continue_()
     pad.wait_for_function(f"!({rests})")

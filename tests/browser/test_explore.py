@@ -18,6 +18,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    choose_model,
     compare_with,
     go_to,
     hold,
@@ -688,8 +689,7 @@ def test_a_second_model_stands_beside_the_first(page: Page, app: App, tiny_run: 
     page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same picture')")
     page.locator("#latent-6").fill("2.5")
     page.wait_for_function("document.querySelector('.digits').innerText.includes('twin, same vector')")
-    page.get_by_label("Model", exact=True).click()
-    page.get_by_role("option", name=re.compile("^twin")).click()  # the two change places
+    choose_model(page, "twin")  # the two change places
     page.wait_for_function("document.querySelector('.digits figcaption').innerText === 'twin'")
     # The new first model has read the picture again, so that the vector is its mean.
     page.wait_for_function("document.querySelector('.digits').innerText.includes('reference, same picture')")
@@ -702,8 +702,7 @@ def test_a_choice_is_not_lost_to_news_of_the_model_before(page: Page, app: App, 
     page.wait_for_function("document.querySelector('#decoded-digit img')?.src.includes('/runs/twin/')")
     held = hold(page, "**/runs/plane/card")
     with page.expect_request("**/runs/plane/card"):
-        page.get_by_label("Model", exact=True).click()
-        page.get_by_role("option", name=re.compile("^plane")).click()
+        choose_model(page, "plane")
     os.utime(app.runs_dir / "twin" / "model.safetensors")  # it has been trained further
     for _ in range(2):
         with page.expect_response("**/studio/models"):  # one of them knows it
@@ -733,17 +732,13 @@ def test_numbers_that_were_set_with_another_model_are_told_so(page: Page) -> Non
     first = page.locator(".latent input").first
     first.fill("2")
     assert about.inner_text() == ""
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name="quick").click()
+    choose_model(page, "quick")
     about.get_by_text("numbers set with reference, which mean something else to quick").wait_for()
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name="sharp").click()
+    choose_model(page, "sharp")
     about.get_by_text("numbers set with reference, which mean something else to sharp").wait_for()
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name="reference").click()
+    choose_model(page, "reference")
     page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name="quick").click()
+    choose_model(page, "quick")
     about.get_by_text("numbers set with reference").wait_for()
     first.fill("1.5")
     page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
@@ -757,8 +752,7 @@ def test_another_model_reads_the_same_picture_again(
     found = re.search(r"test image (\d+)", page.locator(".starts").inner_text())
     assert found
     image = dataset.test.images[int(found[1])] / np.float32(255)
-    page.get_by_label("Model", exact=True).click()
-    page.get_by_role("option", name=re.compile("plane")).click()
+    choose_model(page, "plane")
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
     wait_for_vector(page, reconstruct_image(load_run("plane").model, image).mean)
     assert page.locator(".latent .track i:visible").count() == 2

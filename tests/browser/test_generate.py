@@ -14,6 +14,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    choose_model,
     go_to,
     new_page,
     open_app,
@@ -208,8 +209,7 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     why = "run plane has no mixture; the prior needs none"
     grid.route("**/plane/mixture*", lambda route: route.fulfill(status=400, json={"error": why}))
     grid.route("**/plane/walk*", lambda route: route.fulfill(status=400, json={"error": why}))
-    grid.get_by_label("Model").click()
-    grid.locator("li[role=option]", has_text="plane").click()
+    choose_model(grid, "plane")
     grid.locator("#generated-panel [role=alert]", has_text="Run plane has no mixture").wait_for()
     assert "generated.png" not in source_of(grid, GRID)
     assert not grid.get_by_role("button", name="Image 3", exact=True).is_visible()
@@ -230,8 +230,7 @@ def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_ru
     grid.locator("li[role=option]", has_text="7").click()
     wait_for_source(grid, GRID, "label=7")
     grid.locator(".compare-choice button", has_text="untested").wait_for(state="attached")
-    grid.get_by_label("Model").click()
-    grid.locator("li[role=option]", has_text="untested").click()
+    choose_model(grid, "untested")
     wait_for_source(grid, GRID, "/untested/generated.png?seed=0&count=64&temperature=1&sampler=prior")
     mistake = grid.locator(".part-mistake [role=alert]")
     mistake.get_by_text("untested knows no class 7: these are of all classes.").wait_for()
@@ -330,8 +329,7 @@ def test_how_near_unseen_images_come_tells_memory_from_invention(
 ) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "learned")
     grid.locator(".compare-choice button", has_text="learned").wait_for(state="attached")
-    grid.get_by_label("Model").click()
-    grid.locator("li[role=option]", has_text="learned").click()
+    choose_model(grid, "learned")
     wait_for_source(grid, GRID, "/learned/")
     model = load_run(app.runs_dir / "learned").model
     unseen = inspect(model, dataset.test.images[:200]).reconstructions

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from support.browser import (
     App,
+    choose_model,
     open_app,
     source_of,
     wait_for_address,
@@ -69,8 +70,7 @@ def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_withou
     wait_for_address(page, "step=numbers")
     other = page.locator(".guide-other")
     assert not other.is_visible()
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name="plane").click()
+    choose_model(page, "plane")
     other.get_by_text("These words are about reference, and the page shows plane.").wait_for()
     page.get_by_role("button", name="Begin it with reference").click()
     other.wait_for(state="hidden")

@@ -20,6 +20,7 @@ from scripts.faults import wait_for, workers_of
 from support.browser import (
     App,
     answer,
+    choose_model,
     hold,
     new_page,
     open_tab,
@@ -207,8 +208,7 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
         pass
     page.reload()
     wait_for_model(page)
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name=re.compile("plane-like")).click()
+    choose_model(page, "plane-like")
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
     page.get_by_text("No latent tells anything").wait_for()  # after a single step
     page.get_by_role("button", name="Random digit").click()
@@ -220,6 +220,19 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
     page.get_by_text("No latent tells anything").wait_for(state="hidden")
     assert "reference" in page.get_by_label("Model").input_value()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
+
+
+def test_a_refused_name_is_said_until_another_is_written(page_without_map: Page) -> None:
+    page = page_without_map
+    open_tab(page, "Train")
+    set_field(page, "Epochs", "1")
+    name = page.locator("#run-name :is(input, textarea)")
+    name.fill("reference")
+    page.get_by_role("button", name="Start training").click()
+    problem = page.locator("#training-problem [role=alert]")
+    problem.get_by_text("The name reference is a shipped run's; choose another name").wait_for()
+    name.fill("another")
+    problem.wait_for(state="detached")
 
 
 def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page, app: App) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from support.browser import App, open_tab, source_of, wait_for_new_source
+from support.browser import App, choose_model, open_tab, source_of, wait_for_new_source
 from support.drawn_shapes import write_shapes
 from vae_core import load_run
 from vae_core.jobs.job import prepare
@@ -50,8 +50,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[..., None]
 
 
 def choose(page: Page, run: str) -> None:
-    page.get_by_label("Model").click()
-    page.get_by_role("option", name=re.compile(run)).click()
+    choose_model(page, run)
     page.wait_for_function("run => document.querySelector('#decoded-digit img').src.includes(run)", arg=run)
 
 

@@ -321,17 +321,23 @@ def test_a_run_that_has_learned_next_to_nothing_says_so_when_it_has_ended(
     assert longer.warning is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, number: signal.Signals) -> None:
+def begun(small_mnist: Path, runs_dir: Path) -> tuple[subprocess.Popen[str], Run]:
+    """A training that would take long, of the run "run", once it has written its first report."""
     options = ["--name", "run", "--epochs", "500", "--batch-size", "20"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, tmp_path, *options)],
+        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, runs_dir, *options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    run = Run(tmp_path / "run")
+    run = Run(runs_dir / "run")
     while not run.metrics()[0]:
         assert process.poll() is None
         time.sleep(0.01)
+    return process, run
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, number: signal.Signals) -> None:
+    process, run = begun(small_mnist, tmp_path)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -344,15 +350,7 @@ def test_a_signal_stops_a_training_cleanly(small_mnist: Path, tmp_path: Path, nu
 
 def test_who_reads_a_training_may_end_before_it(small_mnist: Path, tmp_path: Path) -> None:
     """As tee does, which gets the terminal's Ctrl-C too."""
-    options = ["--name", "run", "--epochs", "500", "--batch-size", "20"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, tmp_path, *options)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    run = Run(tmp_path / "run")
-    while not run.metrics()[0]:
-        assert process.poll() is None
-        time.sleep(0.01)
+    process, run = begun(small_mnist, tmp_path)
     assert process.stderr is not None
     process.stderr.close()
     process.send_signal(signal.SIGINT)

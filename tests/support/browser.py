@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -247,6 +248,11 @@ def answer(page: Page, title: str, button: str, name: str | None = None) -> str:
     words = question.locator("[data-is=words]").inner_text()
     question.get_by_role("button", name=button).click()
     return words
+
+
+def choose_model(page: Page, run: str) -> None:
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name=re.compile(rf"(^|\s){re.escape(run)} ·")).click()
 
 
 def compare_with(page: Page, run: str) -> None:

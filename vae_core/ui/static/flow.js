@@ -4,7 +4,7 @@ import { explore } from "./latent.js";
 import { onReconstruction, setReading, takeTestImage } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, haveChildren, model, named, onModel } from "./studio.js";
+import { EMPTY, haveChildren, model, named, onModel, passFocus } from "./studio.js";
 import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
@@ -57,7 +57,7 @@ function show(parts, answer, samples) {
   for (const name of PICTURES) parts[name].src = answer[name];
   parts.verdict.textContent = verdict(answer);
   parts.resampled.hidden = parts.explore.hidden = false;
-  if (document.activeElement === parts.test) parts.explore.focus({ preventScroll: true }); // what goes keeps no focus
+  passFocus(parts.test, parts.explore);
   parts.test.hidden = true;
   parts.samplePictures.src = answer.samples.picture;
   samples.lay(answer.samples.z.length, answer.samples.z.length);

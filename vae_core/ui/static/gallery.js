@@ -2,7 +2,7 @@
 
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
-import { Latest, ask, model, named, onModel, untilReady } from "./studio.js";
+import { Latest, ask, model, named, onModel, passFocus, untilReady } from "./studio.js";
 import { asAddressed, besideAddressed, images, isComparable, look, measureHere, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
@@ -109,9 +109,9 @@ async function load() {
 
 /** Where the images are not in the app, the way to those that are stands where one looks for them. */
 function offerHere({ missing, here }) {
-  const hadFocus = parts.way.contains(document.activeElement);
-  parts.way.hidden = !(missing && here);
-  if (hadFocus && parts.way.hidden) parts.best.focus({ preventScroll: true }); // what goes keeps no focus
+  const isOffered = Boolean(missing && here);
+  if (!isOffered) passFocus(parts.way, parts.best);
+  parts.way.hidden = !isOffered;
   if (here) parts.here.textContent = measureHere(here);
 }
 

@@ -3,7 +3,7 @@
 
 import { isPhone } from "./fold.js";
 import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
-import { isShown, model, named, onModel } from "./studio.js";
+import { isShown, model, named, onModel, passFocus } from "./studio.js";
 import { select } from "./tested.js";
 
 const MOST_FRAMES = 300;
@@ -99,7 +99,7 @@ export function mount(element) {
     [...parts.dots.children].forEach((dot, index) => (dot.ariaCurrent = there[index] === step ? "step" : null));
     parts.back.disabled = step === there[0];
     parts.next.textContent = step === there.at(-1) ? "Done" : "Next";
-    if (parts.back.disabled && document.activeElement === parts.back) parts.next.focus(); // what rests keeps no focus
+    if (parts.back.disabled) passFocus(parts.back, parts.next);
   };
   sayModel = () => {
     const of = modelOf(step);

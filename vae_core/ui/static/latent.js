@@ -35,8 +35,9 @@ export function setVector(values, from = origin) {
   const before = z;
   z = values.map((value) => Math.round(value * 1e4) / 1e4);
   origin = from;
-  if (z.length !== before.length || z.some((value, latent) => value !== before[latent])) setBy = run;
-  if (z.every((value) => value === 0)) setBy = run; // the middle is any model's
+  const isSame = z.length === before.length && z.every((value, latent) => value === before[latent]);
+  const isMiddle = z.every((value) => value === 0); // which is any model's
+  if (!isSame || isMiddle) setBy = run;
   for (const listener of listeners) listener(z, origin);
 }
 

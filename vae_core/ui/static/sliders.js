@@ -6,6 +6,7 @@ import { firstModel, named, onModel, within, withoutScrolling } from "./studio.j
 const FINE = 0.05;
 const FINEST = 0.01;
 const COARSE = 0.5;
+const MOST_FEW = 4; // sliders that leave their room to the map
 const listeners = [];
 let order = [];
 let chosen = null;
@@ -27,6 +28,7 @@ export function mount(element) {
     // In training: a slider that is being moved must not be taken away.
     const isSameRun = card.run === run && card.latent_dim === inputs.length;
     run = card.run;
+    parts.sliders.classList.toggle("few-sliders", card.latent_dim <= MOST_FEW);
     if (!isSameRun) inputs = Array.from({ length: card.latent_dim }, (_, index) => makeSlider(index));
     inputs.forEach((input, index) => sayUse(input.closest(".latent"), card.kl_per_dimension?.[index]));
     const kl = card.kl_per_dimension ?? inputs.map(() => 0);

@@ -246,6 +246,11 @@ export function withoutScrolling(slider) {
   });
 }
 
+/** Hands the focus on from what is about to go or to rest: there it would be lost. */
+export function passFocus(from, to) {
+  if (from.contains(document.activeElement)) to.focus({ preventScroll: true });
+}
+
 /** Whether a finger is what points here: on a plot it scrolls the page. */
 export const isTouched = window.matchMedia("(pointer: coarse)").matches;
 

@@ -62,6 +62,10 @@ export function mount(element, trigger) {
     wake();
   });
   parts.explore.addEventListener("click", () => exploreModel(standing.run));
+  // Another name is written: what was said of the last is over. (Gradio's own event tells of typed letters only.)
+  document.addEventListener("input", ({ target }) => {
+    if (target.closest("#run-name") && document.querySelector("#training-problem [data-field=name]")) forgetProblem();
+  });
   plotly().catch(() => {});
   const loop = async () => {
     for (;;) {
@@ -130,9 +134,6 @@ function nextLook() {
 
 /** For Gradio: what stands below the buttons when a problem there is over. */
 export const noticeOfNow = () => [notice];
-
-/** Field "Name": another one is written, so that what was said of the last is over. */
-export const nameWritten = (told) => [told?.includes("data-field='name'") ? "" : told];
 
 /**
  * What stands below the buttons is over. Not to be called by these three, whose own answer replaces what stands there

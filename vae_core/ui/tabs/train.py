@@ -44,8 +44,6 @@ ABOUT = {
 BROKEN = "The app could not do this. Try again; if it fails again, the terminal that runs the app says why."
 REFUSED = " data-refused"
 """On the words of a Resume that starts nothing, though it is no mistake, see static/training.js."""
-OF_NAME = " data-field='name'"
-"""On a problem of the new run's name, see static/training.js."""
 UNTIL_END = " data-until='end'"
 """On what is over once no training runs any more, see static/training.js."""
 LOOKING_ONLY = "This studio is for looking only: trainings are not started or stopped here."
@@ -103,7 +101,6 @@ def build(studio: Studio) -> gr.Radio:
     for name, field in zip(SHOWN, fields, strict=True):
         given, shown = [problem, preset, *fields], [field, problem, advanced]
         field.blur(partial(written, name), given, shown, queue=False, **quiet)
-    run_name.input(None, problem, problem, js=ask_first("training", "nameWritten"), queue=False, **quiet)
 
     def start_from_form(name: str | None, *values: Any) -> list[Any]:
         name = (name or "").strip()  # None where Advanced was never opened
@@ -235,10 +232,8 @@ def _advanced(preset: str | None, values: tuple[Any, ...] | None = None) -> str:
 def _alert(problem: object) -> str:
     """A problem; one that lies in another training is over with that one's end."""
     of = UNTIL_END if isinstance(problem, BusyError) else ""
-    if isinstance(problem, SettingsError):
+    if isinstance(problem, SettingsError | RunNameError):
         of = f" data-field='{problem.field}'"
-    elif isinstance(problem, RunNameError):
-        of = OF_NAME
     return f"<p role='alert' class='alert'{of}>{escape(_in_words(problem), quote=False)}</p>"
 
 
