@@ -68,7 +68,10 @@ def at_zero(lasting: Page) -> Page:
     lasting.get_by_role("button", name="Reset").click()
     wait_for_vector(lasting, np.zeros(16))
     lasting.locator(".latent .track i:visible").first.wait_for(state="detached")
-    lasting.wait_for_function("document.querySelector('#decoded-digit img').complete")
+    lasting.wait_for_function(
+        "[...document.querySelectorAll('#decoded-digit img, #film-strip img')].every((picture) =>"
+        " picture.complete && /[?&]z=(0,)*0(&|$)/.test(decodeURIComponent(picture.src)))"
+    )  # the strip follows when the vector has rested
     return lasting
 
 
