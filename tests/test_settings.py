@@ -196,6 +196,19 @@ def test_changes_names_what_differs_from_the_reference() -> None:
     assert Settings(beta=2).changes(Settings(beta=2, seed=7)) == {"seed": 0}
 
 
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (Settings(epochs=2, optimizer="soap"), ""),
+        (Settings(likelihood="calibrated"), "calibrated"),
+        (Settings(beta=0.5), "KL × 0.5"),
+        (Settings(likelihood="bernoulli", beta=4), "bernoulli, KL × 4"),
+    ],
+)
+def test_a_loss_of_another_kind_says_what_sets_it_apart(settings: Settings, kind: str) -> None:
+    assert settings.loss_kind == kind
+
+
 def test_settings_from_before_there_was_a_choice_of_optimiser_are_read() -> None:
     old = {name: value for name, value in Settings(seed=3).to_dict().items() if name != "optimizer"}
     assert Settings.from_dict(old) == Settings(seed=3, optimizer="adam")

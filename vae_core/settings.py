@@ -117,6 +117,16 @@ class Settings:
         """The full mini-batches of so many training images; 0 where there are fewer than in one."""
         return images // self.batch_size
 
+    @property
+    def loss_kind(self) -> str:
+        """What sets its loss apart from the reference's, as "bernoulli, KL × 4"; empty where nothing does.
+
+        Losses of different kinds cannot be compared.
+        """
+        likelihood = [] if self.likelihood == PRESETS["reference"].likelihood else [self.likelihood]
+        weight = [] if self.beta == PRESETS["reference"].beta else [f"KL × {self.beta:g}"]
+        return ", ".join(likelihood + weight)
+
     def changes(self, other: Settings | None = None) -> dict[str, Any]:
         """The fields in which these settings differ from `other` (the reference recipe by default)."""
         other = other or PRESETS["reference"]

@@ -444,7 +444,7 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     page.locator("#runs [role=status]", has_text="Tick runs to lay their curves").wait_for()
     change_settings(Path(shutil.copytree(tiny_run, app.runs_dir / "weighted")), beta=0.5)
     row_of(page, "weighted").get_by_role("checkbox").check()
-    assert "\nKL\u00a0×\u00a00.5: " in row_of(page, "weighted").locator(".test-loss").inner_text()
+    assert "\nKL × 0.5: " in row_of(page, "weighted").locator(".test-loss").inner_text()
     figures = next(run for run in list_runs(app.runs_dir) if run.name == "sharp").results
     assert row_of(page, "sharp").locator(".test-loss").inner_text().split("\n") == [
         f"{figures['total_unit_variance']:.2f}", f"calibrated: {figures['total']:.2f}",
@@ -598,6 +598,17 @@ def test_a_damaged_run_is_named_where_it_is_missed(page: Page, app: App) -> None
     page.locator("#runs").get_by_text("Left out: run torn: run.json is damaged").wait_for()
     shutil.rmtree(folder)
     page.locator("#runs").get_by_text("Left out").wait_for(state="hidden")
+
+
+def test_the_table_says_that_nobody_answers_until_somebody_does(page: Page) -> None:
+    open_tab(page, "Train")
+    row_of(page, "reference").wait_for()
+    page.route("**/studio/runs", lambda route: route.abort())
+    problem = page.locator("#runs [role=alert]", has_text="The app does not answer")
+    problem.wait_for()
+    page.unroute("**/studio/runs")
+    problem.wait_for(state="hidden")
+    assert row_of(page, "reference").is_visible()
 
 
 def test_a_finished_run_is_trained_further_only_if_that_is_wanted(

@@ -50,9 +50,7 @@ def _loss_in_words(run: RunInfo) -> str:
     own, comparable = (run.results.get(name) for name in ("total", "total_unit_variance"))
     if not isinstance(own, float):
         return "-"
-    kind = [] if run.settings.likelihood == "gaussian" else [run.settings.likelihood]
-    kind += [] if run.settings.beta == 1 else [f"KL × {run.settings.beta:g}"]
-    if not kind:
+    if not run.settings.loss_kind:
         return f"{own:.2f}"
     first = f"{comparable:.2f}" if isinstance(comparable, float) else "-"
-    return f"{first} ({', '.join(kind)}: {own:.2f})"
+    return f"{first} ({run.settings.loss_kind}: {own:.2f})"

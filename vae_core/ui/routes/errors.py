@@ -219,6 +219,7 @@ def _facts(shown: Tested) -> dict[str, Any]:
         "active_variance": ACTIVE_VARIANCE,
         "likelihood": shown.loaded.info.settings.likelihood,
         "beta": shown.loaded.info.settings.beta,
+        "loss_kind": shown.loaded.info.settings.loss_kind,
         "classes": [asdict(row) | {"name": words.name(row.label)} for row in _by_class(shown)],
     }
 

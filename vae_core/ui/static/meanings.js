@@ -31,12 +31,11 @@ function figures({ summary, latents, latent_dim: latentDim, active_variance: act
 }
 
 /** The figures that take a minute to measure; those that are not there yet say so. */
-function laterFigures({ summary, bound_samples: samples, bound_images: images, generated, confident }, { likelihood, beta, plural }) {
-  const isReference = likelihood === "gaussian" && beta === 1;
+function laterFigures({ summary, bound_samples: samples, bound_images: images, generated, confident }, { loss_kind: kind, plural }) {
   const each = `from ${samples.toLocaleString("en")} weighted samples for each of ${images} images (Burda et al. 2016)`;
   return [
     ["Importance-weighted bound", later(summary.iwae, nats), `A tighter bound than the loss on the negative log-likelihood, ${each}.`],
-    ...(isReference
+    ...(!kind
       ? []
       : [
           ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood or KL weight and cannot be compared with the reference's; this can, and so can errors."],

@@ -6,7 +6,6 @@ import { OURS, address, ask, isShown, named } from "./studio.js";
 import { bringToSight, changesInWords, expectStart, forgetProblem, forgetRun, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
-const REFERENCE = "gaussian"; // the likelihood whose losses need no mark
 const ORDERS = {
   made: (a, b) => Date.parse(b.created) - Date.parse(a.created),
   error: (a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity), // those without one are the last
@@ -17,19 +16,31 @@ let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
 let hint = "";
 let shownRuns = ""; // what the table was drawn from
+let isOfTable = false; // the problem that is told, and not of what a visitor did
 
 export function mount(element) {
   const parts = named(element);
   hint = parts.hint.textContent;
-  const refresh = () => show(parts).catch((error) => complain(parts, error));
-  setInterval(() => isShown(element) && refresh(), EVERY_MILLISECONDS);
-  onStanding(refresh); // so that the table says what the panel above it says
-  new IntersectionObserver(() => isShown(element) && refresh()).observe(element);
-  parts.order.addEventListener("change", refresh);
+  const showAnew = () => refresh(parts);
+  setInterval(() => isShown(element) && showAnew(), EVERY_MILLISECONDS);
+  onStanding(showAnew); // so that the table says what the panel above it says
+  new IntersectionObserver(() => isShown(element) && showAnew()).observe(element);
+  parts.order.addEventListener("change", showAnew);
   parts.upload.addEventListener("change", () => attempt(parts, () => bringIn(parts.upload, parts.about)));
   parts.rows.addEventListener("click", (event) => act(parts, event));
   parts.rows.addEventListener("change", (event) => tick(parts, event.target));
   parts.card.addEventListener("click", (event) => actOnDetails(parts, event));
+}
+
+/** Draws the table anew, or says why it could not until it can. */
+async function refresh(parts) {
+  try {
+    await show(parts);
+    if (isOfTable) parts.problem.hidden = true;
+  } catch (error) {
+    complain(parts, error);
+    isOfTable = true;
+  }
 }
 
 async function show(parts) {
@@ -62,7 +73,7 @@ const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escap
  * overlays of runs that are gone go too; those of runs in training grow, once more when they have ended.
  */
 async function follow(parts, runs) {
-  const kinds = new Map(runs.map((run) => [run.name, kindOfLoss(run)]));
+  const kinds = new Map(runs.map((run) => [run.name, run.loss_kind || "gaussian"]));
   for (const name of ticked) if (!kinds.has(name)) ticked.delete(name);
   const watched = watchedRun();
   const isOfOtherKind = (name) => kinds.has(watched) && kinds.get(name) !== kinds.get(watched);
@@ -74,10 +85,6 @@ async function follow(parts, runs) {
   running = runs.filter((run) => run.state === "running").map(({ name }) => name);
   await overlay([...ticked].filter((name) => !isOfOtherKind(name)), [...before, ...running]);
 }
-
-/** Only losses of the same kind can be compared. */
-const kindOfLoss = ({ likelihood, beta }) =>
-  [likelihood !== REFERENCE && likelihood, beta !== 1 && `KL\u00a0×\u00a0${beta}`].filter(Boolean).join(", ") || REFERENCE;
 
 function makeRow(run, mayChange) {
   const row = document.createElement("tr");
@@ -118,10 +125,9 @@ function makeRow(run, mayChange) {
 }
 
 /** The loss that can be compared with that of any run, in words, and beside it the run's own where that is another. */
-function lossesOf({ test_total: own, test_unit_variance: atUnitVariance, ...run }) {
+function lossesOf({ test_total: own, test_unit_variance: atUnitVariance, loss_kind: kind }) {
   const inWords = (nats) => nats?.toFixed(2) ?? "–";
-  const kind = kindOfLoss(run);
-  if (kind === REFERENCE || !Number.isFinite(own)) return [inWords(own), ""];
+  if (!kind || !Number.isFinite(own)) return [inWords(own), ""];
   return [inWords(atUnitVariance), `${kind}: ${inWords(own)}`];
 }
 
@@ -271,13 +277,15 @@ async function attempt(parts, action) {
   parts.about.textContent = "";
   try {
     await action();
-    await show(parts);
   } catch (error) {
     complain(parts, error);
+    return;
   }
+  await refresh(parts);
 }
 
 function complain(parts, error) {
+  isOfTable = false;
   parts.problem.textContent = error.message;
   parts.problem.hidden = false;
 }

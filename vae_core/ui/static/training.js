@@ -338,9 +338,8 @@ function isMeasuring(news, { last, speed, heard }) {
 }
 
 /** Where the loss of a run that has ended is of another kind than the reference's: what can be compared with that. */
-function comparableInWords({ state, test_total: own, test_unit_variance: atUnitVariance }) {
-  const isOther = state !== "running" && Number.isFinite(atUnitVariance) && atUnitVariance.toFixed(2) !== own?.toFixed(2);
-  return isOther ? `${atUnitVariance.toFixed(2)} at unit variance` : "";
+function comparableInWords({ state, loss_kind: kind, test_unit_variance: atUnitVariance }) {
+  return kind && state !== "running" && Number.isFinite(atUnitVariance) ? `${atUnitVariance.toFixed(2)} at unit variance` : "";
 }
 
 function warningInWords({ warning, state, epoch }) {
