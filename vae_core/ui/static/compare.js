@@ -1,7 +1,7 @@
 // A second model beside the first: which one it is. Whoever shows what it makes of things listens.
 
 import { onRuns, onVersions } from "./models.js";
-import { cardOf, model, named, onModel, tellProblem } from "./studio.js";
+import { cardOf, model, onModel, partsOf, tellProblem } from "./studio.js";
 
 const listeners = [];
 let card = null;
@@ -55,7 +55,7 @@ onVersions((versions) => {
 });
 
 export function mount(element) {
-  const { menu, chosen, choices } = named(element);
+  const { menu, chosen, choices } = partsOf(element);
   // Not as the pointer goes down: the page gets shorter, and something else might lie where it comes up.
   const turnAway = ({ target }) => menu.contains(target) || (menu.open = false);
   document.addEventListener("click", turnAway, { capture: true });

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, setVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, model, modelAddress, named, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
+import { EMPTY, Latest, model, modelAddress, partsOf, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
 const AGAIN_MILLISECONDS = 3000;
@@ -21,7 +21,7 @@ export function onDigit(listener) {
 }
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   const show = new Latest(async (z) => {
     clearTimeout(trial);
     parts.picture.src = modelAddress("decode.png", { z: written(z) });

@@ -2,15 +2,15 @@
 
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
-import { Latest, ask, isTouched, named } from "./studio.js";
-import { attach, besideAddressed, images, look, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
+import { Latest, ask, isTouched, partsOf } from "./studio.js";
+import { attach, besideAddressed, changeView, images, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
 let facts = null;
 let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
-  parts = named(element);
+  parts = partsOf(element);
   const show = new Latest(() => histogram().catch(complain));
   attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
   onView((news) => {
@@ -24,11 +24,11 @@ export function mount(element) {
   });
   onSelection((selection) => mark(selection));
   for (const choice of [parts.sampled, parts.mean]) {
-    choice.addEventListener("change", () => look({ latents: choice.value }));
+    choice.addEventListener("change", () => changeView({ latents: choice.value }));
   }
   for (const choice of [parts.log, parts.split]) choice.addEventListener("change", () => show.submit());
   parts.hereButton.addEventListener("click", () => {
-    look({ on: facts.view.on === "here" ? "evaluated" : "here" });
+    changeView({ on: facts.view.on === "here" ? "evaluated" : "here" });
   });
 }
 

@@ -4,14 +4,14 @@ import { explore } from "./latent.js";
 import { onReconstruction, setReading, takeTestImage } from "./sketch.js";
 import { latentsByUse } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, haveChildren, model, named, onModel, passFocus } from "./studio.js";
+import { EMPTY, haveChildren, model, onModel, partsOf, passFocus } from "./studio.js";
 import { imagesOf, worded } from "./words.js";
 
 const REACH = 3.5;
 const PICTURES = ["seen", "reconstruction", "difference"];
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let answer = null;
   let seed = 0;
   const origin = () => ({ words: answer.taken ? `${answer.taken.words}, on the pad` : "your drawing", picture: answer.seen, mean: answer.mean, deviation: answer.deviation });

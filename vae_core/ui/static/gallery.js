@@ -2,8 +2,8 @@
 
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
-import { Latest, ask, model, named, onModel, passFocus, untilReady } from "./studio.js";
-import { asAddressed, besideAddressed, images, isComparable, look, measureHere, NOT_HERE, onSelection, onView, select, testedAddress } from "./tested.js";
+import { Latest, ask, model, onModel, partsOf, passFocus, untilReady } from "./studio.js";
+import { NOT_HERE, asAddressed, besideAddressed, changeView, images, isComparable, measureHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
 const COMPARING = ["better", "worse"];
@@ -18,13 +18,13 @@ let pages = 0;
 let isNew = false; // the selection has just been made: its first images come into sight
 
 export function mount(element) {
-  parts = named(element);
+  parts = partsOf(element);
   hint = parts.about.textContent;
   const show = new Latest(() => load().catch(complain));
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].addEventListener("click", () => select({ order }));
   }
-  parts.here.addEventListener("click", () => look({ on: "here" }));
+  parts.here.addEventListener("click", () => changeView({ on: "here" }));
   parts.range.addEventListener("submit", (event) => {
     event.preventDefault();
     const [low, high] = [Number(parts.low.value), Number(parts.high.value)].sort((a, b) => a - b);

@@ -2,7 +2,7 @@
 
 import { CHOICES, expectedNumber, GRID } from "./lesson.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, afterwards, firstModel, model, modelAddress, named, onModel, untilReady, whyMissing, within } from "./studio.js";
+import { EMPTY, afterwards, firstModel, model, modelAddress, onModel, partsOf, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
 
 const RESTED_MILLISECONDS = 200;
@@ -30,7 +30,7 @@ export function onMistake(listener) {
 }
 
 export function mount(element, trigger) {
-  parts = named(element);
+  parts = partsOf(element);
   tellFields = () => trigger("change");
   tiles = new Tiles(parts.tiles, { words: (index) => `Image ${index + 1}`, choose });
   parts.scale.addEventListener("change", offerDownload);

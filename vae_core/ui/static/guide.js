@@ -3,7 +3,7 @@
 
 import { isPhone } from "./fold.js";
 import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
-import { isShown, model, named, onModel, passFocus } from "./studio.js";
+import { isShown, model, onModel, partsOf, passFocus } from "./studio.js";
 import { select } from "./tested.js";
 
 const MOST_FRAMES = 300;
@@ -63,10 +63,10 @@ export async function bringAbout() {
 }
 
 export function mount(element) {
-  const { open, card, content } = named(element);
+  const { open, card, content } = partsOf(element);
   const form = content.content; // in the page only while it is open: it speaks of digits, whatever the model has learned
   const children = [...form.children];
-  const parts = named(form);
+  const parts = partsOf(form);
   const articles = [...parts.steps.children];
   const headings = articles.map((article) => article.querySelector("h2"));
   let last = there[0];

@@ -1,9 +1,9 @@
 // The header: the name, the place for problems that concern every tab, and the way out for who had to log in.
 
-import { LOGGED_OUT, named, onProblem, tellProblem } from "./studio.js";
+import { LOGGED_OUT, onProblem, partsOf, tellProblem } from "./studio.js";
 
 export function mount(element) {
-  const { alert, problem, close, logIn, logOut, who } = named(element);
+  const { alert, problem, close, logIn, logOut, who } = partsOf(element);
   who.textContent = window.gradio_config?.username ?? "";
   logOut.hidden = who.textContent === "";
   leaveListsByTab();

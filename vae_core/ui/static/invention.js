@@ -2,12 +2,12 @@
 
 import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
-import { EMPTY, Latest, ask, modelAddress, named } from "./studio.js";
+import { EMPTY, Latest, ask, modelAddress, partsOf } from "./studio.js";
 
 const REMEMBERED_SHARE = 0.01; // no more of what the model makes of unseen images is as near, so chance is unlikely
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   const invitation = parts.words.textContent;
   let answer = null;
   /** Without an answer the frames are empty, and everything keeps its place. */

@@ -15,7 +15,7 @@ const RESTED_MILLISECONDS = 400;
 let tab = "explore";
 let wantedTab = null;
 let onTheirWay = []; // tabs that Gradio has been asked for and has not told of
-let turn = () => {};
+let tellGradio = () => {};
 let isApplying = true; // until the address that the page was opened with has been followed
 let newestStep = 0; // through the addresses
 let followed = ""; // the place that the last address led to, until the first step from it
@@ -23,7 +23,7 @@ let hasMoved = false; // the visitor has opened a tab meanwhile, and stays there
 let isOpen = false; // the tab that an address led to, before the address has been followed to its end
 
 export function mount(element, trigger) {
-  turn = trigger;
+  tellGradio = trigger;
   exploreOpensWith(() => openTab("explore"));
   guideLeadsWith(visit);
   if (!shownTabs().includes(tab)) openTab(shownTabs()[0]);
@@ -40,12 +40,12 @@ export function mount(element, trigger) {
   onStep(write);
   let isFirst = true;
   onModel((card) => {
-    if (isFirst) follow(location.search, history.state, true);
+    if (isFirst) followAddress(location.search, history.state, true);
     else write();
     isFirst = false;
   });
   window.addEventListener("popstate", (event) => {
-    follow(location.search, event.state);
+    followAddress(location.search, event.state);
   });
 }
 
@@ -55,7 +55,7 @@ function openTab(name) {
   wantedTab = name;
   onTheirWay.push(name);
   const hasFocus = document.activeElement?.closest('[role="tabpanel"]'); // which goes out of sight with its tab
-  turn("change");
+  tellGradio("change");
   if (hasFocus) document.getElementById(`tab-${name}-button`)?.focus({ preventScroll: true });
   window.scrollTo({ top: 0 });
 }
@@ -91,7 +91,7 @@ async function visit(place) {
   await firstModel;
   const search = searchOf(place);
   if (search !== location.search) history.pushState(null, "", search);
-  return follow(search, null);
+  return followAddress(search, null);
 }
 
 function remember() {
@@ -125,7 +125,7 @@ function searchOf(place) {
  * through the addresses that overlap, the later one counts. Where the page is only being opened, a visitor may have
  * moved already; what the address does not say stays so.
  */
-async function follow(search, state, isOpening = false) {
+async function followAddress(search, state, isOpening = false) {
   const step = (newestStep += 1);
   const isNewest = () => step === newestStep;
   isApplying = true;
@@ -203,5 +203,5 @@ async function originOf(parameters, state) {
 async function chosen(run, isNewest) {
   if (run === model().run && !isChoosingModel()) return;
   await chooseModel(run);
-  if (isNewest() && model().run === run) turn("input"); // else the visitor has chosen another meanwhile
+  if (isNewest() && model().run === run) tellGradio("input"); // else the visitor has chosen another meanwhile
 }

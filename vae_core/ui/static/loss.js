@@ -4,7 +4,7 @@ import { onDigit } from "./digit.js";
 import { foldOnPhones } from "./fold.js";
 import { exploreTestImage, onVector } from "./latent.js";
 import { latentsByUse } from "./sliders.js";
-import { haveChildren, model, named, nameBar } from "./studio.js";
+import { haveChildren, model, nameBar, partsOf } from "./studio.js";
 import { worded } from "./words.js";
 
 const PIXELS = 784;
@@ -38,7 +38,7 @@ function tell(nats) {
 }
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   foldOnPhones(parts.fold);
   const state = { z: [], origin: null, decoded: null };
   const show = () => update(parts, state);

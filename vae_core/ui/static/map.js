@@ -5,7 +5,7 @@
 import { colourOf, onTheme } from "./colours.js";
 import { drawDots } from "./dots.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { EMPTY, Latest, afterwards, ask, isShown, isTouched, model, modelAddress, named, onModel, whenShown, within, written } from "./studio.js";
+import { EMPTY, Latest, afterwards, ask, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
@@ -38,7 +38,7 @@ let wantedBehind = EMPTY; // the address of the picture behind the dots
 const hidden = new Set();
 
 export function mount(element) {
-  parts = named(element);
+  parts = partsOf(element);
   placing = parts.about.textContent;
   const show = whenShown(element, () => load().catch((error) => say(error.message)));
   onModel((card) => {
@@ -53,7 +53,7 @@ export function mount(element) {
   });
   listenToPointer(parts.surface);
   listenToKeys(parts.surface);
-  const drawAgain = () => map && isShown(element) && look(range);
+  const drawAgain = () => map && isShown(element) && drawRange(range);
   const isOther = () => parts.dots.clientWidth !== sides[0];
   new ResizeObserver(afterwards(() => isOther() && drawAgain(), RESTED_MILLISECONDS)).observe(parts.dots);
   onTheme(() => {
@@ -63,8 +63,8 @@ export function mount(element) {
   parts.plane.addEventListener("load", showBehind);
   parts.closer.addEventListener("click", () => zoom(1 / ZOOM));
   parts.farther.addEventListener("click", () => zoom(ZOOM));
-  parts.all.addEventListener("click", () => map && look(whole()));
-  parts.behind.addEventListener("change", () => look(range));
+  parts.all.addEventListener("click", () => map && drawRange(whole()));
+  parts.behind.addEventListener("change", () => drawRange(range));
 }
 
 /** Nothing of another model's map is left, should this one's not come. */
@@ -97,7 +97,7 @@ async function load() {
       ? `The latent plane itself: each dot is a test image. ${HOW}`
       : `Each dot is a test image, seen along the two directions in which they differ most (PCA: ${percent(first)} and ${percent(second)} of the variance). ${HOW}`,
   );
-  look(isFirst ? whole() : range);
+  drawRange(isFirst ? whole() : range);
 }
 
 function say(text) {
@@ -122,18 +122,18 @@ function zoom(factor, kept = null) {
     const middle = within((kept ?? place)[axis] + (1 - 2 * share) * half, -FARTHEST, FARTHEST);
     return [middle - half, middle + half];
   };
-  look({ x: around(0, range.x), y: around(1, range.y) });
+  drawRange({ x: around(0, range.x), y: around(1, range.y) });
 }
 
 /** A part of the map that is zoomed in moves on when the marker comes to its edge. */
-function follow() {
+function keepMarkerInSight() {
   if (!map || range.x[1] - range.x[0] > 1.9 * whole().x[1]) return;
   const isAtEdge = (at, side) => at < EDGE * side || at > (1 - EDGE) * side;
   if (marker.some((at, axis) => isAtEdge(at, sides[axis]))) zoom(1);
 }
 
 /** Draws a range of the plane: the dots, what is behind them and what lies above them. */
-function look(wanted) {
+function drawRange(wanted) {
   if (!map) return; // another model's is on its way
   range = wanted;
   sides = [parts.dots.clientWidth, parts.dots.clientHeight];
@@ -280,7 +280,7 @@ function classButton(label) {
   button.addEventListener("click", () => {
     if (!hidden.delete(label)) hidden.add(label);
     button.setAttribute("aria-pressed", !hidden.has(label));
-    look(range);
+    drawRange(range);
   });
   return button;
 }
@@ -313,7 +313,7 @@ function listenToPointer(surface) {
   surface.addEventListener("click", (event) => {
     if (!map || !isFinger) return; // a mouse has gone there when it was pressed
     go(event);
-    follow();
+    keepMarkerInSight();
   });
   surface.addEventListener("pointermove", (event) => {
     if (!map) return;
@@ -325,7 +325,7 @@ function listenToPointer(surface) {
   });
   for (const end of ["pointerup", "pointercancel"]) {
     surface.addEventListener(end, () => {
-      if (isDown) follow();
+      if (isDown) keepMarkerInSight();
       isDown = false;
     });
   }
@@ -363,6 +363,6 @@ function listenToKeys(surface) {
     if (!step || !map) return;
     event.preventDefault();
     setVector(vector().map((value, index) => value + step[0] * map.axes[0][index] + step[1] * map.axes[1][index]));
-    follow();
+    keepMarkerInSight();
   });
 }

@@ -2,7 +2,7 @@
 
 import { foldOnPhones } from "./fold.js";
 import { LEAST_NATS } from "./latent.js";
-import { OURS, ask, named, tellProblem, untilReady } from "./studio.js";
+import { OURS, ask, partsOf, tellProblem, untilReady } from "./studio.js";
 import { measuredAddress, onView, showProgress } from "./tested.js";
 
 const LIKELIHOODS = {
@@ -54,7 +54,7 @@ function samplers(prior, mixture, words) {
 }
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   foldOnPhones(parts.fold);
   let current = null;
   const show = (facts) =>

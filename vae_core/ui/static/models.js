@@ -21,16 +21,16 @@ export function onVersions(listener) {
 }
 
 export function mount(element, trigger) {
-  const lookAgain = () => look(trigger).catch(() => {});
+  const askAgain = () => askForModels(trigger).catch(() => {});
   onModel(({ run }) => {
     if (gone && run !== gone) tellProblem(`${gone} is no longer here: it was deleted or renamed. This is ${run}.`);
     gone = "";
   });
-  setInterval(lookAgain, EVERY_MILLISECONDS);
-  lookAgain();
+  setInterval(askAgain, EVERY_MILLISECONDS);
+  askAgain();
 }
 
-async function look(trigger) {
+async function askForModels(trigger) {
   if (document.hidden) return;
   const { models } = await ask(address("models"));
   const listing = models.map(({ run, state }) => `${run} ${state}`).join();

@@ -2,13 +2,13 @@
 
 import { foldOnPhones } from "./fold.js";
 import { onVector, setVector, slerp, vector } from "./latent.js";
-import { EMPTY, isShown, Latest, modelAddress, named, onModel, withoutScrolling, written } from "./studio.js";
+import { EMPTY, Latest, isShown, modelAddress, onModel, partsOf, withoutScrolling, written } from "./studio.js";
 import { className, worded } from "./words.js";
 
 const PERIOD_MILLISECONDS = 4000;
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   foldOnPhones(parts.fold);
   const pins = { A: null, B: null };
   let example = null; // the means of two classes, for whoever has pinned nothing yet

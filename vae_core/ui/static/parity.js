@@ -1,11 +1,11 @@
 // The table that compares the recipe with the MathWorks example; it is asked for when it is first opened.
 
-import { address, ask, named } from "./studio.js";
+import { address, ask, partsOf } from "./studio.js";
 
 const HEADS = ["", "MathWorks example", "This app", ""];
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let isAsked = false;
   parts.panel.addEventListener("toggle", async () => {
     if (isAsked || !parts.panel.open) return;

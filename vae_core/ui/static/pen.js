@@ -1,11 +1,11 @@
 // The tools beside the drawing pad.
 
 import { bringIn, clear, onReconstruction, setPen, setReading, undo } from "./sketch.js";
-import { named, onModel } from "./studio.js";
+import { onModel, partsOf } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let wasOfDigits = true;
   onModel(() => {
     if (isOfDigits() === wasOfDigits) return;

@@ -1,11 +1,11 @@
 // The errors of each class: a table whose names show the class's images, and a box plot.
 
 import { draw } from "./plots.js";
-import { Latest, ask, named } from "./studio.js";
+import { Latest, ask, partsOf } from "./studio.js";
 import { besideAddressed, onView, select, testedAddress } from "./tested.js";
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   const show = new Latest((facts) =>
     boxes(parts, facts).catch((error) => {
       parts.title.textContent = error.message;

@@ -1,7 +1,7 @@
 // A question before what cannot be undone, and one for a name: a dialog that also tells what was wrong with an
 // answer, so that it can be mended.
 
-import { named } from "./studio.js";
+import { partsOf } from "./studio.js";
 
 const CONTENT = `
   <form data-is="form">
@@ -24,7 +24,7 @@ export function agreed({ title, words = "", yes, isLoss = false, name = null, pe
   dialog.className = "card question";
   dialog.setAttribute("aria-labelledby", "question-title");
   dialog.innerHTML = CONTENT;
-  const parts = named(dialog);
+  const parts = partsOf(dialog);
   const { input, problem, no, go } = parts;
   parts.heading.textContent = title;
   parts.words.textContent = words;

@@ -2,7 +2,7 @@
 
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
-import { OURS, address, ask, isShown, named } from "./studio.js";
+import { OURS, address, ask, isShown, partsOf } from "./studio.js";
 import { bringToSight, changesInWords, expectStart, forgetProblem, forgetRun, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
@@ -19,7 +19,7 @@ let shownRuns = ""; // what the table was drawn from
 let isOfTable = false; // the problem that is told, and not of what a visitor did
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   hint = parts.hint.textContent;
   const showAnew = () => refresh(parts);
   setInterval(() => isShown(element) && showAnew(), EVERY_MILLISECONDS);
@@ -55,7 +55,7 @@ async function show(parts) {
   if (state !== shownRuns) drawAnew(parts.rows, ordered.map((run) => makeRow(run, !readOnly)));
   shownRuns = state;
   for (const row of parts.rows.children) row.ariaCurrent = row.dataset.run === watchedRun() ? "true" : null;
-  await follow(parts, runs);
+  await layOver(parts, runs);
 }
 
 /** What has the focus keeps it: with each epoch of a training the table changes. */
@@ -72,7 +72,7 @@ const controlOf = (rows, run, act) => rows.querySelector(`[data-run="${CSS.escap
  * Lays the ticked runs over the watched one, as far as their losses are of the same kind, and says which are not. The
  * overlays of runs that are gone go too; those of runs in training grow, once more when they have ended.
  */
-async function follow(parts, runs) {
+async function layOver(parts, runs) {
   const kinds = new Map(runs.map((run) => [run.name, run.loss_kind || "gaussian"]));
   for (const name of ticked) if (!kinds.has(name)) ticked.delete(name);
   const watched = watchedRun();

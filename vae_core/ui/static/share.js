@@ -2,15 +2,15 @@
 
 import { hiddenParts, PARTS, PRESETS, presetOfLesson, SERVERS, shownTabs, TABS } from "./lesson.js";
 import { placeOfNow } from "./link.js";
-import { firstModel, named } from "./studio.js";
+import { firstModel, partsOf } from "./studio.js";
 
 const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 
 export function mount(element) {
-  const { open, dialog, content } = named(element);
+  const { open, dialog, content } = partsOf(element);
   const form = content.content; // in the page only while it is open: nobody finds a second "Map" there
   const children = [...form.children];
-  const parts = named(form);
+  const parts = partsOf(form);
   const ticks = { tabs: {}, parts: {} };
   fill(parts, ticks);
   let ofAddress = (parts.preset.value = presetOfLesson());

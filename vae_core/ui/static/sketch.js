@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { anyTestImage } from "./latent.js";
-import { Latest, address, answered, ask, isShown, keep, kept, model, modelAddress, named, onModel, within } from "./studio.js";
+import { Latest, address, answered, ask, isShown, keep, kept, model, modelAddress, onModel, partsOf, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -23,7 +23,7 @@ const reconstruct = new Latest(send);
 export function mount(element) {
   canvas = element.querySelector("canvas");
   context = canvas.getContext("2d", { willReadFrequently: true });
-  marks = named(element);
+  marks = partsOf(element);
   fill();
   listenToPointer();
   listenToKeys();

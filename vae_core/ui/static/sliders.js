@@ -1,7 +1,7 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
 import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
-import { firstModel, named, onModel, within, withoutScrolling } from "./studio.js";
+import { firstModel, onModel, partsOf, within, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
 const FINEST = 0.01;
@@ -21,7 +21,7 @@ export function onLatent(listener) {
 }
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let inputs = [];
   let run = null;
   onModel((card) => {

@@ -2,11 +2,11 @@
 
 import { explore, exploreTestImage, onVector, setWith } from "./latent.js";
 import { lossName, onLoss } from "./loss.js";
-import { model, named, onModel } from "./studio.js";
+import { model, onModel, partsOf } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
-  const parts = named(element);
+  const parts = partsOf(element);
   onModel((card) => {
     parts.classes.classList.toggle("named", hasLongNames());
     parts.classes.replaceChildren(...Object.entries(card.class_means).map(classButton));

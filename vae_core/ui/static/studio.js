@@ -187,7 +187,7 @@ export class Latest {
 }
 
 /** Elements of a part by their data-is names. */
-export function named(element) {
+export function partsOf(element) {
   const found = {};
   for (const child of element.querySelectorAll("[data-is]")) found[child.dataset.is] = child;
   return found;

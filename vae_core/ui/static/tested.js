@@ -79,7 +79,7 @@ export function followTested(parameters, isOpening) {
   const change = {};
   if (latents !== latentsNow && (parameters.has("latents") || !isOpening)) change.latents = latents;
   if (isNew && isSaid && view.on !== EVALUATED) change.on = EVALUATED;
-  if (Object.keys(change).length) look(change);
+  if (Object.keys(change).length) changeView(change);
   const due = isSaid ? wanted : null;
   if (isNew && isThere()) select(due);
   else if (isNew) awaited = { run: model().run, wanted: due };
@@ -109,7 +109,7 @@ function readTested(parameters) {
 }
 
 /** Looks at something else: {latents} or {on}, or both. On other images those are shown that are asked for now. */
-export function look(change) {
+export function changeView(change) {
   const wanted = current();
   view = { ...view, ...change };
   if (change.on) awaited = { run: model().run, wanted };

@@ -8,7 +8,7 @@ import { onRuns } from "./models.js";
 import { plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { agreed } from "./question.js";
-import { address, ask, isShown, keep, kept, named, sentence } from "./studio.js";
+import { address, ask, isShown, keep, kept, partsOf, sentence } from "./studio.js";
 import { choose, chosenRun, giveUpChosen, onChosen } from "./watched.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
@@ -50,7 +50,7 @@ let wake = () => {};
 const lookers = []; // who waits for the next look to be over
 
 export function mount(element, trigger) {
-  const parts = named(element);
+  const parts = partsOf(element);
   showNotice = () => trigger("change");
   const watched = { run: null, offset: 0, generation: 0, created: "", state: null, say: sayer(element) };
   status = parts;

@@ -3,7 +3,7 @@
 import { onVector, vector } from "./latent.js";
 import { change, latentsByUse, onLatent } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { afterwards, modelAddress, named, onModel, whenShown, written } from "./studio.js";
+import { afterwards, modelAddress, onModel, partsOf, whenShown, written } from "./studio.js";
 import { worded } from "./words.js";
 
 /** Those of TRAVERSAL in routes/explore.py. */
@@ -13,7 +13,7 @@ const RESTED_MILLISECONDS = 120;
 const nameOf = (latent, value) => `Latent ${latent + 1} at ${value.toFixed(1)}`;
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let latent = 0;
   const strip = new Tiles(parts.strip, {
     words: (index) => nameOf(latent, VALUES[index]),

@@ -1,12 +1,12 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
-import { Latest, named, untilReady, whenShown } from "./studio.js";
+import { Latest, partsOf, untilReady, whenShown } from "./studio.js";
 import { images, NOT_HERE, onView, select, showProgress, testedAddress } from "./tested.js";
 
 const FLATTERED = "The classes were learned from these very images, and with so few that flatters: compare with nothing that was read otherwise. ";
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let facts = null;
   const show = new Latest(() =>
     load(parts, () => facts).catch((error) => {

@@ -2,12 +2,12 @@
 
 import { onTile } from "./generated.js";
 import { GRID } from "./lesson.js";
-import { model, modelAddress, named, onModel, whyMissing } from "./studio.js";
+import { model, modelAddress, onModel, partsOf, whyMissing } from "./studio.js";
 
 const FIRST = "Start a walk";
 
 export function mount(element) {
-  const parts = named(element);
+  const parts = partsOf(element);
   let steps = 0;
   let wanted = {};
   onTile((news) => {
