@@ -26,7 +26,7 @@ from support.studio_client import OURS, ZEROS, call, filled, operations, served,
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
 from vae_core.ui.gate import guard
-from vae_core.ui.gate.guard import MOST_COMPUTING, MOST_COSTLY, Access
+from vae_core.ui.gate.guard import MOST_COMPUTING, MOST_COSTLY, MOST_WAITING, Access
 from vae_core.ui.page import build_app, gradio_app
 from vae_core.ui.server import places
 from vae_core.ui.temporary import temporary_folder
@@ -422,13 +422,51 @@ def test_too_many_at_once_are_turned_away_with_words() -> None:
         turned_away = len(answers)
         leave.set()
         await asyncio.gather(*asked)
+        assert answers.count(200) == count - turned_away
         await guarded(dict(scope), receive, send)
         assert answers[-1] == 200  # there is room again
         return answers[:turned_away]
 
     assert asyncio.run(crowd("/studio/runs/a/decode.png", MOST_COMPUTING + 7)) == [503] * 7
-    assert asyncio.run(crowd("/studio/runs/a/walk.gif", MOST_COSTLY + 7)) == [503] * 7
+    assert asyncio.run(crowd("/studio/runs/a/walk.gif", MOST_COSTLY + MOST_WAITING + 7)) == [503] * 7
     assert asyncio.run(crowd("/studio/training", 200)) == []
+
+
+def test_who_has_left_while_waiting_is_not_computed_for() -> None:
+    async def crowd() -> list[int]:
+        computed, gone, leave = [], set(), asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            computed.append(scope["number"])
+            await leave.wait()
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        def visitor(number: int) -> Any:
+            async def receive() -> Any:
+                return {"type": "http.disconnect" if number in gone else "http.request", "body": b""}
+
+            scope = {"type": "http", "method": "GET", "path": "/studio/runs/a/map.json", "number": number,
+                     "headers": [(b"host", b"localhost")]}  # fmt: skip
+            return guarded(scope, receive, send)
+
+        guarded = guard.Guard(slow, Access(), None, lambda: None)
+        asked = [asyncio.create_task(visitor(number)) for number in range(MOST_COSTLY + 3)]
+        await asyncio.sleep(0.01)
+        gone.add(MOST_COSTLY + 1)
+        leave.set()
+        await asyncio.gather(*asked)
+        return computed
+
+    assert asyncio.run(crowd()) == [*range(MOST_COSTLY + 1), MOST_COSTLY + 2]
+
+
+def test_a_browser_asks_whether_the_scripts_are_still_the_same(studio: TestClient) -> None:
+    first = studio.get("/studio/static/studio.js")
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    again = studio.get("/studio/static/studio.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,6 @@ def send(port: int) -> Iterator[Callable[..., socket.socket]]:
         connection.close()
 
 
-def held(app: FastAPI) -> tuple[int, int, int]:
-    """What the guard counts: requests that compute, costly ones, bodies that arrive."""
-    guard = guard_of(app)
-    return guard._computing, guard._costly, len(guard._bodies)
-
-
 def wait_for(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + 20
     while not condition():
@@ -85,7 +79,7 @@ def answer_to(connection: socket.socket) -> tuple[int, dict[str, str], Any]:
 
 def test_stalled_bodies_keep_nobody_from_computing(app: FastAPI, port: int, send: Any) -> None:
     stalled = [send(SKETCH, b"x") for _ in range(MOST_ARRIVING)]
-    wait_for(lambda: held(app) == (0, 0, MOST_ARRIVING))
+    wait_for(lambda: guard_of(app).held == (0, 0, MOST_ARRIVING))
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as visitor:
         for _ in range(5):
             assert visitor.get(DECODE).status_code == 200
@@ -98,7 +92,7 @@ def test_stalled_bodies_keep_nobody_from_computing(app: FastAPI, port: int, send
     assert stalled[-1].recv(65536).startswith(b"HTTP/1.1 400")
     for connection in stalled:
         connection.close()
-    wait_for(lambda: held(app) == (0, 0, 0))
+    wait_for(lambda: guard_of(app).held == (0, 0, 0))
 
 
 @pytest.mark.parametrize("path", [SKETCH, "/studio/ink.png", "/studio/archive", "/gradio_api/queue/join"])
@@ -110,7 +104,7 @@ def test_a_body_that_does_not_come_is_given_up(
     status, _, words = answer_to(connection)
     assert status == 408
     assert words["error"] == "the request did not come to its end in time"
-    wait_for(lambda: held(app) == (0, 0, 0))
+    wait_for(lambda: guard_of(app).held == (0, 0, 0))
 
 
 def test_a_body_that_trickles_is_given_up_too(send: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +127,7 @@ def test_who_hangs_up_leaves_nothing_behind(
             send("/studio/runs/reference/walk.gif", method="GET").close()
             send("/gradio_api/queue/data?session_hash=nobody", method="GET").close()
         time.sleep(0.1)
-        wait_for(lambda: held(app) == (0, 0, 0))
+        wait_for(lambda: guard_of(app).held == (0, 0, 0))
     assert [record.message for record in caplog.records if record.exc_info] == []
 
 
@@ -141,7 +135,7 @@ def test_who_does_not_fetch_an_answer_keeps_nobody_from_computing(app: FastAPI, 
     for _ in range(MOST_COSTLY + 2):
         answer = send("/studio/runs/reference/archive.zip", method="GET")
         assert answer.recv(100).startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
-    wait_for(lambda: held(app) == (0, 0, 0))
+    wait_for(lambda: guard_of(app).held == (0, 0, 0))
     assert httpx.get(f"http://127.0.0.1:{port}/studio/runs/reference/walk.gif?scale=1").status_code == 200
 
 
@@ -186,7 +180,7 @@ def test_a_burst_of_bodies_takes_no_more_places_than_there_are(path: str, body: 
         leave.set()
         await asyncio.gather(*asked)
         assert statuses[9:] == [200] * most
-        assert (guard._computing, guard._costly, len(guard._bodies)) == (0, 0, 0)
+        assert guard.held == (0, 0, 0)
 
     asyncio.run(burst())
 
@@ -253,7 +247,7 @@ def test_a_full_queue_is_said_with_when_to_come_back(
             if answer.status_code == 200:
                 event = answer.json()["event_id"]
                 assert "event: complete" in visitor.get(f"/gradio_api/call/generate/{event}").text
-    assert held(app) == (0, 0, 0)
+    assert guard_of(app).held == (0, 0, 0)
 
 
 def test_calls_whose_answers_nobody_fetches_do_not_pile_up(tmp_path: Path, small_mnist: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_crowd_gets_its_own_answers_and_leaves_nothing_behind(
         answers = visited(f"http://127.0.0.1:{port}", 12, 24)
         guard, queue = guard_of(app), gradio.get_blocks()._queue
         until = time.monotonic() + 30
-        while guard._computing or guard._costly or len(guard._bodies) or len(queue) or any(queue.active_jobs):
+        while any(guard.held) or len(queue) or any(queue.active_jobs):
             assert time.monotonic() < until, "someone who left is still there"
             time.sleep(0.05)
     ways = Counter(answer.way for answer in answers)

@@ -67,10 +67,6 @@ class Background:
         threading.Thread(target=self._perform, args=(task, compute), daemon=True).start()
         return task
 
-    def result(self, key: Hashable, compute: Callable[[Progress], Any]) -> Any:
-        """What comes of the computation, as soon as it is there. Raises what ended it."""
-        return self.task(key, compute).result.result()
-
     def known(self, key: Hashable) -> Task | None:
         """The computation of this name if it has begun, or else None; a failed one once, as `task`."""
         with self._lock:

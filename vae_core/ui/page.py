@@ -78,7 +78,8 @@ def build_app(
     page._queue.pending_event_ids_session = LRUCache(page._queue.pending_messages_per_session.max_size)
     # And its two loops look for work a thousand and a hundred times a second, a fifteenth of a core for ever.
     page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_SECONDS
-    # Of each caller it keeps a copy of the page's description, 0.2 MB; nothing of ours is kept in it.
+    # Of each caller it keeps a copy of the page's description, 0.2 MB, of which nothing of ours may need more
+    # than it began with.
     page.state_session_capacity = MOST_SESSIONS
     gr.mount_gradio_app(
         app,
@@ -173,8 +174,10 @@ def build_page(studio: Studio, lesson: Lesson) -> gr.Blocks:
             opening, None, [model, preset], queue=False, show_progress="hidden", api_visibility="private"
         ).then(None, model, None, js=call("studio", "chooseModel"), api_visibility="private")  # fmt: skip
         news.change(
-            lambda chosen: _refreshed(_choices(studio), chosen),
-            model, model, queue=False, show_progress="hidden", api_visibility="private",
+            lambda wanted: _refreshed(_choices(studio), wanted),
+            model, model, js=ask_first("models", "modelToShow"),
+            preprocess=False,  # which would look among the choices of when the app was started
+            queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         train_tab.select(
             studio.desk.warm_up, None, None, queue=False, show_progress="hidden", api_visibility="private"
@@ -191,7 +194,9 @@ def _choices(studio: Studio) -> list[tuple[str, str]]:
 
 
 def _refreshed(choices: list[tuple[str, str]], chosen: str | None) -> gr.Dropdown:
-    """With the choices of now; a model that is gone gives way to the first there is."""
+    """With the choices of now; "" leaves the chosen one, and one that is gone gives way to the first."""
+    if chosen == "":
+        return gr.Dropdown(choices=choices)
     names = [name for _, name in choices]
     return gr.Dropdown(choices=choices, value=chosen if chosen in names else next(iter(names), None))
 

@@ -141,6 +141,7 @@ class Studio:
         self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._dataset: Dataset | None = None
         self._data_problem: str | None = None
         self._data_asked_at = 0.0
@@ -164,17 +165,27 @@ class Studio:
         """
         run = self.run(name)
         versions = run.weights_version(), run.evaluation_version()
-        with self._lock:
-            kept = self._loaded.get(run.name)
-            if kept is not None and (kept.version, kept.evaluation_version) == versions:
-                self._loaded.move_to_end(run.name)
+        if (kept := self._kept(run.name, versions)) is not None:
+            return kept
+        with self._reading:  # each is read once; who looks at another that is kept does not wait for it
+            if (kept := self._kept(run.name, versions)) is not None:
                 return kept
             evaluation, why = _evaluation_of(run)
             loaded = Loaded(run.info(), run.model(), evaluation, why, *versions)
-            self._loaded[run.name] = loaded
-            if len(self._loaded) > MOST_MODELS:
-                self._loaded.popitem(last=False)
+            with self._lock:
+                self._loaded[run.name] = loaded
+                self._loaded.move_to_end(run.name)
+                if len(self._loaded) > MOST_MODELS:
+                    self._loaded.popitem(last=False)
             return loaded
+
+    def _kept(self, name: str, versions: tuple[int, int]) -> Loaded | None:
+        with self._lock:
+            kept = self._loaded.get(name)
+            if kept is None or (kept.version, kept.evaluation_version) != versions:
+                return None
+            self._loaded.move_to_end(name)
+            return kept
 
     def dataset(self) -> Dataset:
         """The images that the app shows and compares with, read when they are first needed.

@@ -7,6 +7,7 @@ an upload is refused before its body is read.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
@@ -49,6 +50,8 @@ MOST_COMPUTING = 80
 """Requests that compute, at once: more than this machine's visitors can wait for."""
 MOST_COSTLY = 12
 """Of those, the ones that take more than a few hundredths of a second: they leave room for the sliders."""
+MOST_WAITING = 200
+"""Costly ones that wait for their turn, as when a class opens the page at once; none with a body to hold."""
 COSTLY_BODY_BYTES = 2**20
 """A larger body is costly wherever it goes."""
 PICTURE = re.compile(r"/gradio_api/upload/?|/studio/(ink\.png|runs/[^/]*/sketch)")
@@ -112,7 +115,13 @@ class Guard:
         self._visitor = visitor
         self._gradio = gradio
         self._bodies = Bodies()
-        self._computing = self._costly = 0
+        self._computing = self._costly = self._waiting = 0
+        self._turns = asyncio.Semaphore(MOST_COSTLY)
+
+    @property
+    def held(self) -> tuple[int, int, int]:
+        """Requests that compute, those of them that are costly, bodies that arrive; zeros while nobody asks."""
+        return self._computing, self._costly, len(self._bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # the app has none
@@ -143,9 +152,33 @@ class Guard:
         # A place is taken only now that the body is there: who sends slowly keeps it from nobody.
         costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
         computing = costly or bool(COMPUTING.match(path))
-        if (computing and self._computing >= MOST_COMPUTING) or (costly and self._costly >= MOST_COSTLY):
+        if computing and self._computing >= MOST_COMPUTING:
             await busy()(scope, receive, answer)
-            return
+        elif not costly:
+            await self._perform(computing, costly, scope, receive, answer)
+        elif not self._turns.locked():
+            async with self._turns:
+                await self._perform(computing, costly, scope, receive, answer)
+        elif scope["method"] != "GET" or self._waiting >= MOST_WAITING:
+            await busy()(scope, receive, answer)
+        else:
+            await self._wait_for_turn()
+            try:
+                if not await Request(scope, receive).is_disconnected():
+                    await self._perform(computing, costly, scope, receive, answer)
+            finally:
+                self._turns.release()
+
+    async def _wait_for_turn(self) -> None:
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _perform(
+        self, computing: bool, costly: bool, scope: Scope, receive: Receive, answer: Answer
+    ) -> None:
         self._computing += computing
         self._costly += costly
         try:

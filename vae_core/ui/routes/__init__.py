@@ -12,6 +12,7 @@ import gzip
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -34,7 +35,7 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     """Adds the routes and the way mistakes are answered to the app. Who may ask is the gate's business."""
     for part in (models, explore, draw, training, parity, runs, errors, generate):
         app.include_router(part.router(studio), prefix=PREFIX, dependencies=[Depends(is_understood)])
-    app.mount(f"{PREFIX}/static", StaticFiles(directory=STATIC))
+    app.mount(f"{PREFIX}/static", _Scripts(directory=STATIC))
 
     @app.get(f"{PREFIX}/plotly.min.js")
     def plotly_script(request: Request) -> Response:
@@ -51,6 +52,16 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     def explain_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
+
+
+class _Scripts(StaticFiles):
+    """Files of which a browser asks each time whether they are still the same: after an upgrade old and new
+    scripts would not fit each other."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def is_understood(request: Request) -> None:

@@ -75,8 +75,12 @@ export function mount(element) {
     event.preventDefault();
     buttons.at(places[event.key] % buttons.length).focus();
   });
+  let offered = "";
   const fill = () => {
     const others = (known ?? []).filter((run) => run !== model()?.run);
+    const offer = JSON.stringify([known !== null, others, card?.run ?? ""]);
+    if (offer === offered) return; // a choice that has the focus keeps it
+    offered = offer;
     chosen.textContent = card?.run ?? "nothing";
     choices.replaceChildren(...["", ...others].map(choiceOf));
     element.hidden = known !== null && others.length === 0; // until the runs are known, it keeps its place

@@ -11,7 +11,7 @@ let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
   parts = partsOf(element);
-  const show = new Latest(() => histogram().catch(complain));
+  const show = new Latest(() => histogram().catch(complainAbout(facts)));
   attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
   onView((news) => {
     facts = news;
@@ -19,7 +19,7 @@ export function mount(element) {
     showFailure(false);
     tellAbout();
     tellBeside();
-    tellImages().catch(complain);
+    tellImages().catch(complainAbout(facts));
     show.submit();
   });
   onSelection((selection) => mark(selection));
@@ -31,6 +31,9 @@ export function mount(element) {
     changeView({ on: facts.view.on === "here" ? "evaluated" : "here" });
   });
 }
+
+/** Tells an error, unless another view is looked at by then. */
+const complainAbout = (about) => (error) => about === facts && complain(error);
 
 /** What went wrong stands where one looks; the figure of another model does not stay below it. */
 function complain(error) {
@@ -61,6 +64,8 @@ async function histogram() {
     margin: { l: isNarrow ? 48 : 64, r: 12, t: 48, b: 52 },
   };
   await draw(parts.plot, figure.data, layout, { displayModeBar: false });
+  showFailure(false); // also of the last try
+  tellAbout();
   parts.legend.replaceChildren(...figure.data.map(legendEntry));
   listen();
 }

@@ -60,7 +60,7 @@ export function mount(element) {
 }
 
 function update(parts, { z, origin, decoded }) {
-  const isReady = origin?.deviation?.length === z.length && decoded && parts.digit.complete && parts.digit.naturalWidth;
+  const isReady = origin?.deviation?.length === z.length && decoded?.naturalWidth && parts.digit.complete && parts.digit.naturalWidth; // neither is broken
   parts.klName.textContent = `KL, all latents${model().beta === 1 ? "" : ` × ${model().beta}`}`;
   parts.sumName.textContent = `Sum: ${lossName()}`;
   parts.shown.classList.toggle("empty", !isReady);

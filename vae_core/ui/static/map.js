@@ -40,7 +40,7 @@ const hidden = new Set();
 export function mount(element) {
   parts = partsOf(element);
   placing = parts.about.textContent;
-  const show = whenShown(element, () => load().catch((error) => say(error.message)));
+  const show = whenShown(element, () => load());
   onModel((card) => {
     // Trained on, the map of a model changes a little: what the visitor looks at stays.
     if (card.run !== drawn?.run || card.latent_dim !== drawn.latent_dim) clear();
@@ -79,7 +79,13 @@ function clear() {
 
 async function load() {
   const card = model();
-  const loaded = await ask(modelAddress("map.json"));
+  let loaded = null;
+  try {
+    loaded = await ask(modelAddress("map.json"));
+  } catch (error) {
+    if (model() === card) say(error.message);
+    return;
+  }
   if (model() !== card) return; // another model has been chosen meanwhile
   const isFirst = map === null;
   map = loaded;

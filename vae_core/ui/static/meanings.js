@@ -59,6 +59,7 @@ export function mount(element) {
   let current = null;
   const show = (facts) =>
     showAll(parts, facts, () => facts === current).catch((error) => {
+      if (facts !== current) return;
       showProgress(parts, null);
       parts.rest.hidden = false; // it can be tried again
       tellProblem(error.message);

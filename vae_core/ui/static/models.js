@@ -1,6 +1,6 @@
 // Notices when a run gets its first model or a better one: tells Gradio's drop-down and the tabs.
 
-import { address, ask, model, onModel, refreshModel, tellProblem } from "./studio.js";
+import { Latest, address, ask, isChoosingModel, model, onModel, refreshModel, retryModel, tellProblem } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
 const listeners = [];
@@ -21,7 +21,8 @@ export function onVersions(listener) {
 }
 
 export function mount(element, trigger) {
-  const askAgain = () => askForModels(trigger).catch(() => {});
+  const question = new Latest(() => askForModels(trigger).catch(() => {})); // a slow server is not asked twice at once
+  const askAgain = () => question.submit();
   onModel(({ run }) => {
     if (gone && run !== gone) tellProblem(`${gone} is no longer here: it was deleted or renamed. This is ${run}.`);
     gone = "";
@@ -30,14 +31,21 @@ export function mount(element, trigger) {
   askAgain();
 }
 
+/** For Gradio: the model that its drop-down is to show, "" for the one that it shows. */
+export function modelToShow(shown) {
+  const run = model()?.run ?? shown;
+  const stays = isChoosingModel() || (run === shown && run !== gone);
+  return [run && stays ? "" : run];
+}
+
 async function askForModels(trigger) {
   if (document.hidden) return;
   const { models } = await ask(address("models"));
   const listing = models.map(({ run, state }) => `${run} ${state}`).join();
   const current = model();
   const now = current && models.find(({ run }) => run === current.run);
-  const isGone = current && !now;
-  if (isGone) gone = current.run;
+  const isGone = current && !now && !isChoosingModel(); // it may just have been renamed from here
+  gone = isGone ? current.run : "";
   if (isGone || (known !== null && listing !== known)) trigger("change");
   if (listing !== known) {
     runs = models.map(({ run }) => run);
@@ -46,5 +54,6 @@ async function askForModels(trigger) {
   known = listing;
   const versions = Object.fromEntries(models.map(({ run, version }) => [run, version]));
   for (const listener of versionListeners) listener(versions);
+  await retryModel();
   if (now && now.version !== current.version) await refreshModel();
 }

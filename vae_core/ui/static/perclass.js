@@ -6,12 +6,14 @@ import { besideAddressed, onView, select, testedAddress } from "./tested.js";
 
 export function mount(element) {
   const parts = partsOf(element);
+  let current = null;
   const show = new Latest((facts) =>
     boxes(parts, facts).catch((error) => {
-      parts.title.textContent = error.message;
+      if (facts === current) parts.title.textContent = error.message;
     }),
   );
   onView((facts) => {
+    current = facts;
     const what = facts.noun === "digit" ? "digit" : "class";
     parts.title.textContent = `By ${what}`;
     parts.what.textContent = what;

@@ -9,13 +9,17 @@ const UNWANTED_BUTTONS = ["select2d", "lasso2d", "sendChartToCloud", "sendDataTo
 let library = null;
 const shown = new Set();
 
-/** The Plotly library, loaded once. */
+/** The Plotly library, loaded once; where that fails, whoever asks next tries again. */
 export function plotly() {
   library ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = address("plotly.min.js");
     script.onload = () => resolve(window.Plotly);
-    script.onerror = () => reject(new Error("the plotting library could not be loaded"));
+    script.onerror = () => {
+      library = null;
+      script.remove();
+      reject(new Error("The plotting library could not be loaded"));
+    };
     document.head.append(script);
   });
   return library;

@@ -1,8 +1,9 @@
 // The table of runs: watch, overlay, rename, delete, take along, bring in, train again.
 
+import { compareWith, other } from "./compare.js";
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
-import { OURS, address, ask, isShown, partsOf } from "./studio.js";
+import { Latest, OURS, address, ask, chooseModel, isShown, model, partsOf } from "./studio.js";
 import { bringToSight, changesInWords, expectStart, forgetProblem, forgetRun, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
@@ -11,17 +12,30 @@ const ORDERS = {
   error: (a, b) => (a.test_mse ?? Infinity) - (b.test_mse ?? Infinity), // those without one are the last
   name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
 };
+/** What a card calls the figures of run.json, in their order. */
+const RESULTS = {
+  total: "Test loss, nats", reconstruction: "Reconstruction, nats", kl: "KL, nats",
+  total_unit_variance: "Test loss at unit variance, nats", iwae: "Importance-weighted bound, nats",
+  iwae_unit_variance: "Bound at unit variance, nats", mse_mean: "Test error, mean", mse_median: "Test error, median",
+  mse_p95: "Test error, 95th percentile", mse_mean_decoded: "Test error, decoded from the mean", active_units: "Active units",
+  frechet_prior: "Fréchet distance, prior", frechet_mixture: "Fréchet distance, mixture",
+  confident_prior: "Samples that can be read, prior", confident_mixture: "Samples that can be read, mixture",
+  samples_note: "About the samples", images: "Test images",
+};
 const ticked = new Set();
 let running = []; // names of the runs in training
 let labels = {}; // what the page calls each setting
 let hint = "";
 let shownRuns = ""; // what the table was drawn from
+let asked = 0; // questions for the runs, counted
+let newestAnswered = 0;
 let isOfTable = false; // the problem that is told, and not of what a visitor did
 
 export function mount(element) {
   const parts = partsOf(element);
   hint = parts.hint.textContent;
-  const showAnew = () => refresh(parts);
+  const looking = new Latest(() => refresh(parts)); // a slow server is not asked twice at once
+  const showAnew = () => looking.submit();
   setInterval(() => isShown(element) && showAnew(), EVERY_MILLISECONDS);
   onStanding(showAnew); // so that the table says what the panel above it says
   new IntersectionObserver(() => isShown(element) && showAnew()).observe(element);
@@ -44,7 +58,10 @@ async function refresh(parts) {
 }
 
 async function show(parts) {
+  const question = (asked += 1);
   const { runs, damaged, labels: ofSettings, read_only: readOnly } = await ask(address("runs"));
+  if (question < newestAnswered) return; // it comes late, and may tell of what has been deleted since
+  newestAnswered = question;
   labels = ofSettings;
   parts.bring.hidden = parts.card.classList.toggle("read-only", readOnly);
   parts.readOnly.hidden = !readOnly;
@@ -172,6 +189,8 @@ async function rename(run, path, to) {
   const renamed = await ask(address(path, { to }), { method: "POST", headers: OURS });
   if (ticked.delete(run)) ticked.add(renamed.run);
   watchInstead(run, renamed.run);
+  if (model()?.run === run) await chooseModel(renamed.run);
+  if (other()?.run === run) compareWith(renamed.run);
   return renamed.run;
 }
 
@@ -190,17 +209,6 @@ async function bringIn(input, about) {
   about.textContent = twin ? `Loaded as ${run}: from the same training as ${twin}, which is here already.` : `Loaded as ${run}.`;
   watchRun(run);
 }
-
-/** What a card calls the figures of run.json, in their order. */
-const RESULTS = {
-  total: "Test loss, nats", reconstruction: "Reconstruction, nats", kl: "KL, nats",
-  total_unit_variance: "Test loss at unit variance, nats", iwae: "Importance-weighted bound, nats",
-  iwae_unit_variance: "Bound at unit variance, nats", mse_mean: "Test error, mean", mse_median: "Test error, median",
-  mse_p95: "Test error, 95th percentile", mse_mean_decoded: "Test error, decoded from the mean", active_units: "Active units",
-  frechet_prior: "Fréchet distance, prior", frechet_mixture: "Fréchet distance, mixture",
-  confident_prior: "Samples that can be read, prior", confident_mixture: "Samples that can be read, mixture",
-  samples_note: "About the samples", images: "Test images",
-};
 
 function openDetails(dialog, card) {
   const { settings, results } = card;

@@ -260,14 +260,20 @@ async function send() {
   const { centre, sampled, seed } = reading;
   const how = { centre, on_paper: false, sampled, seed }; // whatever reaches the border of the pad is ink
   const ofModel = (card) => ask(modelAddress("sketch", how, card), { method: "POST", body });
+  const [card, from] = [model(), taken];
+  let [answer, second, problem] = [null, null, ""];
   try {
-    const [answer, second] = await Promise.all([ofModel(), other() ? ofModel(other()) : null]);
-    if (isEmpty) return;
-    showBox(answer.empty || !centre ? null : answer.box);
-    tell(answer.empty ? null : { ...answer, second, taken });
+    [answer, second] = await Promise.all([ofModel(card), other() ? ofModel(other()) : null]);
   } catch (error) {
-    tell({ problem: error.message });
+    problem = error.message;
   }
+  if (isEmpty || card !== model()) return; // the pad was cleared, or another model is asked already
+  if (problem) {
+    tell({ problem });
+    return;
+  }
+  showBox(answer.empty || !centre ? null : answer.box);
+  tell(answer.empty ? null : { ...answer, second, taken: from });
 }
 
 /** Where on the drawing the model found the digit. */

@@ -7,9 +7,13 @@ import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
   const parts = partsOf(element);
+  let offered = "";
   onModel((card) => {
+    const labels = Object.keys(card.class_means);
+    const offer = JSON.stringify([isOfDigits(), ...labels.map(className)]);
+    if (offer !== offered) parts.classes.replaceChildren(...labels.map(classButton)); // else one keeps the focus
+    offered = offer;
     parts.classes.classList.toggle("named", hasLongNames());
-    parts.classes.replaceChildren(...Object.entries(card.class_means).map(classButton));
     trigger("change");
   });
   onVector((_, origin) => {
@@ -25,13 +29,13 @@ export function mount(element, trigger) {
 /** For Gradio: the button "Random digit", by the name of what the model has learned. */
 export const randomButton = () => [{ value: worded("Random digit"), __type__: "update" }];
 
-function classButton([label, mean]) {
+function classButton(label) {
   const button = document.createElement("button");
   button.type = "button";
   const name = className(label);
   button.textContent = name;
   button.title = isOfDigits() ? `The mean of the test set's ${name}s` : `The mean of class ${name} in the test set`;
   button.setAttribute("aria-label", `Mean of class ${name}`);
-  button.addEventListener("click", () => explore(mean));
+  button.addEventListener("click", () => explore(model().class_means[label]));
   return button;
 }

@@ -1,6 +1,7 @@
 // What all tabs share: the chosen model, and the manners of asking the server.
 
 const POLL_MILLISECONDS = 300;
+const MOST_MILLISECONDS = 60_000; // from which a question is taken for lost
 const MOST_NAMED_BARS = 20;
 /** The one problem that only opening the page again ends; the header has the way to the log-in for it. */
 export const LOGGED_OUT = "You are logged out, or the studio was started again: nothing more is shown until you log in.";
@@ -16,6 +17,7 @@ let newestChoice = 0;
 let isChoosing = false;
 let problem = null;
 let hasFailed = false; // the last choice of a model
+let due = null; // the run of that choice, where the failure may pass
 
 /** The address of a direct route, with its parameters. */
 export function address(path, parameters = {}) {
@@ -35,15 +37,20 @@ export const written = (z) => z.map((value) => +value.toFixed(3)).join();
 /** What the page needs to know of a run's model. */
 export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card`));
 
-/** Asks; throws an Error with the server's own words, which stand here as a sentence. */
+/**
+ * Asks; throws an Error with the server's own words, which stand here as a sentence, and isFinal where the same
+ * question would be answered alike.
+ */
 export async function answered(url, options) {
-  const response = await fetch(url, options).catch(() => {
+  const signal = options?.body ? null : AbortSignal.timeout(MOST_MILLISECONDS); // a large file may take its time
+  const response = await fetch(url, { signal, ...options }).catch(() => {
     throw new Error("The app does not answer");
   });
   if (response.ok) return response;
   if (response.status === 401) tellProblem(LOGGED_OUT);
   const { error } = await response.json().catch(() => ({}));
-  throw new Error(sentence(error ?? `the server answered ${response.status}`));
+  const words = sentence(error ?? `the server answered ${response.status}`);
+  throw Object.assign(new Error(words), { isFinal: response.status < 500 });
 }
 
 /** Asks and reads the answer; throws as `answered`. */
@@ -77,7 +84,7 @@ export async function untilReady(url, tell, isWanted) {
   }
 }
 
-/** Makes a run the model of every tab; where that fails, the model stays what it was. */
+/** Makes a run the model of every tab; where that fails, the model stays what it was, see retryModel. */
 export async function chooseModel(run) {
   if (!run) return;
   const choice = (newestChoice += 1);
@@ -90,6 +97,7 @@ export async function chooseModel(run) {
     isChoosing = false;
     tellProblem(error.message);
     hasFailed = true;
+    due = error.isFinal ? null : run;
     return;
   }
   if (choice !== newestChoice) return; // an answer that comes late is of no model that is wanted any more
@@ -97,6 +105,7 @@ export async function chooseModel(run) {
   const isSame = card?.run === chosen.run && card.version === chosen.version;
   if (hasFailed || !isSame) tellProblem(null);
   hasFailed = false;
+  due = null;
   if (isSame) return;
   card = chosen;
   for (const listener of listeners) listener(card);
@@ -105,6 +114,11 @@ export async function chooseModel(run) {
 /** Reads the card of the chosen model anew, as it has been trained further; not while another is being chosen. */
 export async function refreshModel() {
   if (!isChoosing) await chooseModel(card.run);
+}
+
+/** Asks once more for the model that did not come when it was chosen, if there is such a one. */
+export async function retryModel() {
+  if (due !== null && !isChoosing) await chooseModel(due);
 }
 
 /** Calls the listener with the model's card, now if there is one and whenever it changes. */
@@ -156,7 +170,7 @@ export function kept(name) {
   }
 }
 
-/** Keeps one task going at a time; of the values that come meanwhile only the newest is done. */
+/** Keeps one task going at a time; of the values that come meanwhile only the newest is done, whatever the others threw. */
 export class Latest {
   #perform;
   #busy = false;
@@ -178,7 +192,11 @@ export class Latest {
       while (this.#waiting) {
         const next = this.#waiting.value;
         this.#waiting = null;
-        await this.#perform(next);
+        try {
+          await this.#perform(next);
+        } catch (error) {
+          if (!this.#waiting) throw error;
+        }
       }
     } finally {
       this.#busy = false;
@@ -216,7 +234,7 @@ export function afterwards(perform, milliseconds) {
   };
 }
 
-/** Runs the function when the part is seen, at once or as soon as its tab is opened. */
+/** Runs the function when the part is seen, at once or as soon as its tab is opened, the page's or the browser's. */
 export function whenShown(element, perform) {
   let due = false;
   const look = () => {
@@ -225,6 +243,7 @@ export function whenShown(element, perform) {
     perform();
   };
   new IntersectionObserver(look).observe(element);
+  document.addEventListener("visibilitychange", look);
   return () => {
     due = true;
     look();

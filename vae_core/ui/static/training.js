@@ -257,10 +257,15 @@ async function look(parts, watched) {
   if (before.run !== standing.run || before.state !== standing.state) standingListeners.forEach((listener) => listener());
   watched.test = news.tests.at(-1)?.[1] ?? watched.test ?? news.test_total;
   showStatus(parts, news, watched);
-  await showCurve(parts.plot, news);
-  showPreviews(parts, news);
-  showLatents(parts, news);
-  await showErrors(parts.errors, news);
+  try {
+    await showCurve(parts.plot, news);
+    showPreviews(parts, news);
+    showLatents(parts, news);
+    await showErrors(parts.errors, news);
+  } catch (error) {
+    watched.run = null; // what could not be shown comes again with the whole curve
+    throw error;
+  }
   // However long it runs, the screen holds no more: the whole curve is fetched again, thinned.
   if (isFull()) watched.run = null;
 }
