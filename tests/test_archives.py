@@ -158,6 +158,16 @@ def test_each_limit_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_way_of_packing_is_refused(packed: bytes, tmp_path: Path, method: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(packed)) as source, zipfile.ZipFile(buffer, "w", method) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    with pytest.raises(RunError, match=r"packs 'tiny/.*' in a way that is not read here; expected deflate"):
+        unpack(buffer.getvalue(), tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_file_that_is_there_twice_is_refused(packed: bytes, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a file twice"):

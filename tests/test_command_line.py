@@ -344,6 +344,18 @@ def test_output_that_nobody_reads_ends_a_command_as_from_outside(tmp_path: Path)
         assert (ended.returncode, ended.stderr) == (130, b""), arguments
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell to close a stream with")
+@pytest.mark.parametrize("arguments", ["runs", "runs --json", "generate --out $'seven-\\xff.png' --label 7"])
+def test_output_that_goes_nowhere_or_is_no_text_is_no_mistake(arguments: str, tmp_path: Path) -> None:
+    closed = "" if "generate" in arguments else ">&-"
+    ended = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m vae_core {arguments} {closed}"],
+        capture_output=True, timeout=120, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_a_training_beside_another_is_refused_in_one_line(
     run_command: Any, few: Path, cache: Path, tmp_path: Path
 ) -> None:

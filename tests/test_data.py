@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vae_core import data
-from vae_core.data import load_dataset, load_mnist, read_idx_folder
+from vae_core.data import ImageSet, load_dataset, load_mnist, read_idx_folder
 from vae_core.errors import DataError
 
 IMAGES = "train-images-idx3-ubyte.gz"
@@ -308,12 +308,16 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 def test_a_download_is_kept_and_a_damaged_one_fetched_again(
     mirror: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from torchvision.datasets import MNIST
+
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert load_mnist("train").name == "MNIST"
     kept = data.cache_folder() / "mnist" / IMAGES
     kept.write_bytes(kept.read_bytes()[:1000])
     assert len(load_mnist("train")) == 60_000
-    assert [path.name for path in data.cache_folder().iterdir()] == ["mnist"]
+    assert {path.name for path in data.cache_folder().iterdir()} == {"mnist", "mnist.lock"}
+    monkeypatch.setattr(MNIST, "download", lambda self: pytest.fail("fetched what is there"))
+    assert data._download(kept.parent)  # as another process may at the same time
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again"))
     assert "cache" in load_mnist("test").source
 
@@ -368,3 +372,25 @@ def test_an_altered_real_mnist_is_refused(real_mnist: Path, tmp_path: Path) -> N
     (tmp_path / IMAGES).with_suffix("").write_bytes(content)
     with pytest.raises(DataError, match="train-images-idx3-ubyte was altered"):
         read_idx_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (
+            np.zeros((2, 28, 28)),
+            np.zeros(2, np.uint8),
+            r"images of uint8 \(N, 28, 28\), .*not float64",
+        ),
+        (np.zeros((2, 784), np.uint8), np.zeros(2, np.uint8), r"not uint8 \(2, 784\)$"),
+        (
+            np.zeros((2, 28, 28), np.uint8),
+            np.zeros(3, np.uint8),
+            r"labels of uint8 \(2,\), .* \(3,\)$",
+        ),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), "labels of uint8 .*not int64"),
+    ],
+)
+def test_images_of_another_kind_make_no_set(images: np.ndarray, labels: np.ndarray, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        ImageSet(images, labels, "a set", "drawn by hand")

@@ -23,7 +23,7 @@ RECORD = Evaluation(
     reconstruction_mean=7.75,
     errors=ERRORS,
     errors_mean=ERRORS / 2,
-    labels=np.array([0, 1, 2, 2, 1], np.uint8),
+    labels=np.array([0, 0, 2, 2, 0], np.uint8),
     kl_per_dimension=np.array([7.0, 0.25], np.float32),
     variance_of_mean=np.array([0.9, 0.01], np.float32),
     class_means=np.array([[1, 2], [np.nan, np.nan], [3, 4]], np.float32),
@@ -160,7 +160,14 @@ def test_a_missing_array_is_refused(name: str) -> None:
         ("kl_per_dimension", np.full(2, np.nan, np.float32), "kl_per_dimension must be finite numbers"),
         ("variance_of_mean", np.full(2, np.inf, np.float32), "variance_of_mean must be finite numbers"),
         ("means", np.full((5, 2), np.nan, np.float16), "means must be finite numbers"),
-        ("labels", np.zeros(5, np.uint16), "at least one image, its labels uint8"),
+        ("labels", np.zeros(5, np.uint16), "labels is of uint16, which it never is"),
+        ("means", np.full((5, 2), 3e300), "means is of float64, which it never is"),
+        (
+            "class_means",
+            np.full((3, 2), np.inf, np.float32),
+            "class_means must be finite numbers of each class",
+        ),
+        ("name", np.array("a" * 10_001), "a text in it is longer than 10,000 characters"),
         ("labels", np.array([0, 1, 2, 3, 1], np.uint8), "3 class means; expected one of each class"),
         ("class_means", np.ones((257, 2), np.float32), "257 class means; expected one of each class"),
         ("class_means", np.ones((1, 2), np.float32), "1 class means; expected one of each class"),
@@ -170,7 +177,7 @@ def test_a_missing_array_is_refused(name: str) -> None:
         ("labels", np.ones((5, 1), np.uint8), "labels has shape"),
         ("means", np.ones((5, 3), np.float16), "means has shape"),
         ("class_means", np.ones(2, np.float32), "class_means has shape"),
-        ("variance_of_mean", np.array(["a", "b"]), "variance_of_mean has shape"),
+        ("variance_of_mean", np.array(["a", "b"]), "variance_of_mean is of <U1, which it never is"),
         ("errors", np.full(5, np.nan, np.float32), "finite"),
         ("errors_mean", np.full(5, np.inf, np.float32), "finite"),
     ],
@@ -178,6 +185,11 @@ def test_a_missing_array_is_refused(name: str) -> None:
 def test_an_array_of_another_form_is_refused(name: str, value: Any, expected: str) -> None:
     with pytest.raises(RunError, match=f"^evaluation.npz: .*{expected}"):
         Evaluation.from_bytes(with_array(name, value))
+
+
+def test_how_far_out_a_mean_lies_may_be_beyond_its_own_numbers() -> None:
+    far = replace(RECORD, means=np.full((5, 2), 30_000, np.float16))
+    assert far.norms == pytest.approx(30_000 * 2**0.5, rel=1e-3)
 
 
 def test_there_is_a_mean_for_each_class_that_a_label_can_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vae_core import latent_space
 from vae_core.latent_space import ClassGaussians, LatentMap, closed_walk, slerp, traversals
 
 RANDOM = np.random.default_rng(0)
@@ -164,3 +165,13 @@ def test_vectors_of_a_class_have_its_mean_and_covariance() -> None:
 def test_classes_of_a_single_image_and_of_one_latent_work() -> None:
     gaussians = ClassGaussians.fit(np.array([[0.0], [1.0], [1.2]]), np.array([0, 1, 1], np.uint8))
     assert gaussians.likeliest(np.array([[0.1], [1.1]])).tolist() == [0, 1]
+
+
+def test_distances_of_many_vectors_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    classes = ClassGaussians.fit(random.standard_normal((40, 3)), np.repeat([0, 1], 20).astype(np.uint8))
+    z = random.standard_normal((7, 3))
+    whole = classes.distances(z)
+    monkeypatch.setattr(latent_space, "CHUNK", 3)
+    assert np.allclose(classes.distances(z), whole)
+    assert classes.distances(z[:0]).shape == (0, 2)

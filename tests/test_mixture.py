@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,28 @@ def test_few_encodings_make_few_components(encodings: int, components: int) -> N
     fitted = LatentMixture.fit(data)
     assert len(fitted.weights) == components
     assert fitted.weights.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_encodings_that_lie_far_apart_have_a_mixture_too() -> None:
+    random = np.random.default_rng(0)
+    far = 1e6 * random.standard_normal((200, 3)) * [1, 1, 1e-9]  # as of a model without a KL term
+    samples = LatentMixture.fit(far).sample(1000, 0)
+    assert np.isfinite(samples).all()
+    assert samples[:, :2].std() == pytest.approx(1e6, rel=0.2)
+
+
+def test_many_samples_take_little_memory() -> None:
+    latent_dim = 64
+    wide = LatentMixture(
+        np.ones(1, np.float32),
+        np.zeros((1, latent_dim), np.float32),
+        np.eye(latent_dim, dtype=np.float32)[None],
+    )
+    tracemalloc.start()
+    wide.sample(1000, 0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * 1000 * latent_dim * 8  # a few arrays of a vector each, not of a matrix
 
 
 def test_what_is_written_is_read() -> None:

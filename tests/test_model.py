@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from vae_core.model import IMAGE_SIZE, VAE, as_batch, count_parameters
+from vae_core.data import IMAGE_SIZE
+from vae_core.model import VAE, as_batch, count_parameters
 
 
 def test_the_reference_has_228193_parameters() -> None:
@@ -131,3 +132,7 @@ def test_the_network_is_the_plain_one_that_everyone_would_write() -> None:
     y = f.relu(f.conv_transpose2d(y, w["decoder.4.weight"], w["decoder.4.bias"], **same))
     y = torch.sigmoid(f.conv_transpose2d(y, w["decoder.6.weight"], w["decoder.6.bias"], padding=1))
     assert torch.allclose(y, model.decode(mean), atol=1e-6)
+
+
+def test_any_kind_of_whole_number_is_a_number_of_latents() -> None:
+    assert VAE(np.uint8(200)).encode(torch.zeros(1, 1, 28, 28))[0].shape == (1, 200)  # type: ignore[arg-type]

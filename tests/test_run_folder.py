@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from support.runs import one_component
+from support.runs import change_record, one_component
 from vae_core import __version__, load_run, run_folder
 from vae_core.errors import RunError
 from vae_core.model import VAE
@@ -584,3 +584,23 @@ def test_the_training_state_comes_back_as_it_was_saved(run: Run) -> None:
     writer.close()
     state = run.training_state()
     assert {name: value.tolist() for name, value in state.items()} == {"step": [7], "moments": [[0.5, -1.0]]}
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_not_called_interrupted(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_record(run.folder, state="running", epoch=0)
+
+    def is_alive(self: Run) -> bool:
+        change_record(run.folder, state="stopped")  # and its lock is free
+        return False
+
+    monkeypatch.setattr(Run, "is_alive", is_alive)
+    assert run.info().state == "stopped"
+
+
+@pytest.mark.parametrize("changes", [{"elapsed_seconds": "nan"}, {"baselines": {"pca": "inf"}}])
+def test_a_text_that_python_takes_for_a_number_is_none(run: Run, changes: dict[str, Any]) -> None:
+    change_record(run.folder, **changes)
+    with pytest.raises(RunError, match="expected a finite number"):
+        run.info()

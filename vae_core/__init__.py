@@ -10,7 +10,7 @@ The public face:
 - `load_run`: a trained model with its record.
 
 They are imported when first used, so that `import vae_core` costs nothing (torch alone takes seconds).
-More is in the modules: `evaluation`, `inference`, `latent_space`, `recording`.
+More is in the modules: `evaluation`, `inference`, `latent_space`, `jobs.recording`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Slow imports wait until the command that needs them.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -68,11 +69,15 @@ def main() -> None:
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", SlowerWarning)
         warnings.showwarning = _note
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where it was closed before Python began
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()  # what nobody reads is noticed here, not after the last line of Python
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what nobody reads is noticed here, not after the last line of Python
     except SettingsError as error:
         _complain(error)
         sys.exit(WRONG_USAGE)

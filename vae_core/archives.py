@@ -137,6 +137,10 @@ def _check_entries(entries: list[zipfile.ZipInfo], prefix: str) -> None:
     if len(set(names)) < len(names):
         raise RunError("the zip file holds a file twice")
     for entry in entries:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise RunError(
+                f"the zip file packs {entry.filename!r} in a way that is not read here; expected deflate"
+            )
         is_link = (entry.external_attr >> 16) & 0o170000 == 0o120000
         if (
             is_link

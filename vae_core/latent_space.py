@@ -11,6 +11,8 @@ import numpy as np
 
 LARGEST_LATENT = 100.0
 """Beyond this no model has learned anything; refused so that sums stay finite."""
+CHUNK = 5000
+"""Vectors at a time, to keep the memory small."""
 ADDED_VARIANCE = 1e-3
 """Added to each class's variances: unused latents have next to none, and a class may have few images."""
 
@@ -155,9 +157,13 @@ class ClassGaussians:
     def distances(self, z: np.ndarray) -> np.ndarray:
         """How far each vector is from each class's mean, in the class's own deviations: float (N, K) to
         float64 (N, C), squares of Mahalanobis's distance."""
-        offsets = np.asarray(z, np.float64)[:, None] - self.means  # (N, C, K)
-        solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
-        return (offsets * solved).sum(axis=2)
+        vectors = np.asarray(z, np.float64)
+        distances = np.empty((len(vectors), len(self.labels)))
+        for start in range(0, len(vectors), CHUNK):
+            offsets = vectors[start : start + CHUNK, None] - self.means  # (N, C, K)
+            solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
+            distances[start : start + CHUNK] = (offsets * solved).sum(axis=2)
+        return distances
 
     def distance_of_likeliest(self, z: np.ndarray) -> np.ndarray:
         """The distance of each vector from its most probable class: float (N, K) to float64 (N,)."""

@@ -25,6 +25,8 @@ LEAST_FITTED = 2
 MOST_FITTED = 20_000
 """More encodings hardly change the mixture and take longer."""
 MOST_ITERATIONS = 60
+ADDED_VARIANCE = 1e-6
+"""Added to each component's variances, in the unit of the largest variance of all, where that is above 1."""
 MOST_UNPACKED_BYTES = 64 * 2**20
 
 
@@ -56,7 +58,12 @@ class LatentMixture:
 
         encodings = np.asarray(encodings[:MOST_FITTED], np.float64)
         components = max(1, min(components, len(encodings) // ENCODINGS_PER_COMPONENT))
-        fitted = GaussianMixture(components, covariance_type="full", max_iter=MOST_ITERATIONS, random_state=0)
+        # A model without a KL term may spread its encodings over thousands: what keeps a covariance from
+        # being singular grows with them.
+        floor = ADDED_VARIANCE * max(1.0, float(encodings.var(axis=0).max()))
+        fitted = GaussianMixture(
+            components, covariance_type="full", reg_covar=floor, max_iter=MOST_ITERATIONS, random_state=0
+        )
         # Its many small products wait for each other's threads: on a busy machine one is ten times faster.
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little
@@ -84,8 +91,11 @@ class LatentMixture:
         shares = self.weights.astype(np.float64)
         chosen = random.choice(len(shares), size=count, p=shares / shares.sum())
         eps = temperature * random.standard_normal((count, self.latent_dim))
-        moved = np.matmul(self.factors[chosen].astype(np.float64), eps[:, :, None])[:, :, 0]
-        return (self.means[chosen] + moved).astype(np.float32)
+        vectors = np.empty((count, self.latent_dim), np.float32)
+        for component in np.unique(chosen):  # at once, each vector would bring a matrix along
+            of_it = chosen == component
+            vectors[of_it] = self.means[component] + eps[of_it] @ self.factors[component].astype(np.float64).T
+        return vectors
 
     def to_bytes(self) -> bytes:
         """The content of mixture.npz."""

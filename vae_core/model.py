@@ -7,9 +7,9 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
+from vae_core.data import IMAGE_SIZE
 from vae_core.errors import check_type, in_short
 
-IMAGE_SIZE = 28
 """Height and width of every image, in pixels."""
 
 
@@ -39,10 +39,10 @@ class VAE(nn.Module):
             nn.Conv2d(32, 64, 3, stride=2, padding=1),  # (N, 64, 7, 7)
             nn.ReLU(),
             nn.Flatten(),  # (N, 3136)
-            nn.Linear(64 * 7 * 7, 2 * latent_dim),  # (N, 2K): mean, then log-variance
+            nn.Linear(64 * 7 * 7, 2 * self.latent_dim),  # (N, 2K): mean, then log-variance
         )
         self.decoder = nn.Sequential(  # latents (N, K)
-            nn.Linear(latent_dim, 64 * 7 * 7),  # (N, 3136)
+            nn.Linear(self.latent_dim, 64 * 7 * 7),  # (N, 3136)
             nn.Unflatten(1, (64, 7, 7)),  # (N, 64, 7, 7), no activation
             nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1),  # (N, 64, 14, 14)
             nn.ReLU(),

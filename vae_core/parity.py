@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.data import HOW_TO_GET_ALL, Dataset, ImageSet
+from vae_core.data import HOW_TO_GET_ALL, IMAGE_SIZE, Dataset, ImageSet
 from vae_core.engine.adam import Adam
 from vae_core.engine.devices import choose_device
 from vae_core.engine.gradients import TrainingLoss
@@ -26,7 +26,7 @@ from vae_core.evaluation import BATCH, evaluate
 from vae_core.generation import GENERATED_IMAGES
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.loss import elbo_loss, reconstruction_loss
-from vae_core.model import IMAGE_SIZE, VAE, as_batch, count_parameters
+from vae_core.model import VAE, as_batch, count_parameters
 from vae_core.pictures import GAP, square_tiles
 from vae_core.settings import PRESETS, Settings
 from vae_core.training import learning_rate_at, shuffled_batches

@@ -23,7 +23,7 @@ from vae_core.errors import RunError, reason_of
 from vae_core.evaluated import Evaluation
 from vae_core.mixture import LatentMixture
 from vae_core.run_record import FORMAT, RunInfo, metric_row
-from vae_core.scratch import remove_temporary_files, write_whole
+from vae_core.scratch import remove_temporary_files, write_together, write_whole
 from vae_core.settings import Settings
 
 try:
@@ -59,6 +59,8 @@ class Run:
             RunError: there is no such run, or run.json is damaged.
         """
         info = RunInfo.from_record(self._record(), self.folder)
+        if info.state == "running" and not self.is_alive():
+            info = RunInfo.from_record(self._record(), self.folder)  # it may have ended since it was read
         if info.state == "running" and not self.is_alive():  # killed, if only after its last epoch
             return replace(info, state="interrupted" if info.epoch < info.settings.epochs else "finished")
         return info
@@ -366,14 +368,20 @@ class RunWriter(Run):
                 for path in (self.folder / "previews").glob(f"{iteration:06d}-*.png"):
                     path.unlink()
 
-    def save_model(self, model: VAE, settings: Settings) -> None:
-        """The weights, float32, with the settings as the file's metadata."""
+    def save_model(self, model: VAE, settings: Settings, evaluation: Evaluation | None = None) -> None:
+        """The weights, float32, with the settings as the file's metadata; with them what they measure, if it
+        is known, of which none is replaced without the other."""
         import safetensors.torch
 
-        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
-        write_whole(self.folder / "model.safetensors", safetensors.torch.save(weights, description))
+        contents = {self.folder / "model.safetensors": safetensors.torch.save(weights, description)}
+        if evaluation is not None:
+            contents[self.folder / "evaluation.npz"] = evaluation.to_bytes()
+        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
+        write_together(contents)
+        if evaluation is not None:
+            self._record_results(evaluation)
 
     def delete_model(self) -> None:
         """What `save_model` wrote is not worth keeping."""
@@ -388,6 +396,9 @@ class RunWriter(Run):
     def save_evaluation(self, evaluation: Evaluation) -> None:
         """What `evaluation` reads, and its summary in run.json."""
         write_whole(self.folder / "evaluation.npz", evaluation.to_bytes())
+        self._record_results(evaluation)
+
+    def _record_results(self, evaluation: Evaluation) -> None:
         self.update(results=evaluation.summary() | {"mse_mean_decoded": float(evaluation.errors_mean.mean())})
 
     def save_mixture(self, mixture: LatentMixture) -> None:

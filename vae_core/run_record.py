@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_core.errors import RunError, SettingsError
+from vae_core.errors import RunError, SettingsError, in_short
 from vae_core.settings import Settings
 
 FORMAT = 1
@@ -85,10 +85,10 @@ class RunInfo:
                 versions=dict(record["versions"]),
                 created=str(record["created"]),
                 epoch=int(record["epoch"]),
-                elapsed_seconds=float(record["elapsed_seconds"]),
+                elapsed_seconds=_number(record["elapsed_seconds"]),
                 results=_results(record["results"]),
                 baselines={
-                    str(name): float(value) for name, value in (record.get("baselines") or {}).items()
+                    str(name): _number(value) for name, value in (record.get("baselines") or {}).items()
                 },
                 warning=None if record.get("warning") is None else str(record["warning"]),
                 error=record["error"] if record["error"] is None else str(record["error"]),
@@ -175,6 +175,13 @@ def _data_record(values: Any) -> dict[str, Any]:
     if not isinstance(data.get("is_sample", False), bool):
         raise ValueError("data.is_sample must be true or false")
     return data
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):  # the text "nan" is one to Python
+        raise ValueError(f"expected a finite number, not {in_short(value)}")
+    return number
 
 
 def _is_number(value: Any) -> bool:

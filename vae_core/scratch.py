@@ -36,17 +36,25 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
     Args:
         mode: who may read and write it, as far as the process's umask lets them.
     """
-    temporary = temporary_name(path)
+    write_together({path: content}, mode)
+
+
+def write_together(contents: dict[Path, bytes], mode: int = 0o666) -> None:
+    """As `write_whole`, of files that belong together: where one cannot be written, all stay as they were."""
     try:
-        temporary.unlink(missing_ok=True)  # another mode's
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(temporary, path)
+        for path, content in contents.items():
+            temporary = temporary_name(path)
+            temporary.unlink(missing_ok=True)  # another mode's
+            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in contents:
+            _replace(temporary_name(path), path)
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for path in contents:
+            with suppress(OSError):
+                temporary_name(path).unlink(missing_ok=True)
         raise
 
 

@@ -16,9 +16,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from vae_core.data import IMAGE_SIZE
 from vae_core.errors import EmptyPictureError, PictureError
 
-IMAGE_SIZE = 28
 DIGIT_SIZE = 20
 CENTRE = 14
 """Row and column, counted from 0, of the centre of mass of MNIST's digits (measured: 13.99 and 14.01)."""
@@ -105,7 +105,8 @@ def open_picture(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
 
 def _read(content: bytes, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     """What is taken of a picture file, once its size is known to be bearable. Raises PictureError."""
-    expected = f"expected 40 megapixels at most, and no side longer than {LONGEST_SIDE:,}"
+    most = f"{MOST_PIXELS // 1_000_000} megapixels"
+    expected = f"expected {most} at most, and no side longer than {LONGEST_SIDE:,}"
     try:
         with open_picture(io.BytesIO(content), FORMATS) as picture:
             if max(picture.size) > LONGEST_SIDE or picture.width * picture.height > MOST_PIXELS:

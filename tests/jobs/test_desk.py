@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from support.runs import change_record
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.errors import BusyError, RunError, SettingsError, TrainingError
 from vae_core.jobs import worker
 from vae_core.jobs.desk import TrainingDesk
 from vae_core.jobs.job import Job, prepare
+from vae_core.jobs.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import create_run
 from vae_core.settings import Settings
@@ -47,6 +49,16 @@ def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) ->
     assert desk.resume(name) == name
     assert desk.stop() == name
     assert wait_until_it_ends(run) == "stopped"
+
+
+def test_a_resume_that_finds_nothing_left_to_train_has_begun(small_mnist: Path, tmp_path: Path) -> None:
+    dataset = read_idx_folder(small_mnist)
+    for _ in perform(prepare(Settings(epochs=1, batch_size=50, limit=100), tmp_path, "run"), dataset):
+        pass
+    change_record(tmp_path / "run", state="stopped", epoch=0)  # as when it was killed at its end
+    desk = TrainingDesk(tmp_path, str(small_mnist))
+    assert desk.resume("run") == "run"
+    assert wait_until_it_ends(Run(tmp_path / "run")) == "finished"
 
 
 def test_one_that_is_still_stopping_is_not_called_another(tmp_path: Path) -> None:
@@ -134,8 +146,9 @@ def test_a_folder_that_is_mended_before_the_start_is_read_then(
     monkeypatch.setattr("sys.stdin", Visitor())
     monkeypatch.setattr("os.nice", lambda by: None)
     monkeypatch.setattr("vae_core.jobs.recording.perform", perform)
-    monkeypatch.setattr(worker, "_say", lambda text: pytest.fail(text))
-    assert worker.main() == 0
+    said: list[str] = []
+    monkeypatch.setattr(worker, "_say", said.append)
+    assert (worker.main(), said) == (0, ["started"])
     assert trained == [(job, 700)]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,9 +19,9 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from support.runs import change_settings
+from support.runs import change_record, change_settings
 from support.warm_start import WarmProcess
-from vae_core import data, load_run
+from vae_core import data, load_run, scratch
 from vae_core.data import Dataset
 from vae_core.errors import BusyError, RunError, TrainingError, VAEStudioError
 from vae_core.evaluation import baselines
@@ -252,6 +253,40 @@ def test_a_full_disk_is_a_failed_run_whose_epochs_stay(
     for _ in perform(prepare_resume("run", tmp_path), dataset):
         pass
     assert run.info().state == "finished"
+
+
+def test_a_disk_that_is_full_when_an_epoch_is_kept_leaves_a_model_with_its_own_evaluation(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = perform(prepare(SHORT, tmp_path, "run"), dataset)
+    while next(reports).epoch < 2:
+        pass
+    files = [tmp_path / "run" / name for name in ("model.safetensors", "evaluation.npz")]
+    before = [path.read_bytes() for path in files]
+    real_open = open
+
+    def opened(path: Path, *more: Any, **options: Any) -> Any:
+        if "evaluation.npz" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real_open(path, *more, **options)
+
+    monkeypatch.setattr(scratch, "open", opened, raising=False)
+    with pytest.raises(TrainingError, match="No space left on device; free some space"):
+        list(reports)
+    assert [path.read_bytes() for path in files] == before
+    assert Run(tmp_path / "run").info().epoch == 1
+
+
+def test_a_run_killed_after_its_last_epoch_was_kept_is_resumed_to_its_end(
+    dataset: Dataset, tmp_path: Path, undisturbed: Run
+) -> None:
+    run = Run(Path(shutil.copytree(undisturbed.folder, tmp_path / "run")))
+    change_record(run.folder, state="stopped", epoch=3, elapsed_seconds=0.0, baselines={})
+    assert list(perform(prepare_resume("run", tmp_path), dataset)) == []
+    info = run.info()
+    whole = undisturbed.info()
+    assert (info.state, info.epoch, info.baselines) == ("finished", 4, whole.baselines)
+    assert info.elapsed_seconds == pytest.approx(whole.elapsed_seconds, abs=0.01)
 
 
 def test_a_small_disk_that_fills_up_ends_the_run_cleanly(dataset: Dataset, tmp_path: Path) -> None:

@@ -23,9 +23,13 @@ def one_component(latent_dim: int) -> LatentMixture:
 
 def change_settings(run: Path, **changes: Any) -> None:
     """What the run.json in this folder says that the run was trained by, and nothing else."""
+    change_record(run, settings=json.loads((run / "run.json").read_text())["settings"] | changes)
+
+
+def change_record(run: Path, **changes: Any) -> None:
+    """Fields of the run.json in this folder."""
     record = json.loads((run / "run.json").read_text())
-    record["settings"] |= changes
-    (run / "run.json").write_text(json.dumps(record))
+    (run / "run.json").write_text(json.dumps(record | changes))
 
 
 def save_altered_copy(run: Path, copy: Path, dataset: Dataset) -> Run:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LINE_OF_A_FILE = 1000
 """Characters: in a file, which is searched rather than looked at, no line is broken."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
+out = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else LINE_OF_A_FILE)
 err = Console(stderr=True, highlight=False)
 
 

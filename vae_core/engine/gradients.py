@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_core.data import IMAGE_SIZE, PIXELS
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
-from vae_core.model import IMAGE_SIZE, VAE, as_batch, reparameterize
+from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.settings import Settings
 
-PIXELS = IMAGE_SIZE * IMAGE_SIZE
 MOST_SHARES = 4
 """Shares that run side by side; more of them wait for Python's lock longer than they compute."""
 MOST_IMAGES = 64

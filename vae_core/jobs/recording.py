@@ -85,11 +85,11 @@ def _perform(
     if job.resume:
         run = RunWriter(runs_dir / job.name)
         try:
-            resume_from, epoch = _where_it_stood(run, dataset, settings)
+            resume_from, epoch, elapsed = _where_it_stood(run, dataset, settings)
             run.forget_after(epoch)
             run.update(
                 state="running", settings=settings.to_dict(), device=device, error=None, warning=None,
-                epoch=epoch, process=os.getpid(),
+                epoch=epoch, elapsed_seconds=elapsed, process=os.getpid(),
                 **({} if epoch else {"results": {}}),  # else those of a model that is given up
             )  # fmt: skip
         except OSError as error:
@@ -133,8 +133,9 @@ def _perform(
 
 def _where_it_stood(
     run: RunWriter, dataset: Dataset, settings: Settings
-) -> tuple[dict[str, Tensor] | None, int]:
-    """The training state of the last finished epoch, and that epoch; None and 0 if none was finished.
+) -> tuple[dict[str, Tensor] | None, int, float]:
+    """The training state of the last finished epoch, that epoch and the seconds until then; None and zeros if
+    none was finished.
 
     Raises:
         RunError: the images at hand are not those the run was trained on, or the state is damaged.
@@ -154,16 +155,16 @@ def _where_it_stood(
                 )
             )
     if not run.has_training_state:
-        return None, 0
+        return None, 0, 0.0
     tensors = run.training_state()
     try:
-        epoch = int(tensors["counters"][0])
+        epoch, elapsed = int(tensors["counters"][0]), float(tensors["counters"][2])
         if not 0 <= epoch <= settings.epochs:
             raise ValueError(f"epoch {epoch}")
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise RunError(f"run {run.name}: training_state.safetensors is incomplete ({error})") from error
     check_state(tensors, settings, now["training_images"])  # before what came after it is forgotten
-    return tensors, epoch
+    return tensors, epoch, elapsed
 
 
 def _record(
@@ -193,16 +194,12 @@ def _record(
                 "test_mse": evaluation.summary()["mse_mean"],
             }
             previews.save(run, report)
-            run.save_model(report.state.model, settings)
-            run.save_evaluation(evaluation)
+            run.save_model(report.state.model, settings, evaluation)
             run.append_metrics(row)
             # From here on the epoch is finished, whatever happens: a resumed run goes on after it.
             run.save_training_state(report.state.tensors())
             run.update(epoch=report.epoch, elapsed_seconds=report.elapsed_seconds)
-            if not run.info().baselines:
-                learned = dataset.train.images[: settings.limit]
-                measured = baselines(learned, dataset.test.images, settings.latent_dim)
-                run.update(baselines=measured._asdict())
+            _keep_baselines(run, settings, dataset)
         else:
             if report.epoch == 1 and moments and report.iteration >= moments[0]:
                 moments = [moment for moment in moments if moment > report.iteration]
@@ -222,12 +219,19 @@ def _record(
                 if in_epoch and report.epoch == 1:
                     _evaluate_unfinished(run, settings, dataset, report)
                 return
+    _keep_baselines(run, settings, dataset)  # a run that was killed may have come to its end without
     ended = run.info()
     lacks = advice_at_end(
         ended.results.get("mse_mean", 0.0), ended.baselines.get("mean_image", math.inf),
         ended.results.get("kl", math.inf), settings.beta,
     )  # fmt: skip
     run.update(state="finished", warning=warning or lacks)
+
+
+def _keep_baselines(run: RunWriter, settings: Settings, dataset: Dataset) -> None:
+    if not run.info().baselines:
+        learned = dataset.train.images[: settings.limit]
+        run.update(baselines=baselines(learned, dataset.test.images, settings.latent_dim)._asdict())
 
 
 def _to_tensorboard(reports: Iterator[Report], run: RunWriter) -> Iterator[Report]:

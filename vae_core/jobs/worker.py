@@ -42,6 +42,8 @@ def main() -> int:
             if not started:
                 _say("started")
                 started = True
+        if not started:  # its last epoch was done, only not recorded as such
+            _say("started")
     except VAEStudioError as error:
         if not started:
             why = str(error)

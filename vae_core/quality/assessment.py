@@ -27,8 +27,6 @@ BOUND_IMAGES = 100
 CHUNK = 1000
 """Images encoded at a time."""
 
-"""Told what is being done, and the numbers of images done and to do."""
-
 
 class Assessment(NamedTuple):
     """What `assess` finds."""

@@ -120,7 +120,7 @@ class Guard:
 
     @property
     def held(self) -> tuple[int, int, int]:
-        """Requests that compute, those of them that are costly, bodies that arrive; zeros while nobody asks."""
+        """Requests that compute, those of them that are costly, bodies that arrive; 0 while nobody asks."""
         return self._computing, self._costly, len(self._bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
