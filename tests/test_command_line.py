@@ -345,7 +345,9 @@ def test_output_that_nobody_reads_ends_a_command_as_from_outside(tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no shell to close a stream with")
-@pytest.mark.parametrize("arguments", ["runs", "runs --json", "generate --out $'seven-\\xff.png' --label 7"])
+@pytest.mark.parametrize(
+    "arguments", ["runs", "runs --json", "generate reference --out $'seven-\\xff.png' --label 7"]
+)
 def test_output_that_goes_nowhere_or_is_no_text_is_no_mistake(arguments: str, tmp_path: Path) -> None:
     closed = "" if "generate" in arguments else ">&-"
     ended = subprocess.run(
