@@ -175,3 +175,19 @@ def test_distances_of_many_vectors_are_those_of_each(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(latent_space, "CHUNK", 3)
     assert np.allclose(classes.distances(z), whole)
     assert classes.distances(z[:0]).shape == (0, 2)
+
+
+def test_what_is_no_vector_is_told_in_words() -> None:
+    one, two = np.ones(3), np.ones(4)
+    for call, said in (
+        (
+            lambda: slerp(one, one, np.float64(0.5)),
+            r"^at must be a list .* \(N,\), not \(\)$",
+        ),
+        (lambda: slerp(one, two, np.zeros(1)), "two vectors of one length, not of 3 and 4 numbers"),
+        (lambda: traversals(one[None], [1], np.zeros(2)), r"^z must be a list .* not \(1, 3\)$"),
+        (lambda: traversals(one, 1, np.zeros(2)), "^latents must be a list of numbers from 0 to 2, not 1$"),  # type: ignore[arg-type]
+        (lambda: traversals(one, [3], np.zeros(2)), "^latents must be"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,3 +137,14 @@ def test_a_posterior_of_other_images_is_refused() -> None:
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(ValueError, match="poisson"):
         reconstruction_loss(torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), "poisson")
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_what_is_no_tensor_is_named(at: int) -> None:
+    given: list[Any] = [torch.zeros(2, 1, 28, 28)] * 2 + [torch.zeros(2, 3)] * 2
+    with pytest.raises(TypeError, match=r"^beta must be a number, not str$"):
+        elbo_loss(*given, beta="2")
+    given[at] = given[at].numpy()
+    name = ("reconstruction", "images", "mean", "log_variance")[at]
+    with pytest.raises(TypeError, match=rf"^{name} must be a tensor, not ndarray$"):
+        elbo_loss(*given)

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from support.browser import REPOSITORY, App, free_port, wait_for_answer
-from vae_core.data import Dataset
+from vae_core.data import Dataset, read_idx_folder
 from vae_core.quality import assessment
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.runs import find_run
@@ -48,6 +48,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Pat
     folder = tmp_path_factory.mktemp("reader")
     seven = dataset.test.images[dataset.test.labels.tolist().index(7)]
     Image.fromarray(255 - np.array(seven)).save(folder / "digit.png")
+    for split, label, index in (("train", 0, 1), ("train", 1, 2), ("train", 1, 3), ("test", 0, 4)):
+        place = folder / "pictures" / split / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array(dataset.test.images[index])).resize((56, 56)).save(place / f"{index}.png")
     return folder
 
 
@@ -152,6 +156,14 @@ def test_the_programs_in_python_work(
 ) -> None:
     program = PROGRAMS[number].replace("http://127.0.0.1:7860", served.url)
     run([sys.executable, "-c", program], workplace, environment)
+
+
+def test_pictures_of_ones_own_become_a_data_set(workplace: Path, environment: dict[str, str]) -> None:
+    (program,) = [program for program in PROGRAMS if "ubyte" in program]
+    run([sys.executable, "-c", program], workplace, environment)
+    found = read_idx_folder(workplace / "pictures")
+    assert (found.train.labels.tolist(), found.test.labels.tolist()) == ([0, 1, 1], [0])
+    assert 0 < found.train.images.mean() < 128  # light on black
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("curl ")])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_core.errors import in_short
+
 LARGEST_LATENT = 100.0
 """Beyond this no model has learned anything; refused so that sums stay finite."""
 CHUNK = 5000
@@ -30,15 +32,28 @@ def slerp(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (T, K).
+
+    Raises:
+        ValueError: one of them is of another shape.
     """
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    at = np.asarray(at, np.float64)[:, None]
+    start, end = _vector("start", start), _vector("end", end)
+    if len(start) != len(end):
+        raise ValueError(f"expected two vectors of one length, not of {len(start)} and {len(end)} numbers")
+    at = _vector("at", at)[:, None]
     lengths = np.linalg.norm(start) * np.linalg.norm(end)
     cosine = start @ end / lengths if lengths > 0 else 1.0
     if abs(cosine) > 0.9995:
         return (1 - at) * start + at * end
     angle = np.arccos(cosine)
     return (np.sin((1 - at) * angle) * start + np.sin(at * angle) * end) / np.sin(angle)
+
+
+def _vector(name: str, values: np.ndarray) -> np.ndarray:
+    """float64 (N,)."""
+    vector = np.asarray(values, np.float64)
+    if vector.ndim != 1:
+        raise ValueError(f"{name} must be a list of numbers, of shape (N,), not {vector.shape}")
+    return vector
 
 
 def traversals(z: np.ndarray, latents: list[int], values: np.ndarray) -> np.ndarray:
@@ -51,8 +66,14 @@ def traversals(z: np.ndarray, latents: list[int], values: np.ndarray) -> np.ndar
 
     Returns:
         float32 (len(latents) * V, K), all values of the first latent before those of the next.
+
+    Raises:
+        ValueError: z or the values are no list of numbers, or a latent is none of the vector's.
     """
-    moved = np.tile(np.asarray(z, np.float32), (len(latents), len(values), 1))
+    z, values = _vector("z", z), _vector("values", values)
+    if np.ndim(latents) != 1 or not all(0 <= latent < len(z) for latent in latents):
+        raise ValueError(f"latents must be a list of numbers from 0 to {len(z) - 1}, not {in_short(latents)}")
+    moved = np.tile(z.astype(np.float32), (len(latents), len(values), 1))
     for row, latent in enumerate(latents):
         moved[row, :, latent] = values
     return moved.reshape(-1, len(z))

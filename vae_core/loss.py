@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -49,9 +50,16 @@ def elbo_loss(
         total, reconstruction and kl.
 
     Raises:
+        TypeError: one of the four is no tensor, or beta no number.
         ValueError: there is no such likelihood, the reconstruction is not of the images' shape, or the
             posterior is not theirs.
     """
+    four = {"reconstruction": reconstruction, "images": images, "mean": mean, "log_variance": log_variance}
+    for name, given in four.items():
+        if not isinstance(given, Tensor):
+            raise TypeError(f"{name} must be a tensor, not {type(given).__name__}")
+    if not isinstance(beta, (Real, Tensor)):
+        raise TypeError(f"beta must be a number, not {type(beta).__name__}")
     if mean.shape != log_variance.shape or len(mean) != len(images):
         raise ValueError(
             f"mean and log_variance of shapes {tuple(mean.shape)} and {tuple(log_variance.shape)}; expected "

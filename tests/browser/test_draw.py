@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -564,3 +565,33 @@ def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App,
     pad.unroute_all()
     wait_for_answer(pad)
     assert "among the 1s" in verdict(pad)
+
+
+def test_an_answer_of_the_model_before_is_not_shown_as_the_chosen_ones(fresh_pad: Page) -> None:
+    held = hold(fresh_pad, "**/sketch?*")
+    draw(fresh_pad, 7)
+    wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 1)
+    choose_model(fresh_pad, "plane")
+    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    held[0].continue_()
+    wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 2)
+    assert "/runs/plane/" in held[1].request.url
+    assert fresh_pad.get_by_role("alert").filter(has_text=re.compile(".")).count() == 0
+    held[1].continue_()
+    fresh_pad.unroute_all()
+    wait_for_answer(fresh_pad)
+
+
+def test_a_latent_beyond_the_axis_says_its_number(pad: Page) -> None:
+    pad.get_by_label("Width").fill("40")
+    for x, y in itertools.product((110, 140, 170), repeat=2):  # a block, as no digit is
+        pad.locator("#sketch canvas").click(position={"x": x, "y": y})
+    wait_for_answer(pad)
+    pad.locator(".verdict", has_text="farther").wait_for()
+    beyond = pad.locator(".bar em").all_inner_texts()
+    means = [float(re.search(r"mean (-?[\d.]+)", bar.get_attribute("title") or "")[1])  # type: ignore[index]
+             for bar in pad.locator(".bar").all()]  # fmt: skip
+    assert any(beyond), means
+    for mean, said in zip(means, beyond, strict=True):
+        expected = "" if abs(mean) <= 3.5 else f"← {mean:.1f}" if mean < 0 else f"{mean:.1f} →"
+        assert said == expected

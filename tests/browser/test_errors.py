@@ -491,3 +491,27 @@ def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: P
     fresh.locator("#error-histogram").wait_for()
     wait_for_bars(fresh, 205)
     assert fresh.locator("#test-errors .alert").count() == 0
+
+
+def test_a_histogram_that_did_not_come_is_shown_when_it_comes(fresh: Page) -> None:
+    fresh.route(re.compile(r"/runs/tested/errors\?"), lambda route: route.abort())
+    fresh.get_by_label("log scale").check()
+    problem = fresh.locator("#test-errors .alert")
+    problem.wait_for()
+    assert not fresh.locator("#error-histogram").is_visible()
+    fresh.unroute_all()
+    fresh.get_by_label("by digit").check()
+    fresh.locator("#error-histogram").wait_for()
+    assert problem.count() == 0
+    fresh.get_by_text("How far each of 205 test images").wait_for()
+
+
+def test_a_plotting_library_that_did_not_come_is_asked_for_again(
+    blank: Page, app: App, run: LoadedRun
+) -> None:
+    blank.route("**/plotly.min.js", lambda route: route.abort())
+    blank.goto(f"{app.url}/?model=tested&hide=map&tab=errors")
+    blank.get_by_text("The plotting library could not be loaded").first.wait_for()
+    blank.unroute_all()
+    blank.get_by_label("log scale").check()
+    wait_for_bars(blank, 205)

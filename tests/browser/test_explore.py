@@ -269,6 +269,9 @@ def test_an_example_of_a_morph_is_a_press_away(page: Page, reference: Any) -> No
     pause = page.get_by_role("button", name="Pause")
     pause.wait_for()
     assert pause.evaluate("it => it === document.activeElement")
+    before = source_of(page, "#film-strip img")
+    wait_for_new_source(page, "#film-strip img", before)  # it follows while the vector moves
+    assert pause.is_visible()
     page.wait_for_function("document.querySelector('#morph-at').value > 0.4")
     pause.click()
     at = float(page.get_by_role("slider", name="From A to B").input_value())
@@ -522,6 +525,67 @@ def test_no_other_models_map_stays_where_a_models_own_does_not_come(page: Page) 
     assert page.evaluate("document.querySelector('#latent-map canvas').width") == 0
     go_to(page, "?model=reference")
     page.locator(".map-classes button").first.wait_for()
+
+
+def test_what_changes_while_nobody_looks_is_shown_when_somebody_does(page: Page) -> None:
+    def look_away(away: bool) -> None:
+        page.evaluate(
+            "away => { Object.defineProperty(document, 'hidden', { value: away, configurable: true });"
+            " document.dispatchEvent(new Event('visibilitychange')); }",
+            away,
+        )
+
+    page.locator(".map-classes button").first.wait_for()
+    look_away(True)
+    go_to(page, "?model=plane")
+    page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    page.wait_for_timeout(300)
+    assert page.locator(".map-classes button").count() == 0
+    look_away(False)
+    page.locator(".map-classes button").first.wait_for()
+
+
+def test_a_model_that_did_not_come_is_asked_for_again(blank: Page, app: App) -> None:
+    cards = "**/runs/reference/card"
+    blank.route(cards, lambda route: route.abort())
+    blank.goto(app.url)
+    problem = blank.get_by_role("alert").filter(has_text="The app does not answer")
+    problem.wait_for()
+    blank.unroute(cards)
+    wait_for_source(blank, DIGIT, "/runs/reference/")
+    problem.wait_for(state="hidden")
+
+
+def test_a_class_mean_keeps_the_focus_while_its_model_is_trained_on(page: Page) -> None:
+    seven = page.get_by_role("button", name="Mean of class 7")
+    seven.focus()
+    page.route(
+        "**/runs/reference/card",
+        lambda route: route.fulfill(json=route.fetch().json() | {"version": "later"}),
+    )
+    page.evaluate("async () => (await import('./studio/static/studio.js')).refreshModel()")
+    wait_for_source(page, "#film-strip img", "v=later")
+    assert seven.evaluate("button => button === document.activeElement")
+
+
+def test_of_waiting_values_the_newest_is_done_even_after_a_failure(page: Page) -> None:
+    done = page.evaluate(
+        """async () => {
+          const { Latest } = await import('./studio/static/studio.js');
+          const done = [];
+          const task = new Latest(async (value) => {
+            await null;
+            if (value < 0) throw new Error('negative');
+            done.push(value);
+          });
+          const first = task.submit(-1).then(() => 'done', () => 'failed');
+          task.submit(2);
+          task.submit(3);
+          const alone = await first.then(() => task.submit(-4)).then(() => 'done', () => 'failed');
+          return [await first, done, alone];
+        }"""
+    )
+    assert done == ["done", [3], "failed"]
 
 
 @AT_ZERO
@@ -956,6 +1020,7 @@ def test_an_address_that_cannot_be_followed_is_said(blank: Page, app: App) -> No
         "seed=&temperature=3": ("Seed: expected a whole number from 0", "Temperature: expected a number"),
         "with=nope&z=1": ("a model to compare with that is not here, “nope”: there are reference, quick",),
         "with=reference": ("The address compares reference with itself.",),
+        "image=abc": ("The address says image=abc: expected a whole number.",),
         "class=ten": ("Class: expected one of 0, 1, 2",),
         "sampler=best": ("Sampler: expected prior or mixture.",),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from support.browser import (
@@ -62,6 +63,32 @@ def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
     )
     page.keyboard.press("Escape")
     assert not page.locator("#guide-steps").is_visible()
+
+
+def test_who_has_only_looked_at_the_guide_is_where_they_were(page_without_map: Page) -> None:
+    page = page_without_map
+    choose_model(page, "plane")
+    page.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    page.get_by_role("slider", name=re.compile(r"^z1\b")).fill("1.5")
+    wait_for_address(page, "z=1.5,0")
+    before = page.url
+    page.get_by_role("button", name="Guide", exact=True).click()
+    wait_for_address(page, "model=reference")
+    page.wait_for_function("document.querySelectorAll('.latent').length === 16")
+    page.wait_for_timeout(300)  # the way there has come to its end
+    page.get_by_role("button", name="Close the guide").click()
+    page.wait_for_url(before)
+    page.wait_for_function("document.querySelector('#latent-1').value === '1.5'")
+    page.wait_for_function("document.querySelector('#model-choice input').value.startsWith('plane ')")
+    page.get_by_role("button", name="Guide", exact=True).click()
+    wait_for_address(page, "model=reference")
+    page.wait_for_function("document.querySelectorAll('.latent').length === 16")
+    page.get_by_role("slider", name=re.compile(r"^z1\b")).fill("0.5")
+    wait_for_address(page, "z=0.5,")
+    page.get_by_role("button", name="Close the guide").click()
+    page.wait_for_timeout(700)
+    assert "z=0.5," in page.url  # who has done something there stays there
+    assert "model=reference" in page.url
 
 
 def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_without_map: Page) -> None:

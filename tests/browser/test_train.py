@@ -21,6 +21,7 @@ from support.browser import (
     App,
     answer,
     choose_model,
+    go_to,
     hold,
     new_page,
     open_tab,
@@ -220,6 +221,37 @@ def test_a_model_of_other_size_brings_its_own_sliders_and_gives_way_when_it_is_d
     page.get_by_text("No latent tells anything").wait_for(state="hidden")
     assert "reference" in page.get_by_label("Model").input_value()
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
+
+
+def test_the_curve_stays_within_its_axes_when_the_address_changes(page: Page) -> None:
+    open_tab(page, "Train")
+    page.locator("#loss-curve .main-svg [clip-path]").first.wait_for(state="attached")
+    go_to(page, "?model=plane&tab=train&watch=sharp")
+    page.locator("#training-status").get_by_text(re.compile("^sharp ·")).wait_for()
+    named = "[...document.querySelectorAll('[clip-path]')].map((cut) => cut.getAttribute('clip-path'))"
+    clips = page.evaluate(named)
+    assert clips
+    assert all(re.fullmatch(r"url\(['\"]?#\w+['\"]?\)", clip) for clip in clips), clips
+
+
+def test_the_chosen_model_stays_chosen_under_a_new_name(page: Page, app: App, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, app.runs_dir / "before")
+    page.reload()
+    wait_for_model(page)
+    choose_model(page, "before")
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/before/')")
+    open_tab(page, "Train")
+    row_of(page, "before").get_by_role("button", name="Rename").click()
+    answer(page, "Rename before", "Rename", "after")
+    row_of(page, "after").wait_for()
+    page.wait_for_function("document.querySelector('#model-choice input').value.startsWith('after ·')")
+    wait_for_address(page, "model=after")
+    page.wait_for_timeout(5000)  # for as long as it takes to notice that a model is gone
+    assert page.get_by_role("alert").filter(has_text="no longer here").count() == 0
+    assert page.get_by_label("Model", exact=True).input_value().startswith("after ·")
+    choose_model(page, "reference")
+    page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
+    shutil.rmtree(app.runs_dir / "after")
 
 
 def test_a_refused_name_is_said_until_another_is_written(page_without_map: Page) -> None:

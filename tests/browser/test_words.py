@@ -68,6 +68,7 @@ def use(page: Page, tab: str) -> None:
     """Opens a tab and lets it say what it has to say."""
     open_tab(page, tab)
     if tab == "Explore":
+        page.get_by_role("heading", name="Start from the mean of a class").wait_for()
         page.get_by_role("button", name=re.compile("^A test")).click()
         page.locator(".starts", has_text="from test image").wait_for()
         page.get_by_role("button", name="All latents").click()
@@ -83,7 +84,9 @@ def use(page: Page, tab: str) -> None:
         page.get_by_label("Beta (KL weight)").wait_for()
         page.locator("#training-status", has_text="Finished").wait_for()
     elif tab == "Test errors":
-        page.locator("#error-meanings", has_text="bound").wait_for()
+        meanings = page.locator("#error-meanings", has_text="Importance-weighted bound")
+        meanings.wait_for()
+        assert "Fréchet" not in meanings.inner_text()  # which is of digits alone
         page.locator("#errors-by-class .plot .boxlayer").wait_for(state="attached")
     else:
         page.get_by_role("button", name="Image 3", exact=True).click()

@@ -125,16 +125,16 @@ def _train_in_sight(job: Job, group: Group) -> None:
         TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
     bar = Progress(*columns, console=err)
-    note = ""
+    note, epoch = "", 1
 
     def hear_stop() -> None:
         nonlocal note
-        note = "stopping"
+        note = "stopping" if epoch > 1 else "stopping, once the test images are measured"
         for task in bar.task_ids:
             bar.update(task, note=note)
         if not err.is_terminal:
             with suppress(OSError):  # whoever read it may have been ended by the same key
-                os.write(sys.stderr.fileno(), b"stopping\n")
+                os.write(sys.stderr.fileno(), f"{note}\n".encode())
 
     reports = perform(job, dataset, group, hear_stop)
     with err.status("starting"):  # what is refused is told in one line and nothing else
@@ -144,6 +144,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
     with bar:
         task = bar.add_task("train", total=iterations, epoch="1", loss="-", speed="-", note=note)
         for report in itertools.chain(first, reports):
+            epoch = report.epoch
             bar.update(
                 task,
                 completed=report.iteration,

@@ -154,7 +154,7 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
     @routes.get("/runs/{run}/errors/figures")
     def figures(run: str, on: On = "evaluated") -> dict[str, Any]:
         from vae_core.quality.assessment import BOUND_IMAGES, BOUND_SAMPLES
-        from vae_core.quality.samples import CONFIDENT, GENERATED
+        from vae_core.quality.samples import CONFIDENT, GENERATED, KNOWN_SETS
 
         shown = tested(studio, run, on, "sampled")
         task = shown.assessment()
@@ -166,6 +166,7 @@ def _add_assessment(routes: APIRouter, studio: Studio) -> None:
             "summary": evaluation.summary(),
             "complete": evaluation.is_complete,
             "possible": shown.images is not None,
+            "judged": evaluation.name in KNOWN_SETS,
             "bound_samples": BOUND_SAMPLES,
             "bound_images": min(BOUND_IMAGES, len(shown.errors)),
             "generated": GENERATED,

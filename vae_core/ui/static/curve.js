@@ -71,9 +71,9 @@ async function showWatched(plot, news) {
       y: columns[index + 1],
       mode: "lines",
       line: { color, width },
-      hovertemplate: `%{y:.2f}<extra>${name}</extra>`,
+      hovertemplate: hoverOf(name),
     }));
-    const test = { name: "Test loss", x: tests[0], y: tests[1], mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
+    const test = { name: "Test loss", x: tests[0], y: tests[1], hovertemplate: hoverOf("Test loss"), mode: "lines+markers", line: { color: "var(--test)", width: 1.5 }, marker: { size: 6 } };
     span = usefulSpan();
     await draw(plot, [...curves, test], layoutFor(news), OPTIONS);
     shownOverlaid = "";
@@ -86,6 +86,8 @@ async function showWatched(plot, news) {
   await followSpan(Plotly, plot);
 }
 
+const hoverOf = (name) => `%{y:.2f}<extra>${name}</extra>`;
+
 function layoutFor(news) {
   return {
     height: Math.max(280, Math.min(420, window.innerHeight * 0.45)),
@@ -93,6 +95,7 @@ function layoutFor(news) {
     uirevision: news.run,
     dragmode: isTouched ? false : "zoom",
     hovermode: "x unified",
+    modebar: { orientation: "v" }, // beside the curve: above it is the legend
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     xaxis: { title: { text: "Iteration" }, rangemode: "tozero" },
     yaxis: { title: { text: "Loss (nats per image)" }, range: span },
@@ -131,6 +134,7 @@ function overlays() {
     x: points.map((point) => point[0]),
     y: points.map((point) => point[1]),
     mode: "lines",
+    hovertemplate: hoverOf(name),
     line: { color: colourOf(colour), width: 1.4, dash: DASHES[COLOURS.indexOf(colour) % DASHES.length] },
   }));
 }

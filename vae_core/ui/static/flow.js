@@ -126,6 +126,9 @@ function showBars(bars, answer) {
     bar.style.setProperty("--to", at(mean[latent] + deviation[latent]));
     bar.style.setProperty("--mean", at(mean[latent]));
     bar.style.setProperty("--z", at(z[latent]));
+    const beyond = Math.abs(mean[latent]) > REACH ? mean[latent].toFixed(1) : "";
+    bar.querySelector("em").textContent = beyond && (mean[latent] < 0 ? `← ${beyond}` : `${beyond} →`);
+    bar.classList.toggle("low", mean[latent] < 0);
     bar.title = `z${latent + 1}: mean ${mean[latent].toFixed(2)}, spread ${deviation[latent].toFixed(2)}, KL ${kl[latent].toFixed(2)} nats`;
   });
 }
@@ -133,6 +136,6 @@ function showBars(bars, answer) {
 function makeBar() {
   const bar = document.createElement("div");
   bar.className = "bar";
-  bar.innerHTML = "<span></span><i><b></b></i>";
+  bar.innerHTML = "<span></span><i><b></b><em></em></i>";
   return bar;
 }

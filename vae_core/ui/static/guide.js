@@ -10,6 +10,9 @@ const MOST_FRAMES = 300;
 const NOTHING = ":not(*)";
 const listeners = [];
 let lead = () => {};
+let placeOfNow = () => ({});
+let before = null; // where the visitor was when the guide was opened
+let ledTo = ""; // where the guide has led to since
 let step = null;
 let isEntered = false; // and what it is about has not been brought into sight yet
 let isThere = false; // where it begins: its model has been chosen
@@ -23,9 +26,9 @@ const there = CHOICES.step.filter((name) => {
 });
 const marked = document.createElement("style"); // Gradio would take a class off its own elements
 
-/** Tells this module how a place, as parameters of an address, is gone to. */
-export function guideLeadsWith(visit) {
-  lead = visit;
+/** Tells this module how a place, as parameters of an address, is gone to, and which it is now. */
+export function guideLeadsWith(visit, tellPlace) {
+  [lead, placeOfNow] = [visit, tellPlace];
 }
 
 /** Calls the listener whenever another step is taken, or the guide is closed. */
@@ -115,9 +118,15 @@ export function mount(element) {
     if (target.dataset.place) lookAt(parametersOf(target.dataset.place));
   });
   const beside = (steps) => there[there.indexOf(step) + steps];
-  const close = () => take(null);
+  const close = () => {
+    const isUntouched = JSON.stringify(placeOfNow()) === ledTo;
+    take(null);
+    if (before && isUntouched) lead(before); // who has only looked is where they were
+    before = null;
+  };
   open.addEventListener("click", () => {
     if (step !== null) return close();
+    before = placeOfNow();
     go(last);
     headings.find((heading) => !heading.parentElement.hidden).focus({ preventScroll: true }); // so that it is read
   });
@@ -140,10 +149,12 @@ function modelOf(name) {
 }
 
 /** Goes to where a step begins, also from elsewhere in it. */
-function go(name, more = {}) {
+async function go(name, more = {}) {
   isEntered = true;
   take(name); // its words are there at once, whatever has to be loaded
-  lead({ step: name, ...parametersOf(STEPS[name].place), ...more });
+  ledTo = "";
+  await lead({ step: name, ...parametersOf(STEPS[name].place), ...more });
+  if (step === name) ledTo = JSON.stringify(placeOfNow());
 }
 
 /** What a step asks for: of the images that are in sight, or else from where it begins. */

@@ -25,7 +25,7 @@ let isOpen = false; // the tab that an address led to, before the address has be
 export function mount(element, trigger) {
   tellGradio = trigger;
   exploreOpensWith(() => openTab("explore"));
-  guideLeadsWith(visit);
+  guideLeadsWith(visit, placeOfNow);
   if (!shownTabs().includes(tab)) openTab(shownTabs()[0]);
   const write = afterwards(remember, RESTED_MILLISECONDS);
   onVector(write);
@@ -192,8 +192,10 @@ async function followToModel(parameters, state, isNewest, isOpening) {
 /** The picture behind the vector: what the browser's history kept of it, or the test image that the address names. */
 async function originOf(parameters, state) {
   if (state?.source || !parameters.has("image")) return { from: state?.source ?? null };
+  const image = parameters.get("image");
+  if (!/^[0-9]+$/.test(image)) return { from: null, problem: `The address says image=${image}: expected a whole number.` };
   try {
-    return { from: await testImage(parameters.get("image")) };
+    return { from: await testImage(image) };
   } catch (error) {
     return { from: null, problem: `${error.message}.` };
   }

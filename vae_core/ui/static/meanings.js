@@ -31,7 +31,8 @@ function figures({ summary, latents, latent_dim: latentDim, active_variance: act
 }
 
 /** The figures that take a minute to measure; those that are not there yet say so. */
-function laterFigures({ summary, bound_samples: samples, bound_images: images, generated, confident }, { loss_kind: kind, plural }) {
+function laterFigures({ summary, bound_samples: samples, bound_images: images, generated, confident, judged }, { loss_kind: kind, plural }) {
+  const isJudged = summary.frechet_prior !== null || (judged && !summary.samples_note); // or will be
   const each = `from ${samples.toLocaleString("en")} weighted samples for each of ${images} images (Burda et al. 2016)`;
   return [
     ["Importance-weighted bound", later(summary.iwae, nats), `A tighter bound than the loss on the negative log-likelihood, ${each}.`],
@@ -41,6 +42,12 @@ function laterFigures({ summary, bound_samples: samples, bound_images: images, g
           ["Loss at unit variance", nats(summary.total_unit_variance), "What the reference's loss would be: half the squared error plus the KL. The loss above is of another likelihood or KL weight and cannot be compared with the reference's; this can, and so can errors."],
           ["Bound at unit variance", later(summary.iwae_unit_variance, nats), `The importance-weighted bound under the reference's likelihood, ${each}: comparable between models.`],
         ]),
+    ...(!isJudged ? [] : samplesInFigures(summary, generated, confident, plural)),
+  ];
+}
+
+function samplesInFigures(summary, generated, confident, plural) {
+  return [
     ["Fréchet distance of samples", samplers(summary.frechet_prior, summary.frechet_mixture, (value) => value.toFixed(1)), `Between ${generated.toLocaleString("en")} generated ${plural} and the test images, in the features of a small classifier (Heusel et al. 2017): from the prior N(0, I), and from a Gaussian mixture of the training encodings. Less is better; compare only with figures of this app.`],
     ["Samples that can be read", samplers(summary.confident_prior, summary.confident_mixture, (value) => `${(100 * value).toFixed(0)}%`), `Generated images that the classifier gives at least ${100 * confident}% to one class: from the prior, and from the mixture.`],
   ];
@@ -91,11 +98,11 @@ async function showAll(parts, facts, isCurrent) {
   if (answer === null) return;
   showProgress(parts, null);
   const note = answer.summary.samples_note;
-  const rows = laterFigures(answer, facts).filter(([, value]) => !(note && value === "not yet"));
-  parts.numbers.append(...rows.map((row) => pair(...row)));
+  parts.numbers.append(...laterFigures(answer, facts).map((row) => pair(...row)));
   parts.note.hidden = !note;
   parts.note.textContent = `About the samples: ${note}.`;
   parts.rest.hidden = answer.complete || !answer.possible;
+  parts.cost.textContent = `${answer.judged ? "Bounds and the quality of samples" : "Bounds"}: about a minute.`;
 }
 
 function pair(term, value, sentence) {

@@ -12,6 +12,7 @@ const shown = new Set();
 /** The Plotly library, loaded once; where that fails, whoever asks next tries again. */
 export function plotly() {
   library ??= new Promise((resolve, reject) => {
+    forgetBase();
     const script = document.createElement("script");
     script.src = address("plotly.min.js");
     script.onload = () => resolve(window.Plotly);
@@ -23,6 +24,14 @@ export function plotly() {
     document.head.append(script);
   });
   return library;
+}
+
+/**
+ * Where a page has a <base>, Plotly names what cuts off its curves by the page's whole address of that moment, and
+ * nothing is cut off any more once the address changes. Gradio's says what is so without it.
+ */
+function forgetBase() {
+  document.querySelector('base[href="./"]')?.remove();
 }
 
 /**

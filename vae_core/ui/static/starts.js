@@ -13,6 +13,7 @@ export function mount(element, trigger) {
     const offer = JSON.stringify([isOfDigits(), ...labels.map(className)]);
     if (offer !== offered) parts.classes.replaceChildren(...labels.map(classButton)); // else one keeps the focus
     offered = offer;
+    parts.title.textContent = `Start from the mean of a ${isOfDigits() ? "digit" : "class"}`;
     parts.classes.classList.toggle("named", hasLongNames());
     trigger("change");
   });

@@ -3,12 +3,13 @@
 import { onVector, vector } from "./latent.js";
 import { change, latentsByUse, onLatent } from "./sliders.js";
 import { Tiles } from "./tiles.js";
-import { afterwards, modelAddress, onModel, partsOf, whenShown, written } from "./studio.js";
+import { afterwards, isShown, modelAddress, onModel, partsOf, whenShown, written } from "./studio.js";
 import { worded } from "./words.js";
 
 /** Those of TRAVERSAL in routes/explore.py. */
 const VALUES = Array.from({ length: 11 }, (_, index) => -3 + 0.6 * index);
 const RESTED_MILLISECONDS = 120;
+const MOVING_MILLISECONDS = 700; // the strip alone is drawn so often while the vector moves on
 
 const nameOf = (latent, value) => `Latent ${latent + 1} at ${value.toFixed(1)}`;
 
@@ -23,8 +24,13 @@ export function mount(element) {
     new Half(parts.usedMore, (rows) => rows.slice(0, Math.ceil(rows.length / 2)), (count) => `each of the ${count} latents used most`),
     new Half(parts.usedLess, (rows) => rows.slice(Math.ceil(rows.length / 2)), (count) => `each of the other ${count}`),
   ];
-  const show = whenShown(element, () => {
+  let shownAt = 0;
+  const showOne = () => {
+    shownAt = performance.now();
     showStrip(parts, strip, latent);
+  };
+  const show = whenShown(element, () => {
+    showOne();
     if (!parts.whole.hidden) for (const half of halves) half.show();
   });
   const showRested = afterwards(show, RESTED_MILLISECONDS);
@@ -36,6 +42,7 @@ export function mount(element) {
   });
   onVector((z) => {
     strip.mark(nearest(z[latent]));
+    if (isShown(element) && performance.now() - shownAt > MOVING_MILLISECONDS) showOne();
     showRested();
   });
   parts.more.addEventListener("click", () => {
@@ -51,7 +58,8 @@ function showStrip(parts, strip, latent) {
   if (latent >= rest.length) return;
   rest[latent] = 0; // the strip is the same wherever along it the vector is
   parts.title.textContent = `What z${latent + 1} does`;
-  parts.stripPicture.src = modelAddress("traversal.png", { z: written(rest), rows: latent + 1 });
+  const source = modelAddress("traversal.png", { z: written(rest), rows: latent + 1 });
+  if (parts.stripPicture.src !== source) parts.stripPicture.src = source;
   parts.stripPicture.alt = worded(`Digits decoded with z${latent + 1} from -3 to 3, the other latents as they are`);
   strip.lay(VALUES.length, VALUES.length);
   strip.mark(nearest(vector()[latent]));
