@@ -585,3 +585,13 @@ def test_a_float_picture_that_is_not_finite_is_refused() -> None:
         grey[10:30, 18:22] = value
         with pytest.raises(PictureError, match=r"^a picture's values must be finite numbers$"):
             to_ink(Image.fromarray(grey))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["light", "dark"])
+def test_a_clear_border_says_what_is_paper_whatever_stands_out_within(turned: bool) -> None:
+    photo = np.full((120, 120), 255, np.uint8)
+    photo[20:100, 20:100] = 0  # a board, with light lines on it that stand out more than its edges
+    photo[28:92:8, 24:96] = 255
+    ink = to_ink(Image.fromarray(255 - photo if turned else photo))
+    assert ink[5, 5] == 0
+    assert ink[24, 60] == 1
