@@ -13,8 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vae_core"
 FLOORS = [
     {
-        "errors", "version", "progress", "scratch", "npz", "settings", "data", "model", "loss", "sketch",
-        "pictures", "latent_space", "mixture", "evaluated", "class_words", "passwords", "generation",
+        "errors", "version", "images", "progress", "scratch", "npz", "settings", "data", "model", "loss",
+        "sketch", "pictures", "latent_space", "mixture", "evaluated", "class_words", "passwords",
+        "generation",
     },
     {"run_record", "run_folder", "runs", "inference", "export"},
     {"engine"},

@@ -380,15 +380,16 @@ def test_an_altered_real_mnist_is_refused(real_mnist: Path, tmp_path: Path) -> N
         (
             np.zeros((2, 28, 28)),
             np.zeros(2, np.uint8),
-            r"images of uint8 \(N, 28, 28\), .*not float64",
+            r"images as uint8 array \(2, 28, 28\), not float64",
         ),
+        ([[0]], [0], "images as uint8 array .*, not list$"),
         (np.zeros((2, 784), np.uint8), np.zeros(2, np.uint8), r"not uint8 \(2, 784\)$"),
         (
             np.zeros((2, 28, 28), np.uint8),
             np.zeros(3, np.uint8),
-            r"labels of uint8 \(2,\), .* \(3,\)$",
+            r"labels as uint8 array \(2,\), not uint8 \(3,\)$",
         ),
-        (np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), "labels of uint8 .*not int64"),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), "labels as uint8 .*not int64"),
     ],
 )
 def test_images_of_another_kind_make_no_set(images: np.ndarray, labels: np.ndarray, said: str) -> None:

@@ -172,7 +172,7 @@ def test_distances_of_many_vectors_are_those_of_each(monkeypatch: pytest.MonkeyP
     classes = ClassGaussians.fit(random.standard_normal((40, 3)), np.repeat([0, 1], 20).astype(np.uint8))
     z = random.standard_normal((7, 3))
     whole = classes.distances(z)
-    monkeypatch.setattr(latent_space, "CHUNK", 3)
+    monkeypatch.setattr(latent_space, "VECTORS_AT_ONCE", 3)
     assert np.allclose(classes.distances(z), whole)
     assert classes.distances(z[:0]).shape == (0, 2)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_core.data import IMAGE_SIZE
+from vae_core.images import IMAGE_SIZE
 from vae_core.model import VAE, as_batch, count_parameters
 
 

@@ -28,6 +28,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from vae_core.errors import DataError, reason_of
+from vae_core.images import IMAGE_SIZE
 from vae_core.scratch import scratch_folder, sweep, write_whole
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ MOST_IMAGES = 1_000_000
 PIECE = 2**20
 NETWORK_TIMEOUT_SECONDS = 5.0
 RETRY_SECONDS = 600
+LONGEST_DOWNLOAD_SECONDS = 600
+"""So long is another process's download waited for."""
 FAILURE_MARK = "download-failed"
 DOWNLOADING = ".download-"
 HOW_TO_GET_ALL = (
@@ -52,8 +55,6 @@ TORCHVISION_PLACE = Path("MNIST", "raw")
 PLACES = (Path(), Path("raw"), TORCHVISION_PLACE)
 """Where in a folder that is named the files may lie."""
 
-IMAGE_SIZE = 28
-PIXELS = IMAGE_SIZE * IMAGE_SIZE
 SPLITS = {"train": "train", "test": "t10k"}
 """The split's name and how its IDX files' names begin."""
 
@@ -106,17 +107,14 @@ class ImageSet:
     is_sample: bool = False
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
-            raise DataError(
-                f"expected images of uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}), 0 to 255, not {images.dtype} "
-                f"{images.shape}"
-            )
-        if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            raise DataError(
-                f"expected labels of uint8 ({len(images)},), one of each image, not {labels.dtype} "
-                f"{labels.shape}"
-            )
+        count = len(self.images)
+        shapes = {"images": (count, IMAGE_SIZE, IMAGE_SIZE), "labels": (count,)}
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray):
+                raise DataError(f"expected {name} as uint8 array {shape}, not {type(array).__name__}")
+            if array.dtype != np.uint8 or array.shape != shape:
+                raise DataError(f"expected {name} as uint8 array {shape}, not {array.dtype} {array.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -177,8 +175,8 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     cache = cache_folder() / "mnist"
     with suppress(DataError):
         return read_idx_folder(cache, "the cache of an earlier download")
-    if not _failed_lately() and not _download(cache):
-        _remember_failure()
+    if not _failed_lately():
+        _download(cache)
     try:
         return read_idx_folder(cache, "a download")
     except DataError:
@@ -329,14 +327,14 @@ def _announced_size(header: bytes, path: Path) -> int:
     if len(header) < 16:
         raise DataError(f"{path} is truncated: expected an IDX header of 16 bytes, found {len(header)}")
     rows, columns = struct.unpack(">II", header[8:16])
-    if (rows, columns) != (28, 28):
+    if (rows, columns) != (IMAGE_SIZE, IMAGE_SIZE):
         raise DataError(f"{path} holds images of {rows}x{columns} pixels; expected 28x28")
     return 16 + count * rows * columns
 
 
 def _parse_idx(content: bytes, name: str) -> np.ndarray:
     if "images" in name:
-        return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28)
+        return np.frombuffer(content, np.uint8, offset=16).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
     return np.frombuffer(content, np.uint8, offset=8)
 
 
@@ -362,6 +360,26 @@ def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, .
 
 
 def _download(target: Path) -> bool:
+    """Fetches MNIST into `target`, unless another process has just done so, or found no network.
+
+    Returns:
+        Whether it is there.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_suffix(".lock"), timeout=LONGEST_DOWNLOAD_SECONDS):
+            with suppress(DataError):
+                read_idx_folder(target)
+                return True
+            is_there = not _failed_lately() and _fetch(target)
+            if not is_there:
+                _remember_failure()
+            return is_there
+    except OSError:  # it cannot be written there, or the other takes too long
+        return False
+
+
+def _fetch(target: Path) -> bool:
     """Fetches MNIST through torchvision, its mirrors and sums, into `target`; False without a network."""
     from torchvision.datasets import MNIST
 
@@ -370,12 +388,8 @@ def _download(target: Path) -> bool:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, DOWNLOADING)
-        with FileLock(target.with_suffix(".lock")), scratch_folder(target.parent, DOWNLOADING) as scratch:
-            with suppress(DataError):  # another process may just have brought it
-                read_idx_folder(target)
-                return True
+        with scratch_folder(target.parent, DOWNLOADING) as scratch:
             MNIST(scratch, download=True)
             raw = scratch / TORCHVISION_PLACE
             for unpacked in raw.glob("*-ubyte"):

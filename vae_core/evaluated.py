@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vae_core.data import PIXELS
 from vae_core.errors import RunError
+from vae_core.images import PIXELS
 from vae_core.npz import read_arrays
 
 ACTIVE_VARIANCE = 0.01

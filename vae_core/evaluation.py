@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.data import PIXELS, ImageSet
+from vae_core.data import ImageSet
 from vae_core.errors import check_type
 from vae_core.evaluated import Evaluation
+from vae_core.images import PIXELS
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.progress import Progress, untold

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vae_core.data import IMAGE_SIZE
 from vae_core.errors import ExportError, SettingsError, reason_of
+from vae_core.images import IMAGE_SIZE
 from vae_core.model import VAE
 from vae_core.scratch import scratch_folder, sweep
 from vae_core.settings import Settings

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vae_core.data import IMAGE_SIZE
 from vae_core.errors import LatentError, PictureError, check_type, in_short
+from vae_core.images import IMAGE_SIZE
 from vae_core.latent_space import LARGEST_LATENT, ClassGaussians
 from vae_core.loss import kl_terms
 from vae_core.mixture import LatentMixture

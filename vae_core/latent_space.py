@@ -13,8 +13,8 @@ from vae_core.errors import in_short
 
 LARGEST_LATENT = 100.0
 """Beyond this no model has learned anything; refused so that sums stay finite."""
-CHUNK = 5000
-"""Vectors at a time, to keep the memory small."""
+VECTORS_AT_ONCE = 5000
+"""Whose distances are computed together: of more the memory would be gigabytes."""
 ADDED_VARIANCE = 1e-3
 """Added to each class's variances: unused latents have next to none, and a class may have few images."""
 
@@ -180,10 +180,10 @@ class ClassGaussians:
         float64 (N, C), squares of Mahalanobis's distance."""
         vectors = np.asarray(z, np.float64)
         distances = np.empty((len(vectors), len(self.labels)))
-        for start in range(0, len(vectors), CHUNK):
-            offsets = vectors[start : start + CHUNK, None] - self.means  # (N, C, K)
+        for start in range(0, len(vectors), VECTORS_AT_ONCE):
+            offsets = vectors[start : start + VECTORS_AT_ONCE, None] - self.means  # (N, C, K)
             solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
-            distances[start : start + CHUNK] = (offsets * solved).sum(axis=2)
+            distances[start : start + VECTORS_AT_ONCE] = (offsets * solved).sum(axis=2)
         return distances
 
     def distance_of_likeliest(self, z: np.ndarray) -> np.ndarray:

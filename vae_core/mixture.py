@@ -11,11 +11,15 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vae_core.errors import RunError
 from vae_core.npz import read_arrays
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 COMPONENTS = 50
 ENCODINGS_PER_COMPONENT = 20
@@ -25,8 +29,6 @@ LEAST_FITTED = 2
 MOST_FITTED = 20_000
 """More encodings hardly change the mixture and take longer."""
 MOST_ITERATIONS = 60
-ADDED_VARIANCE = 1e-6
-"""Added to each component's variances, in the unit of the largest variance of all, where that is above 1."""
 MOST_UNPACKED_BYTES = 64 * 2**20
 
 
@@ -52,27 +54,20 @@ class LatentMixture:
             encodings: float (N, K), N at least 2; at most the first 20,000 are used.
             components: M, at most; fewer where there are fewer than 20 encodings for each.
         """
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
-
         encodings = np.asarray(encodings[:MOST_FITTED], np.float64)
         components = max(1, min(components, len(encodings) // ENCODINGS_PER_COMPONENT))
-        # A model without a KL term may spread its encodings over thousands: what keeps a covariance from
-        # being singular grows with them.
-        floor = ADDED_VARIANCE * max(1.0, float(encodings.var(axis=0).max()))
-        fitted = GaussianMixture(
-            components, covariance_type="full", reg_covar=floor, max_iter=MOST_ITERATIONS, random_state=0
-        )
-        # Its many small products wait for each other's threads: on a busy machine one is ten times faster.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little
-            fitted.fit(encodings)
+        try:
+            scale, fitted = np.ones(encodings.shape[1]), _fitted(encodings, components)
+        except ValueError:
+            # Without a KL term a model may spread its encodings over thousands: in the unit of each latent's
+            # own deviation no covariance is singular.
+            scale = np.maximum(encodings.std(axis=0), np.finfo(np.float32).tiny)
+            fitted = _fitted(encodings / scale, components)
         weights, means, covariances = (
             np.asarray(part, np.float64) for part in (fitted.weights_, fitted.means_, fitted.covariances_)
         )
-        factors = np.linalg.cholesky(covariances)
-        return cls(*(part.astype(np.float32) for part in (weights, means, factors)))
+        factors = scale[:, None] * np.linalg.cholesky(covariances)
+        return cls(*(part.astype(np.float32) for part in (weights, scale * means, factors)))
 
     @property
     def latent_dim(self) -> int:
@@ -130,3 +125,16 @@ class LatentMixture:
         ):
             raise RunError("mixture.npz: expected finite numbers, and weights that together make 1")
         return cls(weights, means, factors)
+
+
+def _fitted(encodings: np.ndarray, components: int) -> GaussianMixture:
+    """Raises ValueError: a component has no spread, to the accuracy of the numbers."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    mixture = GaussianMixture(components, covariance_type="full", max_iter=MOST_ITERATIONS, random_state=0)
+    # Its many small products wait for each other's threads: on a busy machine one is ten times faster.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the last of the climb is worth little
+        return mixture.fit(encodings)

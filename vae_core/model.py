@@ -7,10 +7,8 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from vae_core.data import IMAGE_SIZE
 from vae_core.errors import check_type, in_short
-
-"""Height and width of every image, in pixels."""
+from vae_core.images import IMAGE_SIZE
 
 
 class VAE(nn.Module):

@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.data import HOW_TO_GET_ALL, IMAGE_SIZE, Dataset, ImageSet
+from vae_core.data import HOW_TO_GET_ALL, Dataset, ImageSet
 from vae_core.engine.adam import Adam
 from vae_core.engine.devices import choose_device
 from vae_core.engine.gradients import TrainingLoss
 from vae_core.engine.training_state import TrainingState, new_state
 from vae_core.evaluation import BATCH, evaluate
 from vae_core.generation import GENERATED_IMAGES
+from vae_core.images import IMAGE_SIZE
 from vae_core.inference import decode_latents, sample_latents
 from vae_core.loss import elbo_loss, reconstruction_loss
 from vae_core.model import VAE, as_batch, count_parameters

@@ -369,8 +369,8 @@ class RunWriter(Run):
                     path.unlink()
 
     def save_model(self, model: VAE, settings: Settings, evaluation: Evaluation | None = None) -> None:
-        """The weights, float32, with the settings as the file's metadata; with them what they measure, if it
-        is known, of which none is replaced without the other."""
+        """The weights, float32, with the settings as the file's metadata; together with what they measure, if
+        it is known, as `write_together` says."""
         import safetensors.torch
 
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
@@ -378,8 +378,8 @@ class RunWriter(Run):
         contents = {self.folder / "model.safetensors": safetensors.torch.save(weights, description)}
         if evaluation is not None:
             contents[self.folder / "evaluation.npz"] = evaluation.to_bytes()
-        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         write_together(contents)
+        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         if evaluation is not None:
             self._record_results(evaluation)
 

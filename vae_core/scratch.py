@@ -40,7 +40,10 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def write_together(contents: dict[Path, bytes], mode: int = 0o666) -> None:
-    """As `write_whole`, of files that belong together: where one cannot be written, all stay as they were."""
+    """As `write_whole`, of files that belong together: without space for one, all stay as they were.
+
+    Only a process that is killed between the two renames leaves one new and one old.
+    """
     try:
         for path, content in contents.items():
             temporary = temporary_name(path)

@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from vae_core.data import IMAGE_SIZE
 from vae_core.errors import EmptyPictureError, PictureError
+from vae_core.images import IMAGE_SIZE
 
 DIGIT_SIZE = 20
 CENTRE = 14

@@ -595,3 +595,5 @@ def test_a_latent_beyond_the_axis_says_its_number(pad: Page) -> None:
     for mean, said in zip(means, beyond, strict=True):
         expected = "" if abs(mean) <= 3.5 else f"← {mean:.1f}" if mean < 0 else f"{mean:.1f} →"
         assert said == expected
+    clear(pad)
+    assert not pad.locator(".bar em:visible").count()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from support.browser import (
     App,
     choose_model,
+    hold,
     open_app,
+    open_tab,
     source_of,
     wait_for_address,
     wait_for_new_source,
@@ -82,6 +84,14 @@ def test_who_has_only_looked_at_the_guide_is_where_they_were(page_without_map: P
     page.wait_for_function("document.querySelector('#model-choice input').value.startsWith('plane ')")
     page.get_by_role("button", name="Guide", exact=True).click()
     wait_for_address(page, "model=reference")
+    page.locator(".guide nav button").nth(list(STEPS).index("draw") - 1).click()  # without the map
+    wait_for_open_tab(page, "draw")
+    wait_for_address(page, "step=draw")
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="Close the guide").click()
+    page.wait_for_url(before)  # from another tab, too
+    page.get_by_role("button", name="Guide", exact=True).click()
+    page.locator(".guide nav button").first.click()
     page.wait_for_function("document.querySelectorAll('.latent').length === 16")
     page.get_by_role("slider", name=re.compile(r"^z1\b")).fill("0.5")
     wait_for_address(page, "z=0.5,")
@@ -89,6 +99,32 @@ def test_who_has_only_looked_at_the_guide_is_where_they_were(page_without_map: P
     page.wait_for_timeout(700)
     assert "z=0.5," in page.url  # who has done something there stays there
     assert "model=reference" in page.url
+
+
+def test_the_guide_gives_back_the_drawing_that_is_explored(page_without_map: Page) -> None:
+    page = page_without_map
+    open_tab(page, "Draw")
+    page.locator("#sketch canvas").click()
+    page.get_by_role("button", name="Explore from here").click()
+    origin = page.locator(".starts [data-is=about]")
+    origin.get_by_text("from your drawing").wait_for()
+    wait_for_address(page, "z=")
+    page.get_by_role("button", name="Guide", exact=True).click()
+    origin.get_by_text("from your drawing").wait_for(state="hidden")
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="Close the guide").click()
+    origin.get_by_text("from your drawing").wait_for()
+
+
+def test_the_guide_opens_before_there_is_a_model(blank: Page, app: App) -> None:
+    held = hold(blank, "**/runs/reference/card")
+    with blank.expect_request("**/runs/reference/card"):
+        blank.goto(f"{app.url}/?hide=map")
+    wait_until_alive(blank)
+    blank.get_by_role("button", name="Guide", exact=True).click()
+    assert step_of(blank) == "numbers"
+    held[0].continue_()
+    wait_for_address(blank, "step=numbers")
 
 
 def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_without_map: Page) -> None:

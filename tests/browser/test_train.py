@@ -240,6 +240,8 @@ def test_the_chosen_model_stays_chosen_under_a_new_name(page: Page, app: App, ti
     wait_for_model(page)
     choose_model(page, "before")
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/before/')")
+    page.locator(".latent input").first.fill("2")
+    wait_for_address(page, "z=")
     open_tab(page, "Train")
     row_of(page, "before").get_by_role("button", name="Rename").click()
     answer(page, "Rename before", "Rename", "after")
@@ -249,6 +251,9 @@ def test_the_chosen_model_stays_chosen_under_a_new_name(page: Page, app: App, ti
     page.wait_for_timeout(5000)  # for as long as it takes to notice that a model is gone
     assert page.get_by_role("alert").filter(has_text="no longer here").count() == 0
     assert page.get_by_label("Model", exact=True).input_value().startswith("after ·")
+    open_tab(page, "Explore")
+    assert page.locator(".latent input").first.input_value() == "2"
+    assert page.locator(".starts [data-is=about]").inner_text() == ""  # they are this model's own numbers
     choose_model(page, "reference")
     page.wait_for_function("document.querySelector('#decoded-digit img').src.includes('/runs/reference/')")
     shutil.rmtree(app.runs_dir / "after")

@@ -42,7 +42,7 @@ def _idx(_: Path, scratch: Path) -> Target:
         path = scratch / (f"{name}.gz" if content[1:2] > b"\x1e" else name)
         path.write_bytes(content)
         try:
-            _parse_idx(_read_idx_file(path), name)
+            _parse_idx(_read_idx_file(path)[0], name)
         finally:
             path.unlink()
 

@@ -125,7 +125,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
         TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
     bar = Progress(*columns, console=err)
-    note, epoch = "", 1
+    note, epoch = "", 1 + (Run(Path(job.runs_dir) / job.name).info().epoch if job.resume else 0)
 
     def hear_stop() -> None:
         nonlocal note

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_core.data import IMAGE_SIZE, PIXELS
 from vae_core.engine.adam import MOMENTS
 from vae_core.engine.gradients import StepLoss
 from vae_core.engine.training_state import TrainingState, new_state
 from vae_core.errors import SlowerWarning
+from vae_core.images import IMAGE_SIZE, PIXELS
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE
 from vae_core.settings import Settings
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_core.data import IMAGE_SIZE, PIXELS
+from vae_core.images import IMAGE_SIZE, PIXELS
 from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.settings import Settings

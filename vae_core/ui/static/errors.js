@@ -48,8 +48,10 @@ function showFailure(hasFailed) {
 }
 
 async function histogram() {
+  const about = facts;
   const wanted = { log: parts.log.checked, split: parts.split.checked };
   const figure = await ask(testedAddress("", { ...wanted, ...besideAddressed() }));
+  if (about !== facts) return; // another view is asked for already
   for (const trace of figure.data) {
     const isClass = Number.isInteger(trace.meta?.label);
     if (isClass) trace[styleOf(trace)] = { ...trace[styleOf(trace)], color: colourOf(trace.meta.label) };
@@ -64,10 +66,11 @@ async function histogram() {
     margin: { l: isNarrow ? 48 : 64, r: 12, t: 48, b: 52 },
   };
   await draw(parts.plot, figure.data, layout, { displayModeBar: false });
-  showFailure(false); // also of the last try
-  tellAbout();
   parts.legend.replaceChildren(...figure.data.map(legendEntry));
   listen();
+  if (!parts.plot.classList.contains("failed")) return;
+  showFailure(false); // that of the last try is over
+  tellAbout();
 }
 
 /** Where a trace keeps its colour. */

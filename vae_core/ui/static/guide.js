@@ -2,7 +2,9 @@
 // is to see. The step stands in the page's address, so that a lesson can begin with it.
 
 import { isPhone } from "./fold.js";
+import { source } from "./latent.js";
 import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
+import { isDrawn } from "./sketch.js";
 import { isShown, model, onModel, partsOf, passFocus } from "./studio.js";
 import { select } from "./tested.js";
 
@@ -11,7 +13,7 @@ const NOTHING = ":not(*)";
 const listeners = [];
 let lead = () => {};
 let placeOfNow = () => ({});
-let before = null; // where the visitor was when the guide was opened
+let before = null; // where the visitor was when the guide was opened, and the picture behind the vector
 let ledTo = ""; // where the guide has led to since
 let step = null;
 let isEntered = false; // and what it is about has not been brought into sight yet
@@ -119,14 +121,14 @@ export function mount(element) {
   });
   const beside = (steps) => there[there.indexOf(step) + steps];
   const close = () => {
-    const isUntouched = JSON.stringify(placeOfNow()) === ledTo;
+    const hasOnlyLooked = before !== null && ledTo === placeInShort() && !(step === "draw" && isDrawn());
     take(null);
-    if (before && isUntouched) lead(before); // who has only looked is where they were
+    if (hasOnlyLooked) lead(before.place, before.source);
     before = null;
   };
   open.addEventListener("click", () => {
     if (step !== null) return close();
-    before = placeOfNow();
+    before = model() && { place: placeOfNow(), source: source() };
     go(last);
     headings.find((heading) => !heading.parentElement.hidden).focus({ preventScroll: true }); // so that it is read
   });
@@ -154,8 +156,11 @@ async function go(name, more = {}) {
   take(name); // its words are there at once, whatever has to be loaded
   ledTo = "";
   await lead({ step: name, ...parametersOf(STEPS[name].place), ...more });
-  if (step === name) ledTo = JSON.stringify(placeOfNow());
+  if (step === name) ledTo = placeInShort();
 }
+
+/** Without the tab, of which Gradio tells later. */
+const placeInShort = () => JSON.stringify({ ...placeOfNow(), tab: null });
 
 /** What a step asks for: of the images that are in sight, or else from where it begins. */
 function lookAt(wanted) {

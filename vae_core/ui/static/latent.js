@@ -1,7 +1,7 @@
 // The one latent vector of the whole app. Whoever changes it calls setVector or explore; whoever shows it
 // listens. Beside the vector stands its origin: the picture it was encoded from, if there is one.
 
-import { address, ask, firstModel, model, modelAddress, onModel, tellProblem } from "./studio.js";
+import { address, ask, firstModel, isSameModel, model, modelAddress, onModel, tellProblem } from "./studio.js";
 import { isOfDigits } from "./words.js";
 
 export const LIMIT = 3;
@@ -10,16 +10,17 @@ export const LEAST_NATS = 0.05;
 const listeners = [];
 let z = [];
 let origin = null;
-let run = null;
-let setBy = null; // the run whose model the vector was set with
+let of = null; // the model's card
+let setBy = null; // that of the model the vector was set with
 let openExplore = () => {};
 
 onModel(async (card) => {
-  const isSameRun = card.run === run; // in training: its vectors mean the same, or nearly
+  const isSame = isSameModel(of, card); // in training: its vectors mean the same, or nearly
   const isKept = z.length === card.latent_dim;
-  run = card.run;
+  if (isSame && isSameModel(setBy, of)) setBy = card;
+  of = card;
   setVector(isKept ? z : new Array(card.latent_dim).fill(0));
-  if (origin) await readAgain(origin, isSameRun).catch((error) => tellProblem(error.message));
+  if (origin) await readAgain(origin, isSame).catch((error) => tellProblem(error.message));
 });
 
 export const vector = () => z;
@@ -28,7 +29,7 @@ export const vector = () => z;
 export const source = () => origin;
 
 /** The model that the vector was set with, where another has been chosen since and nothing has been moved; or null. */
-export const setWith = () => (setBy === run ? null : setBy);
+export const setWith = () => (isSameModel(setBy, of) ? null : setBy.run);
 
 /** Sets the vector; the origin stays what it is unless another, or null, is given. */
 export function setVector(values, from = origin) {
@@ -37,7 +38,7 @@ export function setVector(values, from = origin) {
   origin = from;
   const isSame = z.length === before.length && z.every((value, latent) => value === before[latent]);
   const isMiddle = z.every((value) => value === 0); // which is any model's
-  if (!isSame || isMiddle) setBy = run;
+  if (!isSame || isMiddle) setBy = of;
   for (const listener of listeners) listener(z, origin);
 }
 
@@ -114,8 +115,8 @@ export async function encode(picture, of) {
 
 /** The picture the vector came from means another vector to another model; of one that learns only the marks move. */
 async function readAgain(from, keepsVector) {
-  const asked = run;
+  const asked = of;
   const answer = await encode(from.picture);
-  if (origin !== from || run !== asked) return; // meanwhile the visitor has gone elsewhere
+  if (origin !== from || of !== asked) return; // meanwhile the visitor has gone elsewhere
   setVector(keepsVector ? z : answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
 }

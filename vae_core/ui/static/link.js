@@ -86,12 +86,13 @@ export function tabShown(name) {
 
 const openNow = () => document.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId ?? tab;
 
-/** Takes the visitor to a place: what an address would say of it, see START. */
-async function visit(place) {
+/** Takes the visitor to a place: what an address would say of it, see START; with the picture behind its vector. */
+async function visit(place, from = null) {
   await firstModel;
   const search = searchOf(place);
-  if (search !== location.search) history.pushState(null, "", search);
-  return followAddress(search, null);
+  const state = from && { source: from };
+  if (search !== location.search) history.pushState(state, "", search);
+  return followAddress(search, state);
 }
 
 function remember() {

@@ -5,7 +5,7 @@
 import { colourOf, onTheme } from "./colours.js";
 import { drawDots } from "./dots.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { EMPTY, Latest, afterwards, ask, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
+import { EMPTY, Latest, afterwards, ask, isSameModel, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
@@ -43,7 +43,7 @@ export function mount(element) {
   const show = whenShown(element, () => load());
   onModel((card) => {
     // Trained on, the map of a model changes a little: what the visitor looks at stays.
-    if (card.run !== drawn?.run || card.latent_dim !== drawn.latent_dim) clear();
+    if (!isSameModel(drawn, card) || card.latent_dim !== drawn.latent_dim) clear();
     drawn = card;
     show();
   });

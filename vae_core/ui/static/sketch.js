@@ -63,6 +63,9 @@ export function onReconstruction(listener) {
   listeners.push(listener);
 }
 
+/** Whether there is anything on the pad. */
+export const isDrawn = () => !isEmpty;
+
 /** Changes how the pen draws from now on: width, isErasing. */
 export const setPen = (changes) => Object.assign(pen, changes);
 

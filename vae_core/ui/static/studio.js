@@ -113,7 +113,7 @@ export async function chooseModel(run) {
 
 /** Reads the card of the chosen model anew, as it has been trained further; not while another is being chosen. */
 export async function refreshModel() {
-  if (!isChoosing) await chooseModel(card.run);
+  if (!isChoosing && due === null) await chooseModel(card.run);
 }
 
 /** Asks once more for the model that did not come when it was chosen, if there is such a one. */
@@ -126,6 +126,9 @@ export function onModel(listener) {
   listeners.push(listener);
   if (card) listener(card);
 }
+
+/** Whether two cards are of one model: the same run, also trained on, or the same weights under another name. */
+export const isSameModel = (one, other) => one?.run === other?.run || one?.version === other?.version;
 
 /** Resolves once there is a model: a button that is pressed while the page comes to life is obeyed then. */
 export const firstModel = new Promise(onModel);

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { CHOICES, expectedNumber, misnamed, SHOWN } from "./lesson.js";
-import { ask, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
+import { ask, isSameModel, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
 const viewListeners = [];
 const selectionListeners = [];
@@ -11,6 +11,7 @@ const [SAMPLED] = CHOICES.latents;
 const EVALUATED = "evaluated";
 let view = { latents: SAMPLED, on: EVALUATED };
 let facts = null;
+let factsOf = null; // the card of their model
 let selection = null; // which images are shown
 let awaited = null; // {run, wanted}: which are to be, once the facts of this model are there
 let ofView = null; // what `images` was answered
@@ -20,11 +21,11 @@ let lookAgain = () => {};
 export function attach(element, tell, complain) {
   lookAgain = whenShown(element, () => load(tell, complain));
   onModel((card) => {
-    const isSame = facts?.run === card.run && view.on === EVALUATED; // trained on
+    const isSame = isSameModel(factsOf, card) && view.on === EVALUATED; // trained on, or renamed
     if (isSame) awaited = { run: card.run, wanted: selection };
     else if (awaited?.run !== card.run) awaited = null;
     view = { ...view, on: EVALUATED };
-    facts = null;
+    facts = factsOf = null;
     lookAgain();
   });
   onOther(() => model() && lookAgain());
@@ -179,6 +180,7 @@ async function loadFacts(card, second, tell, isWanted) {
   const isOther = !isThere();
   const due = awaited?.run === card.run ? awaited.wanted : null;
   facts = { ...answer, view, run: card.run };
+  factsOf = card;
   awaited = null;
   for (const listener of viewListeners) listener(facts);
   if (isOther && due !== selection) select(due);

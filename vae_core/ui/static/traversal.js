@@ -42,7 +42,7 @@ export function mount(element) {
   });
   onVector((z) => {
     strip.mark(nearest(z[latent]));
-    if (isShown(element) && performance.now() - shownAt > MOVING_MILLISECONDS) showOne();
+    if (performance.now() - shownAt > MOVING_MILLISECONDS && isShown(element)) showOne();
     showRested();
   });
   parts.more.addEventListener("click", () => {
