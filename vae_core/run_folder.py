@@ -378,8 +378,9 @@ class RunWriter(Run):
         contents = {self.folder / "model.safetensors": safetensors.torch.save(weights, description)}
         if evaluation is not None:
             contents[self.folder / "evaluation.npz"] = evaluation.to_bytes()
+        # First, as it belongs to the weights it was fitted to: one that is lost is fitted anew.
+        (self.folder / "mixture.npz").unlink(missing_ok=True)
         write_together(contents)
-        (self.folder / "mixture.npz").unlink(missing_ok=True)  # it belongs to the weights it was fitted to
         if evaluation is not None:
             self._record_results(evaluation)
 

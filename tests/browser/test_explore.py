@@ -484,6 +484,8 @@ def test_a_digit_that_is_refused_is_told_in_the_servers_words(page: Page) -> Non
     last = source_of(page, DIGIT)
     others = re.compile(rf"/decode\.png(?!{re.escape(last.partition('/decode.png')[2])}$)")
     page.route(others, lambda route: route.fulfill(status=503, json=busy))
+    page.locator("#latent-2").focus()
+    page.route("**/traversal.png*", lambda route: route.fulfill(status=503, json=busy))
     slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
     slider.press("PageUp")
     told = page.get_by_text(
@@ -494,6 +496,7 @@ def test_a_digit_that_is_refused_is_told_in_the_servers_words(page: Page) -> Non
     page.unroute_all()
     told.wait_for(state="hidden")  # it is tried again
     wait_for_new_source(page, DIGIT, last)
+    page.wait_for_function("document.querySelector('#film-strip img').naturalWidth > 1")
 
 
 def test_the_map_stays_as_it_was_when_its_model_is_trained_on(page: Page, reference: Any) -> None:

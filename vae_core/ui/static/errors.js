@@ -2,7 +2,7 @@
 
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
-import { Latest, ask, isTouched, partsOf } from "./studio.js";
+import { Latest, ask, isTouched, model, partsOf } from "./studio.js";
 import { attach, besideAddressed, changeView, images, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
@@ -51,7 +51,7 @@ async function histogram() {
   const about = facts;
   const wanted = { log: parts.log.checked, split: parts.split.checked };
   const figure = await ask(testedAddress("", { ...wanted, ...besideAddressed() }));
-  if (about !== facts) return; // another view is asked for already
+  if (about !== facts || about.run !== model().run) return; // another view is asked for already
   for (const trace of figure.data) {
     const isClass = Number.isInteger(trace.meta?.label);
     if (isClass) trace[styleOf(trace)] = { ...trace[styleOf(trace)], color: colourOf(trace.meta.label) };

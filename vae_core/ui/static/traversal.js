@@ -59,7 +59,8 @@ function showStrip(parts, strip, latent) {
   rest[latent] = 0; // the strip is the same wherever along it the vector is
   parts.title.textContent = `What z${latent + 1} does`;
   const source = modelAddress("traversal.png", { z: written(rest), rows: latent + 1 });
-  if (parts.stripPicture.src !== source) parts.stripPicture.src = source;
+  const isBroken = parts.stripPicture.complete && !parts.stripPicture.naturalWidth; // and may come this time
+  if (parts.stripPicture.src !== source || isBroken) parts.stripPicture.src = source;
   parts.stripPicture.alt = worded(`Digits decoded with z${latent + 1} from -3 to 3, the other latents as they are`);
   strip.lay(VALUES.length, VALUES.length);
   strip.mark(nearest(vector()[latent]));
