@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +83,7 @@ class TrainingState:
             )
         epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
         if (
-            min(epoch, elapsed_seconds) < 0
+            not (epoch >= 0 and 0 <= elapsed_seconds < math.inf)  # nor is NaN
             or epoch != int(epoch)
             or iteration != epoch * iterations_per_epoch
         ):
