@@ -568,14 +568,16 @@ def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App,
 
 
 def test_an_answer_of_the_model_before_is_not_shown_as_the_chosen_ones(fresh_pad: Page) -> None:
+    choose_model(fresh_pad, "plane")
+    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
     held = hold(fresh_pad, "**/sketch?*")
     draw(fresh_pad, 7)
     wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 1)
-    choose_model(fresh_pad, "plane")
-    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    choose_model(fresh_pad, "reference")  # of more latents than the answer tells of
+    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 16")
     held[0].continue_()
     wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 2)
-    assert "/runs/plane/" in held[1].request.url
+    assert "/runs/reference/" in held[1].request.url
     assert fresh_pad.get_by_role("alert").filter(has_text=re.compile(".")).count() == 0
     held[1].continue_()
     fresh_pad.unroute_all()
