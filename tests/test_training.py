@@ -138,8 +138,6 @@ def state(dataset: Dataset) -> dict[str, torch.Tensor]:
         ("counters", torch.tensor([1.0, 2.0, 0.5])),
         ("counters", torch.tensor([1.5, 4.5, 0.5])),
         ("counters", torch.tensor([-1.0, -3.0, 0.5])),
-        ("counters", torch.tensor([1.0, 3.0, math.nan])),
-        ("counters", torch.tensor([1.0, 3.0, math.inf])),
         ("noise", torch.zeros(16)),
     ],
 )

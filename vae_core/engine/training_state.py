@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +82,7 @@ class TrainingState:
             )
         epoch, iteration, elapsed_seconds = tensors["counters"].tolist()
         if (
-            not (epoch >= 0 and 0 <= elapsed_seconds < math.inf)  # nor is NaN
+            min(epoch, elapsed_seconds) < 0
             or epoch != int(epoch)
             or iteration != epoch * iterations_per_epoch
         ):
