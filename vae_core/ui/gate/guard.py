@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,12 +116,12 @@ class Guard:
         self._visitor = visitor
         self._gradio = gradio
         self._bodies = Bodies()
-        self._computing = self._costly = self._waiting = 0
+        self._computing = self._costly = 0
         self._turns = asyncio.Semaphore(MOST_COSTLY)
 
     @property
     def held(self) -> tuple[int, int, int]:
-        """Requests that compute, those of them that are costly, bodies that arrive; 0 while nobody asks."""
+        """Requests that compute, costly ones even if they wait, bodies that arrive; 0 while nobody asks."""
         return self._computing, self._costly, len(self._bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,39 +153,22 @@ class Guard:
         # A place is taken only now that the body is there: who sends slowly keeps it from nobody.
         costly = bool(COSTLY.match(path)) or len(body) > COSTLY_BODY_BYTES
         computing = costly or bool(COMPUTING.match(path))
-        if computing and self._computing >= MOST_COMPUTING:
+        room = MOST_COSTLY + (MOST_WAITING if scope["method"] == "GET" else 0)
+        if (computing and self._computing >= MOST_COMPUTING) or (costly and self._costly >= room):
             await busy()(scope, receive, answer)
-        elif not costly:
-            await self._perform(computing, costly, scope, receive, answer)
-        elif not self._turns.locked():
-            async with self._turns:
-                await self._perform(computing, costly, scope, receive, answer)
-        elif scope["method"] != "GET" or self._waiting >= MOST_WAITING:
-            await busy()(scope, receive, answer)
-        else:
-            await self._wait_for_turn()
-            try:
-                if not await Request(scope, receive).is_disconnected():
-                    await self._perform(computing, costly, scope, receive, answer)
-            finally:
-                self._turns.release()
-
-    async def _wait_for_turn(self) -> None:
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-
-    async def _perform(
-        self, computing: bool, costly: bool, scope: Scope, receive: Receive, answer: Answer
-    ) -> None:
-        self._computing += computing
+            return
+        waits = costly and self._turns.locked()
         self._costly += costly
         try:
-            await self._app(scope, receive, answer)
+            async with self._turns if costly else nullcontext():
+                if waits and await Request(scope, receive).is_disconnected():
+                    return
+                self._computing += computing
+                try:
+                    await self._app(scope, receive, answer)
+                finally:
+                    self._computing -= computing
         finally:
-            self._computing -= computing
             self._costly -= costly
 
     def _refusal(self, request: HTTPConnection, path: str) -> JSONResponse | None:
