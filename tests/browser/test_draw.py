@@ -356,6 +356,19 @@ def test_a_drawing_outlives_that_the_page_is_loaded_again(fresh_pad: Page) -> No
     assert not ink_of(fresh_pad).any()
 
 
+def test_a_drawing_that_is_there_again_is_answered_before_its_panel_is_alive(fresh_pad: Page) -> None:
+    draw(fresh_pad, 3)
+    wait_for_answer(fresh_pad)
+    told = verdict(fresh_pad)
+    held = hold(fresh_pad, "**/static/flow.js")
+    with fresh_pad.expect_response("**/sketch?*"):
+        fresh_pad.reload()
+    fresh_pad.wait_for_function("document.querySelector('#sketch canvas').ariaBusy === 'false'")
+    held.pop().continue_()
+    wait_for_answer(fresh_pad)
+    assert verdict(fresh_pad) == told
+
+
 def test_resampling_shows_six_others_and_each_can_be_explored(pad: Page) -> None:
     draw(pad, 5)
     wait_for_answer(pad)

@@ -173,7 +173,24 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     page.get_by_role("radio", name="Quick").check()
     folded.filter(has_text=re.compile("^Advanced[^:]*$")).wait_for()
     assert page.get_by_label("Epochs").input_value() == "10"
+    assert page.locator(".wrong").count() == 0
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
+
+
+def test_a_late_answer_about_the_form_does_not_come_over_a_later_one(page: Page) -> None:
+    open_tab(page, "Train")
+    set_field(page, "Epochs", "5")
+    folded = page.locator("#advanced > button")
+    folded.filter(has_text="epochs 5").wait_for()
+    held = hold(page, "**/run/predict*")
+    set_field(page, "Batch size", "32")
+    set_field(page, "Seed", "7")
+    wait_for(lambda: held)
+    page.wait_for_timeout(500)  # time for a second one, which would be answered first
+    while held:
+        held.pop().continue_()
+        page.wait_for_timeout(500)
+    assert "epochs 5, batch size 32, seed 7" in folded.inner_text()
 
 
 def test_the_histogram_shows_the_test_errors(page: Page) -> None:

@@ -17,6 +17,7 @@ let context = null;
 let marks = null;
 let isEmpty = true;
 let changes = 0; // of the ink, counted
+let told = null; // what the listeners were told last
 let taken = null; // the test image that is on the pad, with nothing changed
 const reconstruct = new Latest(send);
 
@@ -61,6 +62,7 @@ function show(picture) {
  */
 export function onReconstruction(listener) {
   listeners.push(listener);
+  if (told !== null) listener(told); // a drawing that is there again may be answered before the listener comes to life
 }
 
 /** Whether there is anything on the pad. */
@@ -288,6 +290,7 @@ function showBox(box) {
 }
 
 function tell(answer) {
+  told = answer;
   if (answer === null && marks) marks.fitted.hidden = true;
   for (const listener of listeners) listener(answer);
 }

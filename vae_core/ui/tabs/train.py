@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from functools import partial
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -73,7 +73,7 @@ def build(studio: Studio) -> gr.Radio:
                 "Resume", elem_id="resume-training", size="md", min_width=80, interactive=may_train
             )
     problem = gr.HTML("" if may_train else _note(LOOKING_ONLY), elem_id="training-problem")
-    with gr.Accordion(_advanced("reference"), open=False, elem_id="advanced") as advanced:
+    with gr.Accordion("Advanced", open=False, elem_id="advanced") as advanced:
         fields = [_field(name, may_train) for name in SHOWN]
         run_name = gr.Textbox(
             label="Name",
@@ -87,20 +87,19 @@ def build(studio: Studio) -> gr.Radio:
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
     wanted = gr.Checkbox(visible=False)  # and whether its training, or another's, is to be stopped
-
-    def written(name: str, told: str | None, preset: str | None, *values: Any) -> list[Any]:
-        """The field with its mistake; a problem that was of this field is over without one. Another's stays:
-        who presses Start leaves a field, and its answer might be the later one."""
-        field = _checked(name, values[SHOWN.index(name)])
-        is_mended = not field["elem_classes"] and f"data-field='{name}'" in (told or "")
-        return [field, "" if is_mended else gr.skip(), gr.update(label=_advanced(preset, values))]
+    filled_from = gr.Textbox("reference", visible=False)  # the recipe whose values the fields were given
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     preset.input(None, preset, None, js=call("lesson", "keepRecipe"), queue=False, api_visibility="private")
-    preset.change(_chosen_recipe, preset, [about, advanced, *fields], queue=False, **quiet)
-    for name, field in zip(SHOWN, fields, strict=True):
-        given, shown = [problem, preset, *fields], [field, problem, advanced]
-        field.blur(partial(written, name), given, shown, queue=False, **quiet)
+    gr.on(  # one listener: a late answer for what was there before would come over a later one's
+        [preset.change, *(field.blur for field in fields)],
+        _form_as_it_is,
+        [problem, filled_from, preset, *fields],
+        [problem, filled_from, about, advanced, *fields],
+        trigger_mode="always_last",
+        queue=False,
+        **quiet,
+    )
 
     def start_from_form(name: str | None, *values: Any) -> list[Any]:
         name = (name or "").strip()  # None where Advanced was never opened
@@ -212,15 +211,27 @@ def _preset_values(name: str) -> list[Any]:
     return [settings[field] or 0 for field in SHOWN]
 
 
-def _chosen_recipe(name: str | None) -> list[Any]:
-    name = name or "reference"
-    return [ABOUT[name], gr.update(label=_advanced(name)), *_preset_values(name)]
+def _form_as_it_is(told: str | None, filled_from: str | None, recipe: str | None, *values: Any) -> list[Any]:
+    """Another recipe fills the fields; else each is shown with its mistake, if there is one.
+
+    A problem is over once the field that it was of has none. Another's stays: who presses Start leaves a
+    field, and its answer might be the later one.
+    """
+    recipe = recipe or "reference"
+    is_chosen = recipe != filled_from
+    now = _preset_values(recipe) if is_chosen else values
+    fields = list(map(_checked, SHOWN, now))
+    mended = (name for name, field in zip(SHOWN, fields, strict=True) if not field["elem_classes"])
+    is_over = any(f"data-field='{name}'" in (told or "") for name in mended)
+    if is_chosen:
+        fields = [field | {"value": value} for field, value in zip(fields, now, strict=True)]
+    label = gr.update(label=_advanced(recipe, now))
+    return ["" if is_over else gr.skip(), recipe, ABOUT[recipe], label, *fields]
 
 
-def _advanced(preset: str | None, values: tuple[Any, ...] | None = None) -> str:
+def _advanced(recipe: str, values: Sequence[Any]) -> str:
     """What stands on the folded form: also what in it is no longer the recipe's."""
-    own = _preset_values(preset or "reference")
-    differ = zip(SHOWN, own, own if values is None else values, strict=True)
+    differ = zip(SHOWN, _preset_values(recipe), values, strict=True)
     changed = [
         f"{LABELS[name][0].lower()}{LABELS[name][1:]} {'–' if value is None else value}"
         for name, default, value in differ
