@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import stat
+import struct
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -269,7 +270,8 @@ def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, t
         ("2099-01-01T00:00:00", False),
         ((datetime.now(UTC) + timedelta(hours=20)).isoformat(), True),
         ("2020-01-01T00:00:00+00:00", True),
-        ("then", True),
+        ("then", False),
+        ("~", False),
     ):
         (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
         brought = Run(tmp_path / "into" / unpack(pack(run), tmp_path / "into")).info()
@@ -277,6 +279,20 @@ def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, t
         if not is_kept:
             assert abs(datetime.fromisoformat(brought.created) - datetime.now(UTC)) < timedelta(minutes=5)
     assert not any(Run(folder).is_alive() for folder in (tmp_path / "into").iterdir())
+
+
+def test_a_place_beyond_any_file_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:
+    """In the directory of a zip file of 64 bits an entry's header may lie anywhere."""
+    place = packed.rindex(b"PK\x01\x02")  # the last entry
+    name, extra = struct.unpack("<HH", packed[place + 28 : place + 32])
+    begin = place + 46 + name + extra
+    beyond = struct.pack("<HHQ", 1, 8, 2**64 - 1)
+    end = bytearray(packed[packed.rindex(b"PK\x05\x06") :])
+    end[12:16] = struct.pack("<I", int.from_bytes(end[12:16], "little") + len(beyond))
+    entry = bytearray(packed[place:begin])
+    entry[30:32], entry[42:46] = struct.pack("<H", extra + len(beyond)), b"\xff" * 4
+    with pytest.raises(RunError, match="the zip file cannot be read"):
+        unpack(packed[:place] + bytes(entry) + beyond + bytes(end), tmp_path)
 
 
 def test_a_cut_zip_is_one_clear_error(packed: bytes, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 import shutil
 import socket
 import struct
+import sys
 import threading
 import time
 import tracemalloc
@@ -193,6 +195,24 @@ def test_a_header_that_lies_is_refused(folder: Path, change: Callable, expected:
     repack(folder / IMAGES, change)
     with pytest.raises(DataError, match=expected):
         read_idx_folder(folder)
+
+
+def test_a_file_of_few_labels_that_is_longer_is_refused(folder: Path, write_idx: Callable[..., None]) -> None:
+    write_idx(folder, "t10k", np.zeros((8, 28, 28), np.uint8), np.zeros(8, np.uint8))
+    labels = folder / "t10k-labels-idx1-ubyte.gz"
+    repack(labels, lambda content: content.__setitem__(slice(4, 8), struct.pack(">I", 3)))
+    with pytest.raises(DataError, match=r"t10k-labels.* is longer than its header says: expected 11 bytes"):
+        read_idx_folder(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this system's names are text")
+def test_a_folder_whose_name_is_no_text_gives_its_set_one_that_can_be_written(
+    small_mnist: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(small_mnist, tmp_path / os.fsdecode(b"ziffern-\xfc"))
+    name = read_idx_folder(Path(folder)).train.name
+    assert "ziffern-\ufffd" in name
+    name.encode()
 
 
 def test_images_without_their_labels_are_refused(folder: Path, write_idx: Callable[..., None]) -> None:

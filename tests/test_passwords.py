@@ -53,6 +53,14 @@ def test_another_password_takes_the_place_of_the_old_one(tmp_path: Path) -> None
     assert not passwords.check("alice", "the first one")
 
 
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    set_password(tmp_path / "users", "alice", "the first one")
+    (tmp_path / "link").symlink_to("users")
+    assert set_password(tmp_path / "link", "bob", "the second one")
+    assert (tmp_path / "link").is_symlink()
+    assert read_passwords(tmp_path / "users").check("bob", "the second one")
+
+
 def test_comments_stay_where_they_are(tmp_path: Path) -> None:
     file = tmp_path / "users"
     set_password(file, "alice", "the first one")

@@ -208,6 +208,22 @@ def test_a_mixture_belongs_to_the_weights_it_was_fitted_to(run: Run) -> None:
     assert described == {"format": "vae-studio"}
 
 
+def test_weights_that_are_not_measured_yet_have_not_the_figures_of_those_before(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    writer.save_model(VAE(16), run.info().settings)
+    writer.close()
+    assert run.evaluation() is None
+    assert run.evaluation_version() == 0
+
+
+def test_a_run_is_let_go_by_whichever_thread_closes_it(run: Run) -> None:
+    writer = RunWriter(run.folder)
+    with ThreadPoolExecutor(1) as another:
+        another.submit(writer.close).result()
+    assert not run.is_alive()
+    RunWriter(run.folder).close()
+
+
 def test_what_is_of_another_number_of_latents_is_refused(run: Run) -> None:
     evaluation = run.evaluation_or_none()
     assert evaluation is not None
@@ -379,6 +395,21 @@ def test_all_reports_survive_a_resume_however_large_the_file(
     writer.close()
     monkeypatch.undo()
     assert run.metrics()[0] == rows
+
+
+def test_of_very_many_reports_some_are_read_with_each_epochs_end(run: Run) -> None:
+    for _ in range(3):
+        longer(run)
+    rows = run.all_metrics()
+    some, offset = run.metrics(most=20)
+    assert offset == run.metrics()[1]
+    assert [row for row in some if "test_total" in row] == [row for row in rows if "test_total" in row]
+    assert (some[0], some[-1]) == (rows[0], rows[-1])
+    others = [row for row in some[:-1] if "test_total" not in row]
+    assert 10 < len(others) <= 20
+    assert all(row in rows for row in some)
+    assert run.all_metrics(20) == some
+    assert run.metrics(most=len(rows))[0] == rows
 
 
 def test_the_latest_reports_are_the_last_of_a_long_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

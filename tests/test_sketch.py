@@ -456,6 +456,15 @@ def test_without_centring_the_digit_stays_where_and_as_large_as_it_is() -> None:
     assert seen.box == (0, 0, 1, 1)
 
 
+def test_without_centring_the_paper_is_taken_off_too() -> None:
+    paper = np.full((280, 280), 0.3, np.float32)
+    paper[100:160, 100:160] = 1
+    seen = to_mnist_form(paper, centre=False).image
+    assert seen[:9].max() == pytest.approx(0, abs=0.01)
+    assert seen[11:15, 11:15].min() > 0.95
+    assert to_mnist_form(paper, centre=False, on_paper=False).image[:9] == pytest.approx(0.3, abs=0.01)
+
+
 def test_a_picture_in_mnists_size_goes_through_without_centring_unchanged(dataset: Dataset) -> None:
     image = dataset.test.images[3] / np.float32(255)
     seen = to_mnist_form(image.astype(np.float64), centre=False).image

@@ -97,13 +97,16 @@ def test_evaluating_on_the_way_does_not_change_the_training(dataset: Dataset) ->
     assert equal(weights(with_test), weights(without))
 
 
-def test_a_diverging_training_says_so(dataset: Dataset) -> None:
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "calibrated"])
+def test_a_diverging_training_says_so(dataset: Dataset, likelihood: str) -> None:
+    wild = replace(TINY, learning_rate=1e6, likelihood=likelihood, epochs=50)
     with pytest.raises(TrainingError, match="smaller learning rate"):
-        list(train(replace(TINY, learning_rate=1e6, likelihood="calibrated", epochs=50), dataset.train))
+        list(train(wild, dataset.train))
 
 
-def test_a_model_broken_by_its_last_step_is_no_result(dataset: Dataset) -> None:
-    one_step = replace(TINY, learning_rate=1e6, epochs=1, batch_size=350)
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_a_model_broken_by_its_last_step_is_no_result(dataset: Dataset, likelihood: str) -> None:
+    one_step = replace(TINY, learning_rate=1e9, epochs=1, batch_size=350, likelihood=likelihood)
     with pytest.raises(TrainingError, match="in iteration 1: the training diverged"):
         list(train(one_step, dataset.train, dataset.test))
 

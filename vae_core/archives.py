@@ -9,7 +9,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +30,8 @@ MOST_UNPACKED_BYTES = 256 * 2**20
 MOST_ZIP_BYTES = 128 * 2**20
 LEAST_FREE_BYTES = 512 * 2**20
 CHUNK = 2**20
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
+"""What `zipfile` raises at one zip file or another that is none."""
 MOST_AHEAD = timedelta(days=1)
 """Of the date of what is brought in: clocks differ, and runs made at once are dated a second apart."""
 
@@ -91,7 +93,7 @@ def unpack(content: bytes, runs_dir: Path, name: str | None = None) -> str:
                 _check_run(Run(folder))
                 _make_no_later_than_now(folder)
                 return _move_in(folder, runs_dir, wish)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
+    except BROKEN as error:
         raise RunError(f"the zip file cannot be read ({error})") from error
     except OSError as error:
         raise cannot_write(runs_dir, error) from error
@@ -193,14 +195,17 @@ def _check_run(run: Run) -> None:
 
 
 def _make_no_later_than_now(folder: Path) -> None:
-    """A run whose clock was far ahead was made now: else it would be the newest until its date has come, and
-    each run that is made here would be given a later one."""
-    info, now = Run(folder).info(), datetime.now(UTC)
-    with suppress(ValueError):  # a date of another make
-        created = datetime.fromisoformat(info.created)
-        if (created if created.tzinfo else created.replace(tzinfo=UTC)) > now + MOST_AHEAD:
-            with closing(RunWriter(folder)) as run:
-                run.update(created=now.isoformat(timespec="seconds"))
+    """A run whose clock was far ahead, or whose date is none, was made now: else it would be the newest until
+    its date has come, and each run that is made here would be given a later one."""
+    now = datetime.now(UTC)
+    try:
+        created = datetime.fromisoformat(Run(folder).info().created)
+        is_later = (created if created.tzinfo else created.replace(tzinfo=UTC)) > now + MOST_AHEAD
+    except ValueError:
+        is_later = True
+    if is_later:
+        with closing(RunWriter(folder)) as run:
+            run.update(created=now.isoformat(timespec="seconds"))
 
 
 def _usable(name: str) -> str:

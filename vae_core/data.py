@@ -288,7 +288,7 @@ def _read_idx_file(path: Path) -> tuple[bytes, str]:
                 raise DataError(
                     f"{path} is truncated: expected {size:,} bytes unpacked, found {len(content):,}"
                 )
-            if file.read(1):
+            if len(content) > size or file.read(1):
                 raise DataError(f"{path} is longer than its header says: expected {size:,} bytes unpacked")
             packed.seek(0)
             return content, hashlib.file_digest(packed, _md5).hexdigest()
@@ -351,7 +351,8 @@ def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, .
         for relative, known in RELATIVES_MD5.items():
             if packed_digests == known:
                 return relative
-        return f"28x28 IDX set “{folder.resolve().name}” (not the original MNIST)"
+        called = os.fsencode(folder.resolve().name).decode(errors="replace")  # as text that can be written
+        return f"28x28 IDX set “{called}” (not the original MNIST)"
     name = altered[0]
     raise DataError(
         f"{folder}: {name} was altered: its MD5 is {digests[name]}, expected {MNIST_MD5[name]}, "

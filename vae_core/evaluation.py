@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_core.data import ImageSet
 from vae_core.errors import check_type
 from vae_core.evaluated import Evaluation
 from vae_core.images import PIXELS
-from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, kl_per_dimension
+from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, check_likelihood, cross_entropy, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.progress import Progress, untold
 
@@ -197,7 +196,7 @@ def _log_likelihood(decoded: Tensor, image: Tensor, likelihood: str, variance: f
 
 def _cross_entropy(decoded: Tensor, images: Tensor) -> Tensor:
     """Binary cross-entropy of each image, summed over pixels: float (N,), nats."""
-    return F.binary_cross_entropy(decoded, images, reduction="none").sum((1, 2, 3))
+    return cross_entropy(decoded, images).sum((1, 2, 3))
 
 
 def _reconstruction_term(values: Tensor, likelihood: str) -> float:

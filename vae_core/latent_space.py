@@ -121,7 +121,7 @@ class LatentMap:
             axes, centre, along = np.eye(2, latent_dim), np.zeros(latent_dim), np.resize(variances, 2)
         else:
             centre = means.mean(axis=0)
-            values, vectors = np.linalg.eigh(np.cov(means, rowvar=False, bias=True))
+            values, vectors = np.linalg.eigh(np.cov(means.T, bias=True))
             axes, along = vectors[:, :-3:-1].T, values[:-3:-1]
             # An axis has no direction of its own: its largest part is made positive, so that maps agree.
             axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
@@ -167,7 +167,7 @@ class ClassGaussians:
         present = [int(label) for label in np.unique(labels)]
         groups = [means[labels == label] for label in present]
         floor = ADDED_VARIANCE * np.eye(latent_dim)
-        covariances = [np.atleast_2d(np.cov(group, rowvar=False, bias=True)) + floor for group in groups]
+        covariances = [np.atleast_2d(np.cov(group.T, bias=True)) + floor for group in groups]
         return cls(
             tuple(present),
             np.stack([group.mean(axis=0) for group in groups]),

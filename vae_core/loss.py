@@ -103,13 +103,25 @@ def reconstruction_loss(
     if likelihood == "gaussian":
         return 0.5 * F.mse_loss(reconstruction, images, reduction="sum") / len(images)
     if likelihood == "bernoulli":
-        return F.binary_cross_entropy(reconstruction, images, reduction="sum") / len(images)
+        return cross_entropy(reconstruction, images).sum() / len(images)
     pixels = images[0].numel()
     error = F.mse_loss(reconstruction, images)
     if average is not None:
         error = error + (average(error) - error).detach()
     variance = error.clamp_min(SMALLEST_VARIANCE)
     return 0.5 * pixels * (torch.log(variance) + LOG_TWO_PI + 1.0)
+
+
+def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
+    """The binary cross-entropy of each pixel, nats; NaN where the reconstruction is.
+
+    PyTorch's own takes NaN, which a training that diverges comes to, for a mistake, and ends a GPU's process.
+
+    Args:
+        reconstruction, images: float in [0, 1], of one shape, which is the result's too.
+    """
+    in_range = reconstruction.nan_to_num(0.5)
+    return F.binary_cross_entropy(in_range, images, reduction="none") + (reconstruction - in_range)
 
 
 def check_likelihood(likelihood: object) -> None:

@@ -78,6 +78,7 @@ def set_password(file: Path, name: str, password: str) -> bool:
         hashed = PasswordHasher().hash(password)
     except UnicodeEncodeError as error:
         raise PasswordError("a password is made of characters that can be typed") from error
+    file = file.resolve()  # where a link leads is what others read
     lines = _read_lines(file) if file.exists() else []
     is_new = name not in _hashes_of(lines, file)
     ours = f"{name}:{hashed}"

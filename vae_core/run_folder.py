@@ -112,11 +112,16 @@ class Run:
         except OSError:
             return 0
 
-    def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def metrics(self, offset: int = 0, most: int | None = None) -> tuple[list[dict[str, Any]], int]:
         """The reports from a byte offset of metrics.jsonl on, and the offset to go on from.
 
         At most 64 MiB at a time. A last line still being written is left for the next call. An offset outside
         the file (the run was resumed and its file shortened) starts again from 0.
+
+        Args:
+            offset: in bytes.
+            most: of more reports about so many are read, evenly spread; those of an epoch's end and the last
+                are always among them.
 
         Raises:
             RunError: the file cannot be read.
@@ -133,13 +138,18 @@ class Run:
         except OSError as error:
             raise RunError(f"run {self.name}: metrics.jsonl cannot be read ({reason_of(error)})") from error
         whole = content[: content.rfind(b"\n") + 1]
-        return [row for line in whole.splitlines() if (row := metric_row(line))], offset + len(whole)
+        lines = whole.splitlines()
+        if most is not None and len(lines) > most:
+            step, last = -(-len(lines) // most), len(lines) - 1
+            read = (at for at, line in enumerate(lines) if at % step == 0 or b'"test_total"' in line)
+            lines = [lines[at] for at in sorted({*read, last})]
+        return [row for line in lines if (row := metric_row(line))], offset + len(whole)
 
-    def all_metrics(self) -> list[dict[str, Any]]:
-        """All reports there are, however large the file."""
-        rows, offset = self.metrics()
+    def all_metrics(self, most: int | None = None) -> list[dict[str, Any]]:
+        """All reports there are, however large the file; of each 64 MiB about so many as `metrics` says."""
+        rows, offset = self.metrics(most=most)
         while True:
-            more, end = self.metrics(offset)
+            more, end = self.metrics(offset, most)
             if end <= offset:  # no more; or it was cut meanwhile
                 return rows
             rows += more
@@ -317,7 +327,7 @@ class RunWriter(Run):
         super().__init__(folder)
         if not folder.is_dir():  # the lock would make it anew
             raise RunError(f"run {self.name} is gone: its folder is not there", folder)
-        self._lock = FileLock(folder / "run.lock")
+        self._lock = FileLock(folder / "run.lock", thread_local=False)  # whichever thread closes it
         try:
             # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
             self._lock.acquire(timeout=2)
@@ -376,16 +386,18 @@ class RunWriter(Run):
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         description = {"settings": json.dumps(settings.to_dict()), "format": "vae-studio"}
         contents = {self.folder / "model.safetensors": safetensors.torch.save(weights, description)}
+        # First, as both belong to the weights before; a mixture that is lost is fitted anew.
+        (self.folder / "mixture.npz").unlink(missing_ok=True)
         if evaluation is not None:
             contents[self.folder / "evaluation.npz"] = evaluation.to_bytes()
-        # First, as it belongs to the weights it was fitted to: one that is lost is fitted anew.
-        (self.folder / "mixture.npz").unlink(missing_ok=True)
+        else:
+            (self.folder / "evaluation.npz").unlink(missing_ok=True)
         write_together(contents)
         if evaluation is not None:
             self._record_results(evaluation)
 
     def delete_model(self) -> None:
-        """What `save_model` wrote is not worth keeping."""
+        """What `save_model` wrote without an evaluation is not worth keeping."""
         (self.folder / "model.safetensors").unlink(missing_ok=True)
 
     def save_training_state(self, tensors: dict[str, Tensor]) -> None:

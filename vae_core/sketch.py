@@ -196,7 +196,8 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True, on_paper: bool = True) -
     ink = ink.clip(0, 1)
     clean = without_paper(ink) if on_paper else _strongest_one(ink)
     if not centre:
-        return Sketch(on_square(ink, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
+        is_as_it_is = not on_paper or ink.shape == (IMAGE_SIZE, IMAGE_SIZE)
+        return Sketch(on_square(ink if is_as_it_is else clean, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
     rows, columns = np.nonzero(clean > INK_THRESHOLD)
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1

@@ -285,6 +285,18 @@ def test_the_keyboard_draws(pad: Page) -> None:
     assert ink_of(pad).sum() == 0
 
 
+def test_a_key_that_is_held_lowers_the_pen_once(pad: Page) -> None:
+    pad.locator("#sketch canvas").focus()
+    pad.keyboard.press("Space")
+    press = """repeat => document.querySelector('#sketch canvas').dispatchEvent(
+      new KeyboardEvent('keydown', { key: ' ', repeat, cancelable: true }))"""
+    for _ in range(3):
+        pad.evaluate(press, True)
+    assert pad.locator(".nib.down").count() == 1
+    pad.evaluate(press, False)
+    assert pad.locator(".nib.down").count() == 0
+
+
 @pytest.mark.parametrize("way", ["file", "paste"])
 def test_a_photo_is_read_dark_on_light(pad: Page, way: str) -> None:
     if way == "file":
@@ -479,6 +491,26 @@ def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_ru
     pad.wait_for_function("scrollY > 0")  # so that the whole list is in sight
     pad.get_by_role("button", name="Share").click()  # though the page gets shorter as the list goes
     pad.get_by_role("dialog", name="Share").wait_for()
+
+
+def test_the_second_models_failure_leaves_the_first_ones_answer(fresh_pad: Page) -> None:
+    busy = {"error": "many visitors ask at once; try again in a moment"}
+    fresh_pad.route("**/runs/plane/sketch*", lambda route: route.fulfill(status=503, json=busy))
+    compare_with(fresh_pad, "plane")
+    draw(fresh_pad, 3)
+    wait_for_answer(fresh_pad)
+    assert "Error" in verdict(fresh_pad)
+    fresh_pad.locator(".flow figure", has_text="Many visitors ask at once").wait_for()
+
+
+def test_a_drawing_that_was_refused_is_read_again_by_itself(fresh_pad: Page) -> None:
+    fresh_pad.route("**/runs/reference/sketch*", lambda route: route.abort())
+    draw(fresh_pad, 3)
+    problem = fresh_pad.get_by_text("The app does not answer")
+    problem.first.wait_for()
+    fresh_pad.unroute_all()
+    wait_for_answer(fresh_pad)
+    assert not problem.first.is_visible()
 
 
 def test_what_another_model_has_answered_cannot_be_explored(fresh_pad: Page) -> None:

@@ -154,13 +154,17 @@ def wait_for_latents(page: Page, label: str) -> None:
 
 
 def test_a_choice_of_images_outlives_what_comes_late(blank: Page, app: App, run: LoadedRun) -> None:
-    held = hold(blank, "**/errors/facts?*", times=1)
+    held = hold(blank, "**/errors/facts?*")
     with blank.expect_request("**/errors/facts?*"):
         blank.goto(f"{app.url}/?model=tested&tab=errors&hide=map&label=4")
     wait_until_alive(blank)
+    blank.get_by_label("log scale").check()  # of a histogram that is on its way
     blank.get_by_role("button", name="16 worst").click()
-    gallery(blank, "The 16 worst of")
+    blank.wait_for_timeout(500)
+    assert len(held) == 1  # nothing is asked for twice
+    assert blank.locator("#test-errors .alert").count() == 0
     held[0].continue_()
+    blank.unroute_all()
     wait_for_bars(blank, 205)
     gallery(blank, "The 16 worst of")
     wait_for_address(blank, "order=falling")
@@ -245,6 +249,23 @@ def test_two_quick_presses_do_not_lead_beyond_the_first_images(errors: Page) -> 
     errors.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
     assert not errors.locator("#error-images [data-is=problem]").is_visible()
     assert errors.get_by_role("button", name="Next").is_enabled()
+
+
+def test_who_turns_the_pages_by_keys_keeps_the_focus(errors: Page) -> None:
+    errors.get_by_role("button", name="16 worst").click()
+    gallery(errors, "The 16 worst of")
+    following = errors.locator("#error-images").get_by_role("button", name="Next")
+    following.focus()
+    where = errors.locator("#error-images [data-is=where]")
+    for words in ("17 to 32 of 205", "33 to 48 of 205"):
+        errors.keyboard.press("Enter")
+        where.filter(has_text=words).wait_for()
+    previous = errors.locator("#error-images").get_by_role("button", name="Previous")
+    previous.focus()
+    for words in ("17 to 32 of 205", "1 to 16 of 205"):
+        errors.keyboard.press("Enter")
+        where.filter(has_text=re.compile(f"^{words}")).wait_for()
+    assert following.evaluate("button => button === document.activeElement")  # the other one rests
 
 
 def test_a_page_that_did_not_come_is_not_skipped(errors: Page) -> None:
@@ -485,10 +506,11 @@ def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: P
     fresh.route("**/errors/facts*", lambda route: route.abort())
     fresh.get_by_label("their mean").check()
     fresh.locator("#test-errors .alert").wait_for()
-    assert not fresh.locator("#error-histogram").is_visible()
-    fresh.unroute("**/errors/facts*")
-    fresh.get_by_label("sampled latents").check()
-    fresh.locator("#error-histogram").wait_for()
+    below = ("#error-histogram", "#error-images", "#error-classes", "#error-meanings")
+    assert not any(fresh.locator(part).is_visible() for part in below)
+    fresh.unroute("**/errors/facts*")  # it is asked for again
+    for part in below:
+        fresh.locator(part).wait_for()
     wait_for_bars(fresh, 205)
     assert fresh.locator("#test-errors .alert").count() == 0
 
@@ -499,8 +521,7 @@ def test_a_histogram_that_did_not_come_is_shown_when_it_comes(fresh: Page) -> No
     problem = fresh.locator("#test-errors .alert")
     problem.wait_for()
     assert not fresh.locator("#error-histogram").is_visible()
-    fresh.unroute_all()
-    fresh.get_by_label("by digit").check()
+    fresh.unroute_all()  # it is asked for again
     fresh.locator("#error-histogram").wait_for()
     assert problem.count() == 0
     fresh.get_by_text("How far each of 205 test images").wait_for()

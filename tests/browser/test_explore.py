@@ -814,6 +814,121 @@ def test_numbers_that_were_set_with_another_model_are_told_so(page: Page) -> Non
     page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
 
 
+TOUCH = """([selector, value]) => {
+  const slider = document.querySelector(selector);
+  const tell = (event) => slider.dispatchEvent(event);
+  tell(new PointerEvent('pointerdown'));
+  if (value !== null) { slider.value = value; tell(new Event('input')); }
+  tell(new PointerEvent('pointercancel'));
+}"""
+"""A finger that scrolls the page, which has moved a slider or not."""
+
+
+@AT_ZERO
+def test_a_finger_that_scrolls_over_sliders_changes_nothing(page: Page) -> None:
+    page.get_by_role("button", name="Pin A").click()
+    page.get_by_role("button", name="Mean of class 3").click()
+    page.get_by_role("button", name="Pin B").click()
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    page.locator("#latent-6").fill("1.5")
+    strip = page.locator(".part-traversal [data-is=title]")
+    strip.filter(has_text="What z6 does").wait_for()
+    about, before = page.locator(".starts").inner_text(), vector(page)
+    assert "from test image" in about
+    for selector in (".part-morph input[type=range]", "#latent-1"):
+        for value in ("0.5", None):
+            page.evaluate(TOUCH, [selector, value])
+            assert np.array_equal(vector(page), before), selector
+            assert page.locator(".starts").inner_text() == about
+    page.wait_for_timeout(300)
+    assert strip.inner_text() == "What z6 does"
+
+
+def test_keys_that_are_the_browsers_move_nothing(page: Page) -> None:
+    show_whole_map(page)
+    is_left_alone = """selector => document.querySelector(selector).dispatchEvent(
+      new KeyboardEvent('keydown', { key: 'ArrowLeft', altKey: true, cancelable: true, bubbles: true }))"""
+    before = vector(page)
+    page.locator("#film-strip button").nth(3).focus()
+    for selector in ("#latent-1", ".map-surface", "#film-strip button:focus"):
+        assert page.evaluate(is_left_alone, selector), selector
+    assert np.array_equal(vector(page), before)
+
+
+def test_a_test_digit_is_read_by_the_model_that_is_there_when_it_comes(page: Page, dataset: Dataset) -> None:
+    held = hold(page, "**/runs/reference/test-images/*")
+    with page.expect_request("**/runs/reference/test-images/*"):
+        page.get_by_role("button", name="A test digit", exact=True).click()
+    choose_model(page, "quick")
+    wait_for_source(page, DIGIT, "/runs/quick/")
+    held[0].continue_()
+    page.wait_for_selector(".latent .track i:visible")
+    found = re.search(r"from test image (\d+)", page.locator(".starts").inner_text())
+    assert found
+    image = dataset.test.images[int(found[1])] / np.float32(255)
+    wait_for_vector(page, reconstruct_image(load_run("quick").model, image).mean)
+
+
+def test_a_slider_that_is_moved_while_the_picture_is_read_again_stays(page: Page) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    before = marked(page, 5)
+    held = hold(page, "**/runs/quick/encode*")
+    with page.expect_request("**/runs/quick/encode*"):
+        choose_model(page, "quick")
+    page.locator("#latent-6").fill("2.5")
+    held[0].continue_()
+    page.wait_for_function(
+        "old => !document.querySelector('#latent-6').parentElement.querySelector('i').title.includes(old)",
+        arg=f"mean {before[0]:.2f}, spread {before[1]:.2f}",
+    )
+    assert page.locator("#latent-6").input_value() == "2.5"
+
+
+def test_a_picture_that_another_model_cannot_read_is_not_behind_its_vector(page: Page) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    page.route("**/runs/quick/encode*", lambda route: route.abort())
+    choose_model(page, "quick")
+    page.locator(".starts", has_text="numbers set with reference").wait_for()
+    assert page.locator(".latent .track i:visible").count() == 0
+
+
+def test_files_of_one_time_are_not_taken_for_one_model(page: Page) -> None:
+    """As in an archive that was unpacked."""
+    same = page.evaluate(
+        """async () => {
+          const { isSameModel } = await import(new URL('studio/static/studio.js', document.baseURI));
+          const card = { run: 'reference', version: '1-1', created: '2026-01-01' };
+          const others = [{ ...card, run: 'renamed' }, { ...card, version: '2-2' },
+            { ...card, run: 'quick', created: '2026-01-02' }, { ...card, created: '2026-01-02' }, null];
+          return others.map((other) => isSameModel(card, other)); }"""
+    )
+    assert same == [True, True, False, False, False]
+
+
+def test_a_map_that_was_refused_comes_by_itself(blank: Page, app: App) -> None:
+    busy = {"error": "many visitors ask at once; try again in a moment"}
+    blank.route("**/map.json*", lambda route: route.fulfill(status=503, json=busy))
+    open_app(blank, app.url)
+    blank.locator("#latent-map").scroll_into_view_if_needed()
+    blank.get_by_text("Many visitors ask at once; try again in a moment").wait_for()
+    blank.unroute_all()
+    blank.get_by_text("Each dot is a test image").wait_for()
+
+
+def test_a_model_that_cannot_be_had_is_not_what_the_list_says(page: Page) -> None:
+    gone = {"error": "there is no run quick"}
+    page.route("**/runs/quick/card", lambda route: route.fulfill(status=404, json=gone))
+    choose_model(page, "quick")
+    problem = page.get_by_text("There is no run quick")
+    problem.wait_for()
+    page.wait_for_function("document.querySelector('#model-choice input').value.startsWith('reference')")
+    page.wait_for_timeout(500)
+    assert problem.is_visible()
+
+
 def test_another_model_reads_the_same_picture_again(
     page: Page, app: App, dataset: Dataset, tiny_run: Path, reference: Any
 ) -> None:

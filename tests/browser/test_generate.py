@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from support.browser import (
     App,
     choose_model,
     go_to,
+    hold,
     new_page,
     open_app,
     open_tab,
@@ -333,6 +335,38 @@ def test_how_near_unseen_images_come_tells_memory_from_invention(
         compared = f"Of 200 test images it never saw, {nearer[index] or 'none'} come"
         verdict = "it may be remembered" if nearer[index] < 2 else "no sign of memory"
         grid.locator("#invention", has_text=compared).filter(has_text=verdict).wait_for()
+
+
+def test_while_its_model_is_trained_on_the_fields_and_the_chosen_image_stay(
+    grid: Page, app: App, tiny_run: Path
+) -> None:
+    folder = shutil.copytree(tiny_run, app.runs_dir / "going-on")
+    grid.locator(".compare-choice button", has_text="going-on").wait_for(state="attached")
+    choose_model(grid, "going-on")
+    wait_for_source(grid, GRID, "/going-on/")
+    grid.get_by_role("button", name="Image 6", exact=True).click()
+    grid.locator("#invention", has_text="is nearest").wait_for()
+    grid.get_by_label("Seed").first.fill("123")
+    before = source_of(grid, GRID)
+    os.utime(folder / "evaluation.npz")
+    wait_for_new_source(grid, GRID, before)
+    assert grid.get_by_label("Seed").first.input_value() == "123"
+    assert grid.locator("#generated-grid button[aria-pressed=true]").get_attribute("aria-label") == "Image 6"
+    grid.get_by_label("Seed").first.fill("0")
+
+
+def test_while_a_chosen_image_is_looked_up_the_one_before_cannot_be_explored(grid: Page) -> None:
+    grid.get_by_role("button", name="Image 1", exact=True).click()
+    grid.locator("#invention", has_text="is nearest").wait_for()
+    explore = grid.locator("#invention").get_by_role("button", name="Explore from here")
+    assert explore.is_enabled()
+    held = hold(grid, "**/generated/5*")
+    grid.get_by_role("button", name="Image 6", exact=True).click()
+    grid.locator("#invention", has_text="Looking through the training images").wait_for()
+    assert explore.is_disabled()
+    held[0].continue_()
+    grid.locator("#invention", has_text="is nearest").wait_for()
+    assert explore.is_enabled()
 
 
 def test_a_walk_is_shown_and_taken_along(grid: Page) -> None:

@@ -356,11 +356,17 @@ def test_a_run_that_has_learned_next_to_nothing_says_so_when_it_has_ended(
     assert longer.warning is None
 
 
-def begun(small_mnist: Path, runs_dir: Path) -> tuple[subprocess.Popen[str], Run]:
-    """A training that would take long, of the run "run", once it has written its first report."""
+def begun(
+    small_mnist: Path, runs_dir: Path, under: tuple[str, ...] = ()
+) -> tuple[subprocess.Popen[str], Run]:
+    """A training that would take long, of the run "run", once it has written its first report.
+
+    Args:
+        under: the command that becomes it.
+    """
     options = ["--name", "run", "--epochs", "500", "--batch-size", "20"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "vae_core", *arguments_of(small_mnist, runs_dir, *options)],
+        [*under, sys.executable, "-m", "vae_core", *arguments_of(small_mnist, runs_dir, *options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     run = Run(runs_dir / "run")
@@ -392,6 +398,16 @@ def test_who_reads_a_training_may_end_before_it(small_mnist: Path, tmp_path: Pat
     process.wait(60)
     assert run.info().state == "stopped"
     assert load_run(run.folder).evaluation is not None
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell to close a stream with")
+def test_a_training_that_has_nowhere_to_say_it_is_stopped_all_the_same(
+    small_mnist: Path, tmp_path: Path
+) -> None:
+    process, run = begun(small_mnist, tmp_path, under=("bash", "-c", 'exec "$0" "$@" 2>&-'))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert run.info().state == "stopped"
 
 
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:

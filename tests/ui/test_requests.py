@@ -119,6 +119,12 @@ def test_no_long_work_begins_with_a_wrong_request(studio: TestClient) -> None:
             assert answer.status_code >= 400, text[:50]
 
 
+def test_no_number_is_too_long_for_a_files_name(studio: TestClient) -> None:
+    answer = studio.get(f"/studio/runs/reference/previews/{'1' * 300}-samples.png")
+    check(answer, "a preview")
+    assert answer.status_code == 400
+
+
 def test_every_part_of_every_path_takes_any_text(studio: TestClient) -> None:
     cases = 0
     for method, path, description in quick(studio):

@@ -35,6 +35,23 @@ def test_who_follows_a_run_hears_that_its_file_was_cut_and_has_grown_again(run: 
     assert len(second["points"]) == len(rows) + 1
 
 
+def test_a_long_curve_is_made_of_some_of_its_reports_and_ends_where_they_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vae_core.ui import watching
+    from vae_core.ui.studio import Studio
+
+    studio = Studio(run.folder.parent, None, "cpu")
+    whole = watching.training_news(studio, watch="copied")
+    monkeypatch.setattr(watching, "MOST_READ", 5)
+    some = watching.training_news(studio, watch="copied")
+    assert len(some["points"]) < len(whole["points"])
+    assert some["points"][-1] == whole["points"][-1]
+    assert {**some, "points": None} == {**whole, "points": None}
+    curve = watching.run_curve(run)["points"]
+    assert curve == [point[:2] for point in some["points"]]
+
+
 def test_who_follows_a_run_hears_that_its_name_is_another_ones_now(run: Run) -> None:
     from vae_core.ui.studio import Studio
     from vae_core.ui.watching import training_news

@@ -132,7 +132,7 @@ def _train_in_sight(job: Job, group: Group) -> None:
         note = "stopping" if epoch > 1 else "stopping, once the test images are measured"
         for task in bar.task_ids:
             bar.update(task, note=note)
-        if not err.is_terminal:
+        if sys.stderr is not None and not err.is_terminal:
             with suppress(OSError):  # whoever read it may have been ended by the same key
                 os.write(sys.stderr.fileno(), f"{note}\n".encode())
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_core.images import IMAGE_SIZE, PIXELS
-from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, elbo_loss, kl_per_dimension
+from vae_core.loss import LOG_TWO_PI, SMALLEST_VARIANCE, cross_entropy, elbo_loss, kl_per_dimension
 from vae_core.model import VAE, as_batch, reparameterize
 from vae_core.settings import Settings
 
@@ -208,8 +208,10 @@ def _forward(weights: _Weights, images: Tensor, eps: Tensor, likelihood: str) ->
     given = weights.tconv3.flatten(1).T @ rows.transpose(1, 2)  # (N, 9, 784)
     logits = F.fold(given, (IMAGE_SIZE, IMAGE_SIZE), kernel_size=3, padding=1)  # (N, 1, 28, 28)
     reconstruction = logits.add_(weights.tconv3_bias).sigmoid_()
-    measure = F.binary_cross_entropy if likelihood == "bernoulli" else F.mse_loss
-    error = measure(reconstruction, batch, reduction="sum")
+    if likelihood == "bernoulli":
+        error = cross_entropy(reconstruction, batch).sum()
+    else:
+        error = F.mse_loss(reconstruction, batch, reduction="sum")
     return _Tape(
         batch, eps, features1, features2, mean, log_variance, z,
         hidden0, hidden1, hidden2, reconstruction, error,

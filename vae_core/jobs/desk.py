@@ -92,7 +92,7 @@ class TrainingDesk:
             self._lock.release()
 
     def _spawn(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "vae_core.jobs.worker"]
+        command = [sys.executable, "-P", "-m", "vae_core.jobs.worker"]  # not from the folder one stands in
         if self.data_dir is not None:
             command += ["--data-dir", self.data_dir]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
@@ -101,7 +101,8 @@ class TrainingDesk:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=environment,
             start_new_session=True,
         )

@@ -29,7 +29,7 @@ def machine_slot(job: Job) -> Iterator[None]:
         yield
         return
     record_file = cache_folder() / "training.json"
-    lock = FileLock(record_file.with_suffix(".lock"))
+    lock = FileLock(record_file.with_suffix(".lock"), thread_local=False)
     try:
         record_file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(record_file)) else 0)

@@ -17,6 +17,7 @@ NICENESS = 10
 
 def main() -> int:
     """Performs one job; ends quietly if standard input closes without one."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir")
     options = parser.parse_args()

@@ -57,7 +57,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features = np.asarray(features, np.float64)
-    return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
+    return features.mean(axis=0), np.atleast_2d(np.cov(features.T))
 
 
 def judge(real_features: np.ndarray, generated: np.ndarray) -> SampleFigures:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from vae_core.class_words import ClassWords, class_words
+from vae_core.class_words import IMAGES, ClassWords, class_words
 from vae_core.data import HOW_TO_GET_ALL, ImageSet
 from vae_core.errors import DataError, RequestError, RunError
 from vae_core.evaluated import Evaluation, Latents
@@ -55,13 +55,16 @@ class Tested:
 
     @cached_property
     def images(self) -> ImageSet | None:
-        """The images that were measured, if the app has them: as many, with the same labels in a row.
+        """The images that were measured, if the app has them: as many, with the same labels in a row, and of
+        the same name where all have one label.
 
         None where the app has others, or cannot read its own.
         """
-        if isinstance(self.here, DataError):
+        here, measured = self.here, self.evaluation
+        if isinstance(here, DataError) or not np.array_equal(here.labels, measured.labels):
             return None
-        return self.here if np.array_equal(self.here.labels, self.evaluation.labels) else None
+        is_telling = len(np.unique(measured.labels)) > 1
+        return here if is_telling or here.name == measured.name else None
 
     @cached_property
     def here(self) -> ImageSet | DataError:
@@ -88,10 +91,12 @@ class Tested:
     @cached_property
     def reader(self) -> ClassGaussians:
         """Reads a class off a latent vector: the model's own classes if they are of the same kind."""
-        own = self.loaded.evaluation
-        if own is not None and (self.on == "evaluated" or self.loaded.words == self.words):
+        own, measured = self.loaded.evaluation, self.evaluation
+        # Sets of which nothing is known are called alike, whatever their classes are.
+        is_alike = self.words == self.loaded.words
+        if own is not None and is_alike and (self.words != IMAGES or own.name == measured.name):
             return self.loaded.classes
-        return ClassGaussians.fit(self.evaluation.means, self.evaluation.labels)
+        return ClassGaussians.fit(measured.means, measured.labels)
 
     @property
     def is_flattered(self) -> bool:

@@ -14,6 +14,8 @@ from vae_core.ui.studio import Studio
 
 MOST_POINTS = 1500
 """Points of a curve sent at once: more than the screen has pixels for are thinned, never the record."""
+MOST_READ = 20 * MOST_POINTS
+"""Reports that they are made of: half a million of a long run took seconds and hundreds of megabytes."""
 POINT_NAMES = ("iteration", "total", "reconstruction", "kl")
 
 
@@ -40,7 +42,7 @@ def training_news(
     run = Run(info.folder)
     is_known = (info.name, info.generation, info.created) == (known, generation, created)
     offset = offset if is_known else 0
-    rows, next_offset = run.metrics(offset)
+    rows, next_offset = run.metrics(offset, MOST_READ)
     fresh = offset == 0 or next_offset < offset
     words = class_words(info.data.get("name", ""))
     return _standing(run, info, rows, fresh) | {
@@ -111,7 +113,7 @@ def _standing(run: Run, info: RunInfo, rows: list[dict[str, Any]], fresh: bool) 
 
 def run_curve(run: Run) -> dict[str, Any]:
     """A run's whole curve, thinned, to lay over another."""
-    rows = thinned(run.all_metrics())
+    rows = thinned(run.all_metrics(MOST_READ))
     return {"points": [[row["iteration"], row["total"]] for row in rows]}
 
 

@@ -5,6 +5,7 @@ It answers many a malformed one with a 500, and what is given as a file it copie
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ CALL = re.compile(
 )
 DIRECT = re.compile(r"/gradio_api/(run|api)/")
 MOST_SESSION_CHARACTERS = 100
+MOST_FILES = 8
+"""In one call; none of the endpoints takes more than one."""
 TEXTS = {"/gradio_api/cancel": ("session_hash", "event_id"), "/gradio_api/reset": ("event_id",)}
 UPLOADED = "an uploaded picture"
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -56,7 +59,10 @@ def check_call(path: str, body: bytes, functions: dict[int, Any], upload_folder:
             raise RequestError("fn_index: there is no such function")
         if functions[number].fn is None:
             raise RequestError("fn_index: this function is the page's own, the server has none")
-    for file in _files_in(call):
+    files = list(itertools.islice(_files_in(call), MOST_FILES + 1))
+    if len(files) > MOST_FILES:  # each costs a look at the disk
+        raise RequestError(f"data: expected at most {MOST_FILES} files")
+    for file in files:
         if not _lies_in(file, upload_folder):
             raise RequestError("data: a file must have been uploaded to this app before")
         try:

@@ -45,7 +45,7 @@ COMPUTING = re.compile(
 )
 """What Gradio queues is picked up elsewhere: whoever was let into the queue gets an answer."""
 COSTLY = re.compile(
-    r"/studio/(archive|parity|runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map))"
+    r"/studio/(archive|parity|runs/[^/]*/(walk|morph|manifold|traversal|generated/|archive|errors|map|curve))"
 )
 MOST_COMPUTING = 80
 """Requests that compute, at once: more than this machine's visitors can wait for."""

@@ -47,6 +47,7 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
     card = {
         "run": loaded.info.name,
         "version": _version(loaded.version, loaded.evaluation_version),
+        "created": loaded.info.created,
         "latent_dim": loaded.model.latent_dim,
         "likelihood": loaded.info.settings.likelihood,
         "beta": loaded.info.settings.beta,

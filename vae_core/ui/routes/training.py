@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse
 
 from vae_core.errors import RunError
@@ -12,6 +12,7 @@ from vae_core.ui.studio import Studio
 from vae_core.ui.watching import run_curve, training_news
 
 PREVIEW_KINDS = ("reconstructions", "samples")
+Iteration = Annotated[int, Path(ge=0, lt=10**9)]
 
 
 def router(studio: Studio) -> APIRouter:
@@ -30,7 +31,7 @@ def router(studio: Studio) -> APIRouter:
         return run_curve(studio.run(run))
 
     @routes.get("/runs/{run}/previews/{iteration}-{kind}.png")
-    def preview(run: str, iteration: int, kind: str) -> FileResponse:
+    def preview(run: str, iteration: Iteration, kind: str) -> FileResponse:
         path = studio.run(run).folder / "previews" / f"{iteration:06d}-{kind}.png"
         if kind not in PREVIEW_KINDS or not path.is_file():
             raise RunError(f"run {run} has no preview {kind} of iteration {iteration}")

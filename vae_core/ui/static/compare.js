@@ -1,7 +1,7 @@
 // A second model beside the first: which one it is. Whoever shows what it makes of things listens.
 
 import { onRuns, onVersions } from "./models.js";
-import { cardOf, model, onModel, partsOf, tellProblem } from "./studio.js";
+import { cardOf, isShortcut, model, onModel, partsOf, tellProblem } from "./studio.js";
 
 const listeners = [];
 let card = null;
@@ -71,7 +71,7 @@ export function mount(element) {
     const buttons = [...choices.querySelectorAll("button")];
     const at = buttons.indexOf(event.target);
     const places = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
-    if (!(event.key in places)) return;
+    if (!(event.key in places) || isShortcut(event)) return;
     event.preventDefault();
     buttons.at(places[event.key] % buttons.length).focus();
   });

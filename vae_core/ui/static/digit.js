@@ -3,10 +3,9 @@
 
 import { onOther, other } from "./compare.js";
 import { encode, onVector, setVector, source, vector } from "./latent.js";
-import { EMPTY, Latest, model, modelAddress, partsOf, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
+import { AGAIN_MILLISECONDS, EMPTY, Latest, model, modelAddress, partsOf, tellProblem, whyMissing, withdrawProblem, written } from "./studio.js";
 import { worded } from "./words.js";
 
-const AGAIN_MILLISECONDS = 3000;
 const listeners = [];
 let shown = null;
 let painted = EMPTY; // the address of the last digit that could be decoded

@@ -2,7 +2,7 @@
 
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
-import { Latest, ask, isTouched, model, partsOf } from "./studio.js";
+import { Latest, againAfter, ask, isTouched, model, partsOf } from "./studio.js";
 import { attach, besideAddressed, changeView, images, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
@@ -11,7 +11,14 @@ let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
   parts = partsOf(element);
-  const show = new Latest(() => histogram().catch(complainAbout(facts)));
+  const show = new Latest(() => {
+    const about = facts;
+    return histogram().catch((error) => {
+      if (about !== facts) return; // another view is looked at by now
+      complain(error);
+      againAfter(error, () => about === facts && show.submit());
+    });
+  });
   attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
   onView((news) => {
     facts = news;
@@ -19,7 +26,7 @@ export function mount(element) {
     showFailure(false);
     tellAbout();
     tellBeside();
-    tellImages().catch(complainAbout(facts));
+    tellImages().catch((error) => news === facts && complain(error));
     show.submit();
   });
   onSelection((selection) => mark(selection));
@@ -31,9 +38,6 @@ export function mount(element) {
     changeView({ on: facts.view.on === "here" ? "evaluated" : "here" });
   });
 }
-
-/** Tells an error, unless another view is looked at by then. */
-const complainAbout = (about) => (error) => about === facts && complain(error);
 
 /** What went wrong stands where one looks; the figure of another model does not stay below it. */
 function complain(error) {
@@ -48,6 +52,7 @@ function showFailure(hasFailed) {
 }
 
 async function histogram() {
+  if (facts === null) return; // they are on their way
   const about = facts;
   const wanted = { log: parts.log.checked, split: parts.split.checked };
   const figure = await ask(testedAddress("", { ...wanted, ...besideAddressed() }));

@@ -68,14 +68,14 @@ function show(parts, answer, samples) {
 /** Two reconstructions stand side by side, each with its model's name. */
 function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
   const other = answer?.second;
-  const isThere = Boolean(other) && !other.empty;
+  const isThere = Boolean(other) && !other.empty; // or the reason why not
   flow.classList.toggle("compared", isThere);
   second.hidden = !isThere;
   words.textContent = isThere ? inShort(model().run, answer) : "";
   if (!isThere) return;
-  otherPicture.src = other.reconstruction;
-  otherPicture.alt = `What ${other.run} makes of it`;
-  otherWords.textContent = inShort(other.run, other);
+  otherPicture.src = other.reconstruction ?? EMPTY;
+  otherPicture.alt = other.problem ? "" : `What ${other.run} makes of it`;
+  otherWords.textContent = other.problem ?? inShort(other.run, other);
 }
 
 /** With both terms of the loss: a model may pay for a small error with a large KL. */

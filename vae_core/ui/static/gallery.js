@@ -32,7 +32,7 @@ export function mount(element) {
   });
   for (const [name, step] of [["previous", -1], ["next", 1]]) {
     parts[name].addEventListener("click", () => {
-      parts.previous.disabled = parts.next.disabled = true; // until it is known what lies beyond
+      if (page !== shownPage) return; // until it is known what lies beyond
       page += step;
       show.submit();
     });
@@ -116,8 +116,11 @@ function offerHere({ missing, here }) {
 }
 
 function restPages() {
-  parts.previous.disabled = page === 0;
-  parts.next.disabled = page + 1 >= pages;
+  const [isFirst, isLast] = [page === 0, page + 1 >= pages];
+  parts.previous.disabled = parts.next.disabled = false;
+  if (isFirst) passFocus(parts.previous, parts.next);
+  if (isLast) passFocus(parts.next, parts.previous);
+  [parts.previous.disabled, parts.next.disabled] = [isFirst, isLast];
 }
 
 function clear(words) {

@@ -2,7 +2,7 @@
 
 import { CHOICES, expectedNumber, GRID } from "./lesson.js";
 import { Tiles } from "./tiles.js";
-import { EMPTY, afterwards, firstModel, model, modelAddress, onModel, partsOf, untilReady, whyMissing, within } from "./studio.js";
+import { EMPTY, afterwards, firstModel, isSameModel, model, modelAddress, onModel, partsOf, untilReady, whyMissing, within } from "./studio.js";
 import { className } from "./words.js";
 
 const RESTED_MILLISECONDS = 200;
@@ -14,7 +14,9 @@ let parts = null;
 let tiles = null;
 let wanted = FIRST;
 let shown = null; // the card of the model whose images are there
+let laid = null; // what of it was wanted
 let chosen = null;
+let offered = ""; // the classes in their field
 let tellFields = () => {};
 let tellMistake = () => {};
 
@@ -38,9 +40,11 @@ export function mount(element, trigger) {
     const isLost = wanted.label !== "" && !(wanted.label in card.class_means);
     const lost = isLost ? `${card.run} knows no class ${className(wanted.label)}: these are of all classes.` : "";
     if (isLost) wanted = { ...wanted, label: "" };
-    tellFields();
+    const offer = JSON.stringify(classesOf(card));
+    if (isLost || offer !== offered) tellFields(); // else what is being written there stays
+    offered = offer;
+    if (isLost || !isSameModel(shown, card)) tellMistake(lost);
     show();
-    tellMistake(lost);
   });
 }
 
@@ -106,9 +110,11 @@ export function followGrid(parameters) {
 /** For Gradio: the fields as the images are, with the classes that the chosen model knows. */
 export function fields() {
   const { seed, count, temperature, label, sampler } = wanted;
-  const classes = Object.keys(model().class_means).map((known) => [className(known), known]);
-  return [seed, count, temperature, { choices: [["all", ""], ...classes], value: label, __type__: "update" }, sampler];
+  return [seed, count, temperature, { choices: [["all", ""], ...classesOf(model())], value: label, __type__: "update" }, sampler];
 }
+
+/** The classes that a model knows, by what they are called. */
+const classesOf = (card) => Object.keys(card.class_means).map((known) => [className(known), known]);
 
 /** For controls that are dragged: once they rest, unless something else has been asked for meanwhile. */
 export const generateSoon = (...values) => generateRested(wanted, ...values);
@@ -146,7 +152,7 @@ async function show() {
   const { picture, about } = parts;
   const { count, seed, temperature, label, sampler } = asked;
   complain("");
-  if (of !== shown) showNothing(); // what is still there is another model's
+  if (!isSameModel(shown, of)) showNothing(); // what is still there is another model's
   try {
     if (parameters().sampler === "mixture") await fitted(() => asked === wanted);
   } catch (error) {
@@ -156,13 +162,14 @@ async function show() {
     return;
   }
   if (asked !== wanted || of !== model()) return;
-  shown = of;
+  const stays = asked === laid; // of a model in training; only the pictures are others
+  [shown, laid] = [of, asked];
   parts.tiles.setAttribute("aria-busy", true);
   parts.tiles.inert = parts.download.hidden = false;
   picture.src = modelAddress("generated.png", parameters());
   picture.alt = `${count} generated images, seed ${seed}`;
   tiles.lay(count, Math.ceil(Math.sqrt(count)));
-  choose(null);
+  choose(stays ? chosen : null);
   offerDownload();
   const from = label !== "" ? `, drawn around class ${className(label)}` : sampler === "mixture" ? ", from the mixture" : "";
   try {
@@ -178,7 +185,7 @@ async function show() {
 }
 
 function showNothing() {
-  shown = null;
+  shown = laid = null;
   parts.picture.src = EMPTY;
   parts.picture.alt = parts.about.textContent = "";
   parts.tiles.inert = parts.download.hidden = true;

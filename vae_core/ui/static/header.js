@@ -1,6 +1,6 @@
 // The header: the name, the place for problems that concern every tab, and the way out for who had to log in.
 
-import { LOGGED_OUT, onProblem, partsOf, tellProblem } from "./studio.js";
+import { LOGGED_OUT, isShortcut, onProblem, partsOf, tellProblem } from "./studio.js";
 
 export function mount(element) {
   const { alert, problem, close, logIn, logOut, who } = partsOf(element);
@@ -40,7 +40,7 @@ function walkTabsByArrows() {
   const watched = { subtree: true, childList: true, attributeFilter: ["aria-selected"] };
   for (const list of document.querySelectorAll('[role="tablist"]')) new MutationObserver(() => requestAnimationFrame(stopAtOpenTab)).observe(list, watched);
   document.addEventListener("keydown", (event) => {
-    if (!event.target.matches('[role="tab"]') || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!event.target.matches('[role="tab"]') || isShortcut(event)) return;
     const tabs = [...event.target.parentElement.children].filter((tab) => tab.offsetParent !== null);
     const at = tabs.indexOf(event.target);
     const places = { ArrowRight: (at + 1) % tabs.length, ArrowLeft: at - 1, Home: 0, End: -1 };

@@ -22,7 +22,7 @@ export function mount(element) {
   };
   const show = new Latest(async ({ index, wanted }) => {
     if (index === null) return fill(invitation);
-    parts.words.textContent = "Looking through the training images…";
+    fill("Looking through the training images…");
     try {
       const news = await ask(modelAddress(`generated/${index}`, wanted));
       fill(verdict(news), news);

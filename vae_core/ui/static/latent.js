@@ -20,7 +20,7 @@ onModel(async (card) => {
   if (isSame && isSameModel(setBy, of)) setBy = card;
   of = card;
   setVector(isKept ? z : new Array(card.latent_dim).fill(0));
-  if (origin) await readAgain(origin, isSame).catch((error) => tellProblem(error.message));
+  if (origin) await readAgain(origin, isSame);
 });
 
 export const vector = () => z;
@@ -54,7 +54,9 @@ export function explore(values, from = null) {
 
 /** One of the test images as an origin, with the model's own mean and spread. */
 export async function testImage(index) {
+  const asked = of;
   const { called, seen, mean, deviation, data, noun } = await ask(modelAddress(`test-images/${encodeURIComponent(index)}`));
+  if (asked !== of) return testImage(index); // another model reads it now
   const { run, data: learned } = model();
   const isKnown = !learned || learned === data || (isOfDigits() && noun === "digit");
   const other = isKnown ? "" : ` of ${data}, which ${run} has not learned`;
@@ -113,10 +115,19 @@ export async function encode(picture, of) {
   return ask(modelAddress("encode", {}, of), { method: "POST", body });
 }
 
-/** The picture the vector came from means another vector to another model; of one that learns only the marks move. */
-async function readAgain(from, keepsVector) {
-  const asked = of;
-  const answer = await encode(from.picture);
-  if (origin !== from || of !== asked) return; // meanwhile the visitor has gone elsewhere
-  setVector(keepsVector ? z : answer.mean, { ...from, mean: answer.mean, deviation: answer.deviation });
+/**
+ * The picture the vector came from means another vector to another model; of one that learns, and where a slider has
+ * been moved meanwhile, only the marks move. A picture that another model could not read is none of its vector's.
+ */
+async function readAgain(from, isSame) {
+  const [asked, before] = [of, z];
+  const isElsewhere = () => origin !== from || of !== asked; // the visitor is, meanwhile
+  try {
+    const { mean, deviation } = await encode(from.picture);
+    const isMoved = z.some((value, latent) => value !== before[latent]);
+    if (!isElsewhere()) setVector(isSame || isMoved ? z : mean, { ...from, mean, deviation });
+  } catch (error) {
+    tellProblem(error.message);
+    if (!isElsewhere() && !isSame) setVector(z, null);
+  }
 }

@@ -175,7 +175,7 @@ async function followToModel(parameters, state, isNewest, isOpening) {
   await chosen(run, isNewest);
   if (!isNewest() || run !== model().run) return ""; // why it could not be chosen is told already
   const { from, problem } = await originOf(parameters, state);
-  if (!isNewest()) return "";
+  if (!isNewest() || run !== model().run) return ""; // the visitor has chosen another meanwhile
   const z = parameters.get("z")?.split(",").map((text) => (text === "" ? NaN : Number(text))) ?? from?.mean ?? new Array(model().latent_dim).fill(0);
   const isVector = z.length === model().latent_dim && z.every((value) => Math.abs(value) <= LARGEST_LATENT);
   if (isVector && (parameters.has("z") || from || !isOpening)) setVector(z, from);

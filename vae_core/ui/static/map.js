@@ -5,7 +5,7 @@
 import { colourOf, onTheme } from "./colours.js";
 import { drawDots } from "./dots.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { EMPTY, Latest, afterwards, ask, isSameModel, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
+import { EMPTY, Latest, afterwards, againAfter, ask, isSameModel, isShortcut, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
@@ -40,7 +40,7 @@ const hidden = new Set();
 export function mount(element) {
   parts = partsOf(element);
   placing = parts.about.textContent;
-  const show = whenShown(element, () => load());
+  const show = whenShown(element, () => load(show));
   onModel((card) => {
     // Trained on, the map of a model changes a little: what the visitor looks at stays.
     if (!isSameModel(drawn, card) || card.latent_dim !== drawn.latent_dim) clear();
@@ -77,13 +77,15 @@ function clear() {
   say(placing);
 }
 
-async function load() {
+async function load(show) {
   const card = model();
   let loaded = null;
   try {
     loaded = await ask(modelAddress("map.json"));
   } catch (error) {
-    if (model() === card) say(error.message);
+    if (model() !== card) return;
+    say(error.message);
+    againAfter(error, () => model() === card && show());
     return;
   }
   if (model() !== card) return; // another model has been chosen meanwhile
@@ -364,7 +366,8 @@ function listenToKeys(surface) {
   const steps = { ArrowRight: [STEP, 0], ArrowLeft: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
   const factors = { "+": 1 / ZOOM, "-": ZOOM };
   surface.addEventListener("keydown", (event) => {
-    if (event.key in factors && !event.ctrlKey && !event.metaKey) zoom(factors[event.key]);
+    if (isShortcut(event)) return;
+    if (event.key in factors) zoom(factors[event.key]);
     const step = steps[event.key];
     if (!step || !map) return;
     event.preventDefault();

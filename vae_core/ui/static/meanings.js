@@ -2,7 +2,7 @@
 
 import { foldOnPhones } from "./fold.js";
 import { LEAST_NATS } from "./latent.js";
-import { OURS, ask, partsOf, tellProblem, untilReady } from "./studio.js";
+import { OURS, ask, partsOf, passFocus, tellProblem, untilReady } from "./studio.js";
 import { measuredAddress, onView, showProgress } from "./tested.js";
 
 const LIKELIHOODS = {
@@ -76,6 +76,7 @@ export function mount(element) {
     show(facts);
   });
   parts.measure.addEventListener("click", async () => {
+    passFocus(parts.rest, parts.fold.querySelector("summary"));
     parts.rest.hidden = true;
     try {
       await ask(measuredAddress("figures"), { method: "POST", headers: OURS });

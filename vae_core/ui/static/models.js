@@ -1,6 +1,6 @@
 // Notices when a run gets its first model or a better one: tells Gradio's drop-down and the tabs.
 
-import { Latest, address, ask, isChoosingModel, model, onModel, refreshModel, retryModel, tellProblem } from "./studio.js";
+import { Latest, address, ask, isChoosingModel, model, onModel, onRefusal, refreshModel, retryModel, tellProblem } from "./studio.js";
 
 const EVERY_MILLISECONDS = 4000;
 const listeners = [];
@@ -27,6 +27,7 @@ export function mount(element, trigger) {
     if (gone && run !== gone) tellProblem(`${gone} is no longer here: it was deleted or renamed. This is ${run}.`);
     gone = "";
   });
+  onRefusal(() => trigger("change"));
   setInterval(askAgain, EVERY_MILLISECONDS);
   askAgain();
 }

@@ -1,7 +1,7 @@
 // From one pinned digit to another along the arc between them.
 
 import { foldOnPhones } from "./fold.js";
-import { onVector, setVector, slerp, vector } from "./latent.js";
+import { onVector, setVector, slerp, source, vector } from "./latent.js";
 import { EMPTY, Latest, isShown, modelAddress, onModel, partsOf, withoutScrolling, written } from "./studio.js";
 import { className, worded } from "./words.js";
 
@@ -74,7 +74,14 @@ export function mount(element) {
     parts.play.focus({ preventScroll: true }); // the button that had it is gone
     play();
   });
-  withoutScrolling(parts.at);
+  withoutScrolling(parts.at, () => {
+    const [z, origin, at] = [vector(), source(), parts.at.value];
+    return () => {
+      parts.at.value = at;
+      setVector(z, origin);
+      showBetween.submit(between());
+    };
+  });
   parts.at.addEventListener("input", () => {
     stop();
     go(Number(parts.at.value));

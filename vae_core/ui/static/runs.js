@@ -3,7 +3,7 @@
 import { compareWith, other } from "./compare.js";
 import { overlay } from "./curve.js";
 import { agreed } from "./question.js";
-import { Latest, OURS, address, ask, chooseModel, isShown, model, partsOf } from "./studio.js";
+import { Latest, OURS, address, ask, chooseModel, isShown, model, partsOf, setText } from "./studio.js";
 import { bringToSight, changesInWords, expectStart, forgetProblem, forgetRun, onStanding, startAnswered, startRefused, watchedRun, watchInstead, watchRun } from "./training.js";
 
 const EVERY_MILLISECONDS = 3000;
@@ -95,9 +95,8 @@ async function layOver(parts, runs) {
   const watched = watchedRun();
   const isOfOtherKind = (name) => kinds.has(watched) && kinds.get(name) !== kinds.get(watched);
   const apart = [...ticked].filter(isOfOtherKind).map((name) => `${name} (${kinds.get(name)})`);
-  parts.hint.textContent = apart.length
-    ? `Not laid over ${watched} (${kinds.get(watched)}): ${apart.join(", ")}. Such losses cannot be compared in training; the test losses and errors in this table can.`
-    : hint;
+  const not = `Not laid over ${watched} (${kinds.get(watched)}): ${apart.join(", ")}. Such losses cannot be compared in training; the test losses and errors in this table can.`;
+  setText(parts.hint, apart.length ? not : hint);
   const before = running;
   running = runs.filter((run) => run.state === "running").map(({ name }) => name);
   await overlay([...ticked].filter((name) => !isOfOtherKind(name)), [...before, ...running]);

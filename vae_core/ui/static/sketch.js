@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { anyTestImage } from "./latent.js";
-import { Latest, address, answered, ask, isShown, keep, kept, model, modelAddress, onModel, partsOf, within } from "./studio.js";
+import { Latest, address, againAfter, answered, ask, isShortcut, isShown, keep, kept, model, modelAddress, onModel, partsOf, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -211,9 +211,10 @@ function listenToKeys() {
       return;
     }
     const step = steps[event.key];
-    if (!step && event.key !== " ") return;
+    if ((!step && event.key !== " ") || isShortcut(event)) return;
     event.preventDefault();
     if (event.key === " ") {
+      if (event.repeat) return; // the key is held
       isDown = !isDown;
       if (isDown) {
         saveForUndo();
@@ -266,15 +267,16 @@ async function send() {
   const how = { centre, on_paper: false, sampled, seed }; // whatever reaches the border of the pad is ink
   const ofModel = (card) => ask(modelAddress("sketch", how, card), { method: "POST", body });
   const [card, from] = [model(), taken];
-  let [answer, second, problem] = [null, null, ""];
+  let [answer, second, problem] = [null, null, null];
   try {
-    [answer, second] = await Promise.all([ofModel(card), other() ? ofModel(other()) : null]);
+    [answer, second] = await Promise.all([ofModel(card), other() && ofModel(other()).catch(({ message }) => ({ problem: message }))]);
   } catch (error) {
-    problem = error.message;
+    problem = error;
   }
   if (isEmpty || card !== model()) return; // the pad was cleared, or another model is asked already
   if (problem) {
-    tell({ problem });
+    tell({ problem: problem.message });
+    againAfter(problem, () => told?.problem && request());
     return;
   }
   showBox(answer.empty || !centre ? null : answer.box);

@@ -1,7 +1,7 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
 import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
-import { firstModel, onModel, partsOf, within, withoutScrolling } from "./studio.js";
+import { firstModel, isShortcut, onModel, partsOf, within, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
 const FINEST = 0.01;
@@ -83,13 +83,19 @@ function makeSlider(index) {
     <div class="track"><i></i><input type="range" id="latent-${index + 1}" min="${-LIMIT}" max="${LIMIT}" step="0.01"></div>`;
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
-  withoutScrolling(input);
+  withoutScrolling(input, () => {
+    const [z, origin, latent] = [vector(), source(), chosen];
+    return () => {
+      setVector(z, origin);
+      choose(latent);
+    };
+  });
   input.addEventListener("input", () => change(index, Number(input.value)));
   input.addEventListener("dblclick", () => change(index, 0));
   input.addEventListener("click", () => choose(index)); // who passes by, with the Tab key or scrolling, chooses none
   input.addEventListener("keydown", (event) => {
     const step = stepOf(event);
-    if (step === 0) return;
+    if (step === 0 || isShortcut(event)) return;
     event.preventDefault();
     change(index, Number(input.value) + step);
   });

@@ -2,7 +2,7 @@
 
 import { explore, exploreTestImage, onVector, setWith } from "./latent.js";
 import { lossName, onLoss } from "./loss.js";
-import { model, onModel, partsOf } from "./studio.js";
+import { model, onModel, partsOf, setText } from "./studio.js";
 import { className, hasLongNames, isOfDigits, worded } from "./words.js";
 
 export function mount(element, trigger) {
@@ -19,7 +19,7 @@ export function mount(element, trigger) {
   });
   onVector((_, origin) => {
     const kept = setWith() ? `numbers set with ${setWith()}, which mean something else to ${model().run}` : "";
-    parts.about.textContent = origin ? `from ${origin.words}` : kept;
+    setText(parts.about, origin ? `from ${origin.words}` : kept);
   });
   onLoss((nats) => {
     parts.loss.textContent = nats === null ? "" : `${lossName()} ${nats.toFixed(2)} nats`;

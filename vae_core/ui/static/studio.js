@@ -3,6 +3,8 @@
 const POLL_MILLISECONDS = 300;
 const MOST_MILLISECONDS = 60_000; // from which a question is taken for lost
 const MOST_NAMED_BARS = 20;
+/** Until what has failed is tried again. */
+export const AGAIN_MILLISECONDS = 3000;
 /** The one problem that only opening the page again ends; the header has the way to the log-in for it. */
 export const LOGGED_OUT = "You are logged out, or the studio was started again: nothing more is shown until you log in.";
 /** Says that a request is the page's own: what changes something wants it, as no form of another site can send it. */
@@ -16,8 +18,8 @@ let card = null;
 let newestChoice = 0;
 let isChoosing = false;
 let problem = null;
-let hasFailed = false; // the last choice of a model
-let due = null; // the run of that choice, where the failure may pass
+let due = null; // the run that was chosen and did not come, where that may pass
+let tellRefusal = () => {};
 
 /** The address of a direct route, with its parameters. */
 export function address(path, parameters = {}) {
@@ -42,7 +44,7 @@ export const cardOf = (run) => ask(address(`runs/${encodeURIComponent(run)}/card
  * question would be answered alike.
  */
 export async function answered(url, options) {
-  const signal = options?.body ? null : AbortSignal.timeout(MOST_MILLISECONDS); // a large file may take its time
+  const signal = options?.body instanceof File ? null : AbortSignal.timeout(MOST_MILLISECONDS); // a file may take its time
   const response = await fetch(url, { signal, ...options }).catch(() => {
     throw new Error("The app does not answer");
   });
@@ -64,6 +66,11 @@ export async function whyMissing(picture) {
   } catch (error) {
     return `${error.message}.`;
   }
+}
+
+/** Does something once more in some seconds, where what has failed may pass. */
+export function againAfter(error, perform) {
+  if (!error.isFinal) setTimeout(perform, AGAIN_MILLISECONDS);
 }
 
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
@@ -96,15 +103,14 @@ export async function chooseModel(run) {
     if (choice !== newestChoice) return;
     isChoosing = false;
     tellProblem(error.message);
-    hasFailed = true;
     due = error.isFinal ? null : run;
+    if (error.isFinal) tellRefusal();
     return;
   }
   if (choice !== newestChoice) return; // an answer that comes late is of no model that is wanted any more
   isChoosing = false;
   const isSame = card?.run === chosen.run && card.version === chosen.version;
-  if (hasFailed || !isSame) tellProblem(null);
-  hasFailed = false;
+  if (due !== null || !isSame) tellProblem(null);
   due = null;
   if (isSame) return;
   card = chosen;
@@ -121,6 +127,11 @@ export async function retryModel() {
   if (due !== null && !isChoosing) await chooseModel(due);
 }
 
+/** Calls the listener when a model that was chosen cannot be had, and the one before stays. */
+export function onRefusal(listener) {
+  tellRefusal = listener;
+}
+
 /** Calls the listener with the model's card, now if there is one and whenever it changes. */
 export function onModel(listener) {
   listeners.push(listener);
@@ -128,7 +139,8 @@ export function onModel(listener) {
 }
 
 /** Whether two cards are of one model: the same run, also trained on, or the same weights under another name. */
-export const isSameModel = (one, other) => one?.run === other?.run || one?.version === other?.version;
+export const isSameModel = (one, other) =>
+  one?.created === other?.created && (one?.run === other?.run || one?.version === other?.version); // files may share their times
 
 /** Resolves once there is a model: a button that is pressed while the page comes to life is obeyed then. */
 export const firstModel = new Promise(onModel);
@@ -207,6 +219,11 @@ export class Latest {
   }
 }
 
+/** Says nothing anew to those who hear the page, where it is what is said already. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Elements of a part by their data-is names. */
 export function partsOf(element) {
   const found = {};
@@ -253,19 +270,21 @@ export function whenShown(element, perform) {
   };
 }
 
+/** Whether a key is the browser's or the system's, such as Alt and an arrow, which goes back. */
+export const isShortcut = ({ altKey, ctrlKey, metaKey }) => altKey || ctrlKey || metaKey;
+
 export const within = (value, low, high) => Math.max(low, Math.min(high, value));
 
 /**
- * A finger that scrolls the page touches what it happens to lie on: a slider that has moved for it goes back, as soon
- * as the browser sees that it scrolls. For a slider that acts on "input".
+ * A finger that scrolls the page touches what it happens to lie on: what a slider has done for it is taken back, as
+ * soon as the browser sees that it scrolls. remember() is asked when the finger comes, and answers with how to do that.
  */
-export function withoutScrolling(slider) {
-  let before = slider.value;
-  slider.addEventListener("pointerdown", () => (before = slider.value));
-  slider.addEventListener("pointercancel", () => {
-    slider.value = before;
-    slider.dispatchEvent(new Event("input"));
-  });
+export function withoutScrolling(slider, remember) {
+  let takeBack = null;
+  let hasMoved = false;
+  slider.addEventListener("pointerdown", () => [takeBack, hasMoved] = [remember(), false]);
+  slider.addEventListener("input", () => (hasMoved = true));
+  slider.addEventListener("pointercancel", () => hasMoved && takeBack?.());
 }
 
 /** Hands the focus on from what is about to go or to rest: there it would be lost. */

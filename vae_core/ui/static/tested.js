@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { CHOICES, expectedNumber, misnamed, SHOWN } from "./lesson.js";
-import { ask, isSameModel, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
+import { againAfter, ask, isSameModel, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
 const viewListeners = [];
 const selectionListeners = [];
@@ -17,9 +17,17 @@ let awaited = null; // {run, wanted}: which are to be, once the facts of this mo
 let ofView = null; // what `images` was answered
 let lookAgain = () => {};
 
-/** The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong. */
+/**
+ * The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong: nothing
+ * is shown then below the words, where the figures would be another model's.
+ */
 export function attach(element, tell, complain) {
-  lookAgain = whenShown(element, () => load(tell, complain));
+  const tab = element.closest("[role=tabpanel]");
+  const tellFailure = (words) => {
+    tab.classList.toggle("untold", Boolean(words));
+    if (words) complain(words);
+  };
+  lookAgain = whenShown(element, () => load(tell, tellFailure));
   onModel((card) => {
     const isSame = isSameModel(factsOf, card) && view.on === EVALUATED; // trained on, or renamed
     if (isSame) awaited = { run: card.run, wanted: selection };
@@ -28,7 +36,9 @@ export function attach(element, tell, complain) {
     facts = factsOf = null;
     lookAgain();
   });
-  onOther(() => model() && lookAgain());
+  let isMounted = false; // what is told at once has been asked for already
+  onOther(() => isMounted && model() && lookAgain());
+  isMounted = true;
 }
 
 /** Calls the listener with the facts of each new view, {…, beside, view}: the second model's stand beside them. */
@@ -153,15 +163,17 @@ export function images() {
 }
 
 /** Asks for the facts of the view as it is now; what comes when it is another one already is not told. */
-async function load(tell, complain) {
+async function load(tell, tellFailure) {
   const [card, asked, second] = [model(), view, other()];
   const isWanted = () => card === model() && asked === view && second === other();
   try {
     await loadFacts(card, second, tell, isWanted);
+    if (isWanted()) tellFailure("");
   } catch (error) {
     if (!isWanted()) return;
     tell(null);
-    complain(error.message);
+    tellFailure(error.message);
+    againAfter(error, () => isWanted() && lookAgain());
   }
 }
 

@@ -1,5 +1,7 @@
 // A picture made of tiles, each of which is a button: for pointer, finger and keyboard alike.
 
+import { isShortcut } from "./studio.js";
+
 const TILE = 28;
 const GAP = 2; // pixels of the picture between tiles: the GAP of vae_core/pictures.py
 
@@ -71,7 +73,7 @@ export class Tiles {
     const at = buttons.indexOf(document.activeElement);
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns };
     const next = { Home: 0, End: buttons.length - 1 }[event.key] ?? at + (steps[event.key] ?? NaN);
-    if (at < 0 || !buttons[next]) return;
+    if (at < 0 || !buttons[next] || isShortcut(event)) return;
     event.preventDefault();
     buttons[next].focus();
   }

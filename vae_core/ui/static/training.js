@@ -8,7 +8,7 @@ import { onRuns } from "./models.js";
 import { plotly } from "./plots.js";
 import { showPreviews, watchTimeline } from "./previews.js";
 import { agreed } from "./question.js";
-import { address, ask, isShown, keep, kept, partsOf, sentence } from "./studio.js";
+import { address, ask, isShown, keep, kept, partsOf, sentence, setText } from "./studio.js";
 import { choose, chosenRun, giveUpChosen, onChosen } from "./watched.js";
 import { showErrors, showLatents } from "./watchful.js";
 import { sayer } from "./words.js";
@@ -46,7 +46,8 @@ let isStarting = false; // one that was asked for in this window
 let starting = ""; // its name, as far as it was given
 let notice = ""; // what stands below the buttons, instead of a problem that is over
 let showNotice = () => {};
-let wake = () => {};
+let isLookDue = false; // without a pause
+let endPause = () => {};
 const lookers = []; // who waits for the next look to be over
 
 export function mount(element, trigger) {
@@ -70,8 +71,10 @@ export function mount(element, trigger) {
   const loop = async () => {
     for (;;) {
       const started = performance.now();
+      const waiting = lookers.splice(0); // who comes while it looks, waits for the next
+      isLookDue = false;
       if (isShown(element)) await look(parts, watched).catch((error) => showProblem(parts, error));
-      for (const looker of lookers.splice(0)) looker();
+      for (const looker of waiting) looker();
       await pause(nextPause(watched, performance.now() - started));
     }
   };
@@ -211,14 +214,21 @@ function nextPause(watched, took) {
   return performance.now() < expectedUntil ? EXPECTING_MILLISECONDS : IDLE_MILLISECONDS;
 }
 
-function pause(milliseconds) {
-  return new Promise((resolve) => {
+/** Until the next look is due, by the clock or as something has happened, if only during the last one. */
+async function pause(milliseconds) {
+  if (isLookDue) return;
+  await new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    wake = () => {
+    endPause = () => {
       clearTimeout(timer);
       resolve();
     };
   });
+}
+
+function wake() {
+  isLookDue = true;
+  endPause();
 }
 
 async function look(parts, watched) {
@@ -366,10 +376,6 @@ function showProblem(parts, error) {
 /** The settings that are not the reference's. */
 export const changesInWords = (changes) =>
   Object.entries(changes).map(([name, value]) => `${name[0].toLowerCase()}${name.slice(1)} ${value}`).join(", ");
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -1,6 +1,6 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
-import { Latest, partsOf, untilReady, whenShown } from "./studio.js";
+import { Latest, isShortcut, partsOf, untilReady, whenShown } from "./studio.js";
 import { images, NOT_HERE, onView, select, showProgress, testedAddress } from "./tested.js";
 
 const FLATTERED = "The classes were learned from these very images, and with so few that flatters: compare with nothing that was read otherwise. ";
@@ -92,7 +92,7 @@ function cellOf(count, label, readAs, names, most) {
 function move(table, event) {
   const cell = document.activeElement.closest?.("td");
   const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
-  if (!cell || !step) return;
+  if (!cell || !step || isShortcut(event)) return;
   event.preventDefault();
   let [row, column] = [cell.parentElement.rowIndex, cell.cellIndex];
   for (;;) {

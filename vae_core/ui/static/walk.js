@@ -18,6 +18,7 @@ export function mount(element) {
     parts.go.textContent = FIRST;
   });
   parts.go.addEventListener("click", async () => {
+    if (parts.go.ariaDisabled === "true") return;
     const { count, ...others } = wanted;
     const of = model();
     const way = { ...others, seed: (wanted.seed + steps) % (GRID.seed[1] + 1) };
@@ -27,7 +28,7 @@ export function mount(element) {
       parts[kind].href = modelAddress(`walk.${kind}`, way);
       parts[kind].download = `walk-seed-${way.seed}.${kind}`;
     }
-    parts.go.disabled = true;
+    parts.go.ariaDisabled = "true"; // and keeps the focus
     parts.go.textContent = "Making the pictures…";
     parts.problem.hidden = true;
     try {
@@ -37,7 +38,7 @@ export function mount(element) {
       parts.problem.textContent = `The walk could not be made. ${await whyMissing(parts.picture)}`;
       parts.problem.hidden = of !== model();
     }
-    parts.go.disabled = false;
+    parts.go.ariaDisabled = "false";
     parts.go.textContent = of === model() ? "Another walk" : FIRST;
   });
 }
