@@ -406,8 +406,9 @@ def test_a_training_that_has_nowhere_to_say_it_is_stopped_all_the_same(
 ) -> None:
     process, run = begun(small_mnist, tmp_path, under=("bash", "-c", 'exec "$0" "$@" 2>&-'))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert run.info().state == "stopped"
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, run.info().state) == (0, "stopped")
+    assert "run is stopped" in out
 
 
 def test_a_second_training_on_the_machine_is_refused_by_name(dataset: Dataset, tmp_path: Path) -> None:

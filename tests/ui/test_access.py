@@ -25,7 +25,7 @@ from support.browser import REPOSITORY, App
 from support.studio_client import OURS, ZEROS, call, filled, operations, served, studio_client
 from vae_core.errors import PasswordError
 from vae_core.passwords import set_password
-from vae_core.ui.gate import guard
+from vae_core.ui.gate import calls, guard
 from vae_core.ui.gate.guard import MOST_COMPUTING, MOST_COSTLY, MOST_WAITING, Access
 from vae_core.ui.page import build_app, gradio_app
 from vae_core.ui.server import places
@@ -285,6 +285,18 @@ def test_a_caller_cannot_have_a_file_of_this_machine_copied_to_where_it_is_serve
         kind, words = call(studio, "reconstruct", file, "reference")
         assert kind in ("error", "status 400"), words
         assert "root:x" not in json.dumps(words)
+
+
+def test_a_call_that_names_very_many_files_is_refused_before_they_are_looked_for(
+    studio: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for = []
+    monkeypatch.setattr(calls, "_lies_in", lambda file, folder: looked_for.append(file) or False)
+    call_of_many = {"data": [{"path": "/tmp/none"}] * 40_000}
+    answer = studio.post("/gradio_api/call/reconstruct", json=call_of_many)
+    assert answer.status_code == 400
+    assert "expected at most 8 files" in answer.text
+    assert looked_for == []
 
 
 def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_a_line_for_a_program(
