@@ -508,6 +508,7 @@ def test_a_drawing_that_was_refused_is_read_again_by_itself(fresh_pad: Page) -> 
     draw(fresh_pad, 3)
     problem = fresh_pad.get_by_text("The app does not answer")
     problem.first.wait_for()
+    fresh_pad.wait_for_function("document.querySelector('#sketch canvas').ariaBusy === 'false'")
     fresh_pad.unroute_all()
     wait_for_answer(fresh_pad)
     assert not problem.first.is_visible()
