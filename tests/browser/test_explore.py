@@ -797,6 +797,16 @@ def test_a_press_while_the_page_comes_to_life_is_obeyed(blank: Page, app: App) -
     assert np.abs(vector(blank)).max() > 0
 
 
+TOUCH = """([selector, value]) => {
+  const slider = document.querySelector(selector);
+  const tell = (event) => slider.dispatchEvent(event);
+  tell(new PointerEvent('pointerdown'));
+  if (value !== null) { slider.value = value; tell(new Event('input')); }
+  tell(new PointerEvent('pointercancel'));
+}"""
+"""A finger that scrolls the page, which has moved a slider or not."""
+
+
 def test_numbers_that_were_set_with_another_model_are_told_so(page: Page) -> None:
     about = page.locator(".starts [data-is=about]")
     first = page.locator(".latent input").first
@@ -810,18 +820,10 @@ def test_numbers_that_were_set_with_another_model_are_told_so(page: Page) -> Non
     page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
     choose_model(page, "quick")
     about.get_by_text("numbers set with reference").wait_for()
+    page.evaluate(TOUCH, ["#latent-1", "0.5"])
+    assert "numbers set with reference" in about.inner_text()
     first.fill("1.5")
     page.wait_for_function("document.querySelector('.starts [data-is=about]').innerText === ''")
-
-
-TOUCH = """([selector, value]) => {
-  const slider = document.querySelector(selector);
-  const tell = (event) => slider.dispatchEvent(event);
-  tell(new PointerEvent('pointerdown'));
-  if (value !== null) { slider.value = value; tell(new Event('input')); }
-  tell(new PointerEvent('pointercancel'));
-}"""
-"""A finger that scrolls the page, which has moved a slider or not."""
 
 
 @AT_ZERO
@@ -834,13 +836,14 @@ def test_a_finger_that_scrolls_over_sliders_changes_nothing(page: Page) -> None:
     page.locator("#latent-6").fill("1.5")
     strip = page.locator(".part-traversal [data-is=title]")
     strip.filter(has_text="What z6 does").wait_for()
-    about, before = page.locator(".starts").inner_text(), vector(page)
-    assert "from test image" in about
+    about = page.locator(".starts [data-is=about]")
+    from_image, before = about.inner_text(), vector(page)
+    assert "from test image" in from_image
     for selector in (".part-morph input[type=range]", "#latent-1"):
         for value in ("0.5", None):
             page.evaluate(TOUCH, [selector, value])
             assert np.array_equal(vector(page), before), selector
-            assert page.locator(".starts").inner_text() == about
+            assert about.inner_text() == from_image
     page.wait_for_timeout(300)
     assert strip.inner_text() == "What z6 does"
 
@@ -884,6 +887,33 @@ def test_a_slider_that_is_moved_while_the_picture_is_read_again_stays(page: Page
         arg=f"mean {before[0]:.2f}, spread {before[1]:.2f}",
     )
     assert page.locator("#latent-6").input_value() == "2.5"
+
+
+def test_that_a_model_chosen_away_could_not_read_the_picture_is_no_matter(page: Page) -> None:
+    page.get_by_role("button", name="A test digit", exact=True).click()
+    page.wait_for_selector(".latent .track i:visible")
+    held = hold(page, "**/runs/quick/encode*")
+    with page.expect_request("**/runs/quick/encode*"):
+        choose_model(page, "quick")
+    with page.expect_response("**/runs/sharp/encode*"):
+        choose_model(page, "sharp")
+    held[0].fulfill(status=503, json={"error": "busy with quick"})
+    page.wait_for_timeout(500)
+    assert page.get_by_text("Busy with quick").count() == 0
+    assert "from test image" in page.locator(".starts [data-is=about]").inner_text()
+
+
+def test_that_a_digit_of_a_model_chosen_away_did_not_come_is_no_matter(page: Page) -> None:
+    held = hold(page, "**/runs/reference/decode.png*", times=1)
+    with page.expect_request("**/runs/reference/decode.png*"):
+        page.get_by_role("button", name="Random digit").click()
+    with page.expect_response("**/runs/quick/card"):
+        choose_model(page, "quick")
+    page.locator(".starts", has_text="numbers set with reference").wait_for()
+    held[0].abort()
+    wait_for_source(page, DIGIT, "/runs/quick/")
+    page.wait_for_timeout(300)
+    assert page.get_by_text("The digit could not be decoded").count() == 0
 
 
 def test_a_picture_that_another_model_cannot_read_is_not_behind_its_vector(page: Page) -> None:

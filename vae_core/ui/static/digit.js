@@ -23,11 +23,14 @@ export function mount(element) {
   const parts = partsOf(element);
   const show = new Latest(async (z) => {
     clearTimeout(trial);
+    const card = model();
     parts.picture.src = modelAddress("decode.png", { z: written(z) });
     try {
       await parts.picture.decode();
     } catch {
-      failure = `${worded("The digit could not be decoded.")} ${await whyMissing(parts.picture)}`;
+      const why = await whyMissing(parts.picture);
+      if (card !== model()) return; // the next one is by the model that is chosen now
+      failure = `${worded("The digit could not be decoded.")} ${why}`;
       tellProblem(failure);
       parts.picture.src = painted;
       // For all that shows the vector: what was in the way of the digit was so of the film strips too.
