@@ -214,6 +214,7 @@ def test_weights_that_are_not_measured_yet_have_not_the_figures_of_those_before(
     writer.close()
     assert run.evaluation() is None
     assert run.evaluation_version() == 0
+    assert run.info().results == {}
 
 
 def test_a_run_is_let_go_by_whichever_thread_closes_it(run: Run) -> None:

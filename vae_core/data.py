@@ -351,7 +351,8 @@ def _name_of(folder: Path, digests: dict[str, str], packed_digests: tuple[str, .
         for relative, known in RELATIVES_MD5.items():
             if packed_digests == known:
                 return relative
-        called = os.fsencode(folder.resolve().name).decode(errors="replace")  # as text that can be written
+        # As text that can be written: a name on the disk may be any bytes.
+        called = folder.resolve().name.encode(errors="surrogateescape").decode(errors="replace")
         return f"28x28 IDX set “{called}” (not the original MNIST)"
     name = altered[0]
     raise DataError(

@@ -121,7 +121,7 @@ def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
         reconstruction, images: float in [0, 1], of one shape, which is the result's too.
     """
     in_range = reconstruction.nan_to_num(0.5)
-    return F.binary_cross_entropy(in_range, images, reduction="none") + (reconstruction - in_range)
+    return F.binary_cross_entropy(in_range, images, reduction="none") + (reconstruction - in_range).detach()
 
 
 def check_likelihood(likelihood: object) -> None:

@@ -379,8 +379,8 @@ class RunWriter(Run):
                     path.unlink()
 
     def save_model(self, model: VAE, settings: Settings, evaluation: Evaluation | None = None) -> None:
-        """The weights, float32, with the settings as the file's metadata; together with what they measure, if
-        it is known, as `write_together` says."""
+        """The weights, float32, with the settings as the file's metadata; together with what they measure, as
+        `write_together` says, or else without any figures, which would be those of the weights before."""
         import safetensors.torch
 
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
@@ -392,6 +392,7 @@ class RunWriter(Run):
             contents[self.folder / "evaluation.npz"] = evaluation.to_bytes()
         else:
             (self.folder / "evaluation.npz").unlink(missing_ok=True)
+            self.update(results={})
         write_together(contents)
         if evaluation is not None:
             self._record_results(evaluation)

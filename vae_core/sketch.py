@@ -181,7 +181,7 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True, on_paper: bool = True) -
     Args:
         ink: float (H, W) in [0, 1], ink is 1.
         centre: False leaves the digit where and as large as it is, and only shrinks the whole picture
-            to 28x28; a picture of 28x28 stays what it is.
+            to 28x28; a picture of 28x28 stays what it is, paper and all.
         on_paper: False where all that is not 0 is ink, up to the border; else paper is taken off.
 
     Raises:
@@ -196,8 +196,9 @@ def to_mnist_form(ink: np.ndarray, centre: bool = True, on_paper: bool = True) -
     ink = ink.clip(0, 1)
     clean = without_paper(ink) if on_paper else _strongest_one(ink)
     if not centre:
-        is_as_it_is = not on_paper or ink.shape == (IMAGE_SIZE, IMAGE_SIZE)
-        return Sketch(on_square(ink if is_as_it_is else clean, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
+        is_mnists = ink.shape == (IMAGE_SIZE, IMAGE_SIZE)
+        seen = clean if on_paper and not is_mnists else ink
+        return Sketch(on_square(seen, IMAGE_SIZE), (0.0, 0.0, 1.0, 1.0))
     rows, columns = np.nonzero(clean > INK_THRESHOLD)
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1

@@ -96,22 +96,24 @@ def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
 
 
-def test_the_folder_one_stands_in_and_the_terminals_encoding_do_not_matter(
+def test_a_training_imports_nothing_from_the_folder_one_stands_in(
     small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "random.py").write_text("raise RuntimeError('my own dice')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [path for path in sys.path if path])
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     desk = TrainingDesk(tmp_path / "runs", str(small_mnist))
-    name = desk.start(Settings(epochs=1, limit=640), "own")
-    run = Run(tmp_path / "runs" / name)
-    assert wait_until_it_ends(run) == "finished"
-    desk = TrainingDesk(tmp_path / "runs", str(tmp_path / "small-mnist-é"))
-    shutil.copytree(small_mnist, tmp_path / "small-mnist-é")
+    desk.start(Settings(epochs=1, limit=640), "own")
+    assert wait_until_it_ends(Run(tmp_path / "runs" / "own")) == "finished"
+
+
+def test_why_a_training_did_not_start_is_told_whatever_the_terminals_encoding(
+    run: Run, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     change_record(run.folder, data=run.info().data | {"name": "28x28 IDX set “ß” (not the original MNIST)"})
     with pytest.raises(TrainingError, match="“ß”"):
-        desk.resume("own", 2)
+        TrainingDesk(run.folder.parent, str(small_mnist)).resume(run.name, 3)
 
 
 def test_a_waiting_process_that_has_ended_costs_no_start(

@@ -165,7 +165,7 @@ def test_read_only_holds_for_every_function_behind_the_page(alice: TestClient, g
     """As the page calls them, by number: hidden buttons do not protect what they call."""
     names = set(os.listdir(guarded_runs))
     blocks = gradio_app(alice.app).get_blocks()  # type: ignore[arg-type]
-    called = 0
+    called = set()
     for number, function in blocks.fns.items():
         if function.fn is None or function.api_name in ("encode", "reconstruct", "generate"):
             continue
@@ -173,8 +173,8 @@ def test_read_only_holds_for_every_function_behind_the_page(alice: TestClient, g
         body = {"data": values, "fn_index": number, "session_hash": "visitor"}
         route = "queue/join" if function.queue else "run/predict"
         assert alice.post(f"/gradio_api/{route}", json=body).status_code in (200, 400), function.name
-        called += 1
-    assert called >= 10  # most of those there are
+        called.add(function.name)
+    assert {"start_from_form", "stop_from_button", "resume_from_button", "warm_up"} < called
     assert alice.get("/studio/training").json()["state"] == "finished"
     assert set(os.listdir(guarded_runs)) == names
 
