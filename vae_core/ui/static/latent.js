@@ -39,7 +39,21 @@ export function setVector(values, from = origin) {
   const isSame = z.length === before.length && z.every((value, latent) => value === before[latent]);
   const isMiddle = z.every((value) => value === 0); // which is any model's
   if (!isSame || isMiddle) setBy = of;
+  tell();
+}
+
+function tell() {
   for (const listener of listeners) listener(z, origin);
+}
+
+/** How to put back what is explored now, as long as its model is there. */
+export function remember() {
+  const [kept, from, by, card] = [z, origin, setBy, of];
+  return () => {
+    if (of !== card) return;
+    [z, origin, setBy] = [kept, from, by];
+    tell();
+  };
 }
 
 /**
@@ -55,8 +69,11 @@ export function explore(values, from = null) {
 /** One of the test images as an origin, with the model's own mean and spread. */
 export async function testImage(index) {
   const asked = of;
-  const { called, seen, mean, deviation, data, noun } = await ask(modelAddress(`test-images/${encodeURIComponent(index)}`));
+  const answer = await ask(modelAddress(`test-images/${encodeURIComponent(index)}`)).catch((error) => {
+    if (asked === of) throw error;
+  });
   if (asked !== of) return testImage(index); // another model reads it now
+  const { called, seen, mean, deviation, data, noun } = answer;
   const { run, data: learned } = model();
   const isKnown = !learned || learned === data || (isOfDigits() && noun === "digit");
   const other = isKnown ? "" : ` of ${data}, which ${run} has not learned`;
@@ -127,7 +144,8 @@ async function readAgain(from, isSame) {
     const isMoved = z.some((value, latent) => value !== before[latent]);
     if (!isElsewhere()) setVector(isSame || isMoved ? z : mean, { ...from, mean, deviation });
   } catch (error) {
+    if (isElsewhere()) return;
     tellProblem(error.message);
-    if (!isElsewhere() && !isSame) setVector(z, null);
+    if (!isSame) setVector(z, null);
   }
 }

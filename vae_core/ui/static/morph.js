@@ -1,7 +1,7 @@
 // From one pinned digit to another along the arc between them.
 
 import { foldOnPhones } from "./fold.js";
-import { onVector, setVector, slerp, source, vector } from "./latent.js";
+import { onVector, remember, setVector, slerp, vector } from "./latent.js";
 import { EMPTY, Latest, isShown, modelAddress, onModel, partsOf, withoutScrolling, written } from "./studio.js";
 import { className, worded } from "./words.js";
 
@@ -75,11 +75,12 @@ export function mount(element) {
     play();
   });
   withoutScrolling(parts.at, () => {
-    const [z, origin, at] = [vector(), source(), parts.at.value];
+    const [putBack, at, wasPlaying] = [remember(), parts.at.value, isPlaying];
     return () => {
       parts.at.value = at;
-      setVector(z, origin);
+      putBack();
       showBetween.submit(between());
+      if (wasPlaying) play();
     };
   });
   parts.at.addEventListener("input", () => {

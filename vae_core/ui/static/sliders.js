@@ -1,6 +1,6 @@
 // One slider for each latent, the most used first, with the mark of the picture it was encoded from.
 
-import { LEAST_NATS, LIMIT, normal, onVector, setVector, source, vector } from "./latent.js";
+import { LEAST_NATS, LIMIT, normal, onVector, remember, setVector, source, vector } from "./latent.js";
 import { firstModel, isShortcut, onModel, partsOf, within, withoutScrolling } from "./studio.js";
 
 const FINE = 0.05;
@@ -84,9 +84,9 @@ function makeSlider(index) {
   const input = box.querySelector("input");
   input.title = "Arrows move it finely, with Shift finest, page keys coarsely; double click sets it to 0";
   withoutScrolling(input, () => {
-    const [z, origin, latent] = [vector(), source(), chosen];
+    const [putBack, latent] = [remember(), chosen];
     return () => {
-      setVector(z, origin);
+      putBack();
       choose(latent);
     };
   });
