@@ -31,7 +31,7 @@ from support.browser import (
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 PAD = 280
 PEN_WIDTH = "24"
@@ -500,15 +500,28 @@ def test_the_second_models_failure_leaves_the_first_ones_answer(fresh_pad: Page)
     draw(fresh_pad, 3)
     wait_for_answer(fresh_pad)
     assert "Error" in verdict(fresh_pad)
-    fresh_pad.locator(".flow figure", has_text="Many visitors ask at once").wait_for()
+    refused = fresh_pad.locator(".flow figure", has_text="Many visitors ask at once")
+    refused.wait_for()
+    fresh_pad.unroute_all()  # it is asked for again
+    refused.wait_for(state="detached")
+    fresh_pad.locator(".flow figure", has_text="plane: error").wait_for()
 
 
 def test_a_drawing_that_was_refused_is_read_again_by_itself(fresh_pad: Page) -> None:
-    fresh_pad.route("**/runs/reference/sketch*", lambda route: route.abort())
+    refused: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route)
+        route.abort()
+
+    fresh_pad.route("**/runs/reference/sketch*", refuse)
     draw(fresh_pad, 3)
     problem = fresh_pad.get_by_text("The app does not answer")
     problem.first.wait_for()
     fresh_pad.wait_for_function("document.querySelector('#sketch canvas').ariaBusy === 'false'")
+    before = len(refused)
+    fresh_pad.wait_for_timeout(4000)
+    assert 1 <= len(refused) - before <= 2  # however many strokes were refused
     fresh_pad.unroute_all()
     wait_for_answer(fresh_pad)
     assert not problem.first.is_visible()

@@ -515,6 +515,34 @@ def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: P
     assert fresh.locator("#test-errors .alert").count() == 0
 
 
+def test_that_nobody_knows_where_the_images_are_takes_no_figure_away(fresh: Page) -> None:
+    fresh.route("**/errors/images*", lambda route: route.abort())
+    fresh.get_by_label("their mean").check()
+    said = fresh.locator("#test-errors .caution", has_text="The app does not answer")
+    said.wait_for()
+    fresh.get_by_text("decoded from the posterior's mean").wait_for()
+    wait_for_bars(fresh, 205)
+    assert fresh.locator("#error-histogram").is_visible()
+    fresh.unroute_all()  # it is asked for again
+    said.wait_for(state="hidden")
+    fresh.locator("#turned-into table").wait_for()
+
+
+def test_from_images_that_cannot_be_measured_there_is_a_way_back(page_without_map: Page) -> None:
+    page = page_without_map
+    open_tab(page, "Test errors")
+    wait_for_bars(page, 10_000)
+    refusal = {"error": "these cannot be measured"}
+    page.route("**/errors/measured*", lambda route: route.fulfill(status=400, json=refusal))
+    page.locator("#test-errors").get_by_role("button", name="Measure it on the 205").click()
+    alert = page.locator("#test-errors .alert", has_text="These cannot be measured")
+    alert.wait_for()
+    page.get_by_role("button", name="Back to the images it was evaluated on").click()
+    alert.wait_for(state="detached")
+    wait_for_bars(page, 10_000)
+    page.locator("#error-meanings").wait_for()
+
+
 def test_a_histogram_that_did_not_come_is_shown_when_it_comes(fresh: Page) -> None:
     fresh.route(re.compile(r"/runs/tested/errors\?"), lambda route: route.abort())
     fresh.get_by_label("log scale").check()

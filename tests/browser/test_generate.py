@@ -219,6 +219,16 @@ def test_a_model_without_a_mixture_says_so_and_shows_no_other_models_images(grid
     assert not grid.locator("#generated-panel [role=alert]").is_visible()
 
 
+def test_with_another_model_a_refused_number_gives_way_with_its_mistake(grid: Page) -> None:
+    set_number(grid, "Seed", "-5")
+    mistake = grid.locator(".part-mistake [role=alert]")
+    mistake.filter(has_text="Seed: expected a whole number").wait_for()
+    choose_model(grid, "quick")
+    wait_for_source(grid, GRID, "/quick/generated.png?seed=0")
+    mistake.wait_for(state="hidden")
+    grid.wait_for_function("document.querySelector('.generate input[type=number]').value === '0'")
+
+
 def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_run: Path) -> None:
     (shutil.copytree(tiny_run, app.runs_dir / "untested") / "evaluation.npz").unlink()
     grid.get_by_label("Class", exact=True).click()

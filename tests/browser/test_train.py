@@ -182,15 +182,16 @@ def test_a_late_answer_about_the_form_does_not_come_over_a_later_one(page: Page)
     set_field(page, "Epochs", "5")
     folded = page.locator("#advanced > button")
     folded.filter(has_text="epochs 5").wait_for()
-    held = hold(page, "**/run/predict*")
-    set_field(page, "Batch size", "32")
+    held = hold(page, "**/run/predict*", times=1)
+    with page.expect_request("**/run/predict*"):
+        set_field(page, "Batch size", "32")
     set_field(page, "Seed", "7")
-    wait_for(lambda: held)
-    page.wait_for_timeout(500)  # time for a second one, which would be answered first
-    while held:
-        held.pop().continue_()
-        page.wait_for_timeout(500)
-    assert "epochs 5, batch size 32, seed 7" in folded.inner_text()
+    page.wait_for_timeout(500)  # time for the second one to be answered first
+    held[0].continue_()
+    changed = folded.filter(has_text="epochs 5, batch size 32, seed 7")
+    changed.wait_for()
+    page.wait_for_timeout(500)
+    assert changed.count() == 1
 
 
 def test_the_histogram_shows_the_test_errors(page: Page) -> None:

@@ -2,31 +2,45 @@
 
 import { colourOf, worth } from "./colours.js";
 import { draw } from "./plots.js";
-import { Latest, againAfter, ask, isTouched, model, partsOf } from "./studio.js";
-import { attach, besideAddressed, changeView, images, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
+import { Again, Latest, ask, isTouched, model, partsOf, whenShown } from "./studio.js";
+import { attach, besideAddressed, changeView, images, isOnHere, measureHere, onSelection, onView, select, showProgress, testedAddress } from "./tested.js";
 
 let parts = null;
 let facts = null;
+let imagesHere = null; // what is known of those that the app has
 let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
   parts = partsOf(element);
   const show = new Latest(() => {
     const about = facts;
-    return histogram().catch((error) => {
+    return histogram().then(() => retry.stop(), (error) => {
       if (about !== facts) return; // another view is looked at by now
       complain(error);
-      againAfter(error, () => about === facts && show.submit());
+      retry.after(error);
     });
   });
-  attach(element, (share) => showProgress(parts, share), (words) => complain(new Error(words)));
+  const retry = new Again(whenShown(element, () => show.submit()));
+  const tellOfImages = () => {
+    const about = facts;
+    tellImages().then(() => retryImages.stop(), (error) => {
+      if (about !== facts) return;
+      [parts.missing.hidden, parts.missing.textContent] = [false, error.message];
+      retryImages.after(error);
+    });
+  };
+  const retryImages = new Again(whenShown(element, tellOfImages));
+  attach(element, (share) => showProgress(parts, share), (words) => {
+    complain(new Error(words));
+    tellWay();
+  });
   onView((news) => {
     facts = news;
     parts[news.view.latents].checked = true; // also where an address has said so
     showFailure(false);
     tellAbout();
     tellBeside();
-    tellImages().catch((error) => news === facts && complain(error));
+    tellOfImages();
     show.submit();
   });
   onSelection((selection) => mark(selection));
@@ -35,7 +49,7 @@ export function mount(element) {
   }
   for (const choice of [parts.log, parts.split]) choice.addEventListener("change", () => show.submit());
   parts.hereButton.addEventListener("click", () => {
-    changeView({ on: facts.view.on === "here" ? "evaluated" : "here" });
+    changeView({ on: isOnHere() ? "evaluated" : "here" });
   });
 }
 
@@ -140,10 +154,14 @@ async function tellImages() {
   parts.missing.hidden = !missing && !here.is_sample;
   parts.missing.textContent =
     missing ?? `These are the ${here.count.toLocaleString("en")} test images of a sample of MNIST, not the whole test set.`;
-  parts.here.hidden = !here || (!missing && facts.view.on === "evaluated");
-  if (!here) return;
-  parts.hereButton.textContent =
-    facts.view.on === "here" ? "Back to the images it was evaluated on" : measureHere(here);
+  parts.here.hidden = !here || (!missing && !isOnHere());
+  imagesHere = here;
+  tellWay();
+}
+
+/** Where the button leads: to the other images than those that are asked for. */
+function tellWay() {
+  if (imagesHere) parts.hereButton.textContent = isOnHere() ? "Back to the images it was evaluated on" : measureHere(imagesHere);
 }
 
 function tellBeside() {

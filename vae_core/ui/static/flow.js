@@ -75,7 +75,7 @@ function showSecond({ flow, second, words, otherPicture, otherWords }, answer) {
   if (!isThere) return;
   otherPicture.src = other.reconstruction ?? EMPTY;
   otherPicture.alt = other.problem ? "" : `What ${other.run} makes of it`;
-  otherWords.textContent = other.problem ?? inShort(other.run, other);
+  otherWords.textContent = other.problem?.message ?? inShort(other.run, other);
 }
 
 /** With both terms of the loss: a model may pay for a small error with a large KL. */

@@ -2,7 +2,7 @@
 
 import { explore } from "./latent.js";
 import { misnamed } from "./lesson.js";
-import { Latest, ask, model, onModel, partsOf, passFocus, untilReady } from "./studio.js";
+import { Again, Latest, ask, model, onModel, partsOf, passFocus, untilReady, whenShown } from "./studio.js";
 import { NOT_HERE, asAddressed, besideAddressed, changeView, images, isComparable, measureHere, onSelection, onView, select, testedAddress } from "./tested.js";
 
 const ORDERS = { best: "rising", typical: "typical", worst: "falling", better: "better", worse: "worse" };
@@ -20,7 +20,13 @@ let isNew = false; // the selection has just been made: its first images come in
 export function mount(element) {
   parts = partsOf(element);
   hint = parts.about.textContent;
-  const show = new Latest(() => load().catch(complain));
+  const show = new Latest(() =>
+    load().then(() => retry.stop(), (error) => {
+      complain(error);
+      retry.after(error);
+    }),
+  );
+  const retry = new Again(whenShown(element, () => show.submit()));
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].addEventListener("click", () => select({ order }));
   }

@@ -41,9 +41,11 @@ export function mount(element, trigger) {
     const lost = isLost ? `${card.run} knows no class ${className(wanted.label)}: these are of all classes.` : "";
     if (isLost) wanted = { ...wanted, label: "" };
     const offer = JSON.stringify(classesOf(card));
-    if (isLost || offer !== offered) tellFields(); // else what is being written there stays
+    if (isLost || offer !== offered || !isSameModel(shown, card)) {
+      tellFields(); // of a model in training what is being written there stays
+      tellMistake(lost);
+    }
     offered = offer;
-    if (isLost || !isSameModel(shown, card)) tellMistake(lost);
     show();
   });
 }

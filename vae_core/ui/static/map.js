@@ -5,7 +5,7 @@
 import { colourOf, onTheme } from "./colours.js";
 import { drawDots } from "./dots.js";
 import { onVector, setVector, vector } from "./latent.js";
-import { EMPTY, Latest, afterwards, againAfter, ask, isSameModel, isShortcut, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
+import { Again, EMPTY, Latest, afterwards, ask, isSameModel, isShortcut, isShown, isTouched, model, modelAddress, onModel, partsOf, whenShown, within, written } from "./studio.js";
 import { className, hasLongNames, imagesOf } from "./words.js";
 
 const STEP = 0.1;
@@ -40,7 +40,8 @@ const hidden = new Set();
 export function mount(element) {
   parts = partsOf(element);
   placing = parts.about.textContent;
-  const show = whenShown(element, () => load(show));
+  const show = whenShown(element, () => load(again));
+  const again = new Again(show);
   onModel((card) => {
     // Trained on, the map of a model changes a little: what the visitor looks at stays.
     if (!isSameModel(drawn, card) || card.latent_dim !== drawn.latent_dim) clear();
@@ -77,7 +78,7 @@ function clear() {
   say(placing);
 }
 
-async function load(show) {
+async function load(again) {
   const card = model();
   let loaded = null;
   try {
@@ -85,10 +86,11 @@ async function load(show) {
   } catch (error) {
     if (model() !== card) return;
     say(error.message);
-    againAfter(error, () => model() === card && show());
+    again.after(error);
     return;
   }
   if (model() !== card) return; // another model has been chosen meanwhile
+  again.stop();
   const isFirst = map === null;
   map = loaded;
   if (isFirst) {

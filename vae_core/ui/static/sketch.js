@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { anyTestImage } from "./latent.js";
-import { Latest, address, againAfter, answered, ask, isShortcut, isShown, keep, kept, model, modelAddress, onModel, partsOf, within } from "./studio.js";
+import { Again, Latest, address, answered, ask, isShortcut, isShown, keep, kept, model, modelAddress, onModel, partsOf, whenShown, within } from "./studio.js";
 
 const MOST_UNDOS = 40;
 const KEY_STEP = 7;
@@ -19,12 +19,14 @@ let isEmpty = true;
 let changes = 0; // of the ink, counted
 let told = null; // what the listeners were told last
 let taken = null; // the test image that is on the pad, with nothing changed
+let retry = null;
 const reconstruct = new Latest(send);
 
 export function mount(element) {
   canvas = element.querySelector("canvas");
   context = canvas.getContext("2d", { willReadFrequently: true });
   marks = partsOf(element);
+  retry = new Again(whenShown(element, () => isEmpty || told?.isOfFile || request())); // else the file's problem would go
   fill();
   listenToPointer();
   listenToKeys();
@@ -269,16 +271,18 @@ async function send() {
   const [card, from] = [model(), taken];
   let [answer, second, problem] = [null, null, null];
   try {
-    [answer, second] = await Promise.all([ofModel(card), other() && ofModel(other()).catch(({ message }) => ({ problem: message }))]);
+    [answer, second] = await Promise.all([ofModel(card), other() && ofModel(other()).catch((error) => ({ problem: error }))]);
   } catch (error) {
     problem = error;
   }
   if (isEmpty || card !== model()) return; // the pad was cleared, or another model is asked already
   if (problem) {
     tell({ problem: problem.message });
-    againAfter(problem, () => told?.problem && request());
+    retry.after(problem);
     return;
   }
+  if (second?.problem) retry.after(second.problem);
+  else retry.stop();
   showBox(answer.empty || !centre ? null : answer.box);
   tell(answer.empty ? null : { ...answer, second, taken: from });
 }

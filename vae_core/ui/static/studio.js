@@ -2,6 +2,8 @@
 
 const POLL_MILLISECONDS = 300;
 const MOST_MILLISECONDS = 60_000; // from which a question is taken for lost
+const LONGEST_PAUSE_MILLISECONDS = 60_000;
+const MAY_PASS = [502, 503, 504]; // a busy server, or a proxy that does not reach it
 const MOST_NAMED_BARS = 20;
 /** Until what has failed is tried again. */
 export const AGAIN_MILLISECONDS = 3000;
@@ -52,7 +54,7 @@ export async function answered(url, options) {
   if (response.status === 401) tellProblem(LOGGED_OUT);
   const { error } = await response.json().catch(() => ({}));
   const words = sentence(error ?? `the server answered ${response.status}`);
-  throw Object.assign(new Error(words), { isFinal: response.status < 500 });
+  throw Object.assign(new Error(words), { isFinal: !MAY_PASS.includes(response.status) });
 }
 
 /** Asks and reads the answer; throws as `answered`. */
@@ -66,11 +68,6 @@ export async function whyMissing(picture) {
   } catch (error) {
     return `${error.message}.`;
   }
-}
-
-/** Does something once more in some seconds, where what has failed may pass. */
-export function againAfter(error, perform) {
-  if (!error.isFinal) setTimeout(perform, AGAIN_MILLISECONDS);
 }
 
 /** With a capital, unless it begins with a name such as run.json or batch_size. */
@@ -222,6 +219,33 @@ export class Latest {
 /** Says nothing anew to those who hear the page, where it is what is said already. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** Does something once more in some seconds, later each time, as long as it fails by what may pass. */
+export class Again {
+  #perform;
+  #pause = AGAIN_MILLISECONDS;
+  #timer = 0;
+
+  constructor(perform) {
+    this.#perform = perform;
+  }
+
+  /** It has failed. */
+  after(error) {
+    clearTimeout(this.#timer);
+    if (error.isFinal) return;
+    this.#timer = setTimeout(() => {
+      this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MILLISECONDS);
+      this.#perform();
+    }, this.#pause);
+  }
+
+  /** It has succeeded, or is not wanted any more. */
+  stop() {
+    clearTimeout(this.#timer);
+    this.#pause = AGAIN_MILLISECONDS;
+  }
 }
 
 /** Elements of a part by their data-is names. */

@@ -3,7 +3,7 @@
 
 import { onOther, other } from "./compare.js";
 import { CHOICES, expectedNumber, misnamed, SHOWN } from "./lesson.js";
-import { againAfter, ask, isSameModel, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
+import { Again, ask, isSameModel, model, modelAddress, onModel, untilReady, whenShown } from "./studio.js";
 
 const viewListeners = [];
 const selectionListeners = [];
@@ -16,6 +16,7 @@ let selection = null; // which images are shown
 let awaited = null; // {run, wanted}: which are to be, once the facts of this model are there
 let ofView = null; // what `images` was answered
 let lookAgain = () => {};
+let retry = null;
 
 /**
  * The tab has been put into the page; tell(share) shows how far measuring is, complain(words) what went wrong: nothing
@@ -27,7 +28,9 @@ export function attach(element, tell, complain) {
     tab.classList.toggle("untold", Boolean(words));
     if (words) complain(words);
   };
+  onOther(() => model() && lookAgain()); // before it looks at all: what is told at once, the model's card asks for
   lookAgain = whenShown(element, () => load(tell, tellFailure));
+  retry = new Again(() => lookAgain());
   onModel((card) => {
     const isSame = isSameModel(factsOf, card) && view.on === EVALUATED; // trained on, or renamed
     if (isSame) awaited = { run: card.run, wanted: selection };
@@ -36,9 +39,6 @@ export function attach(element, tell, complain) {
     facts = factsOf = null;
     lookAgain();
   });
-  let isMounted = false; // what is told at once has been asked for already
-  onOther(() => isMounted && model() && lookAgain());
-  isMounted = true;
 }
 
 /** Calls the listener with the facts of each new view, {…, beside, view}: the second model's stand beside them. */
@@ -68,6 +68,9 @@ export const testedInAddress = () => ({
   ...(view.latents === SAMPLED ? {} : { latents: view.latents }),
   ...(view.on === EVALUATED ? asAddressed(current()) : {}),
 });
+
+/** Whether it is asked for the images that the app has, instead of those of the evaluation. */
+export const isOnHere = () => view.on === "here";
 
 /** Whether the facts are of the images that the view is about. */
 const isThere = () => facts?.view.on === view.on;
@@ -168,18 +171,20 @@ async function load(tell, tellFailure) {
   const isWanted = () => card === model() && asked === view && second === other();
   try {
     await loadFacts(card, second, tell, isWanted);
-    if (isWanted()) tellFailure("");
+    if (!isWanted()) return;
+    tellFailure("");
+    retry.stop();
   } catch (error) {
     if (!isWanted()) return;
     tell(null);
     tellFailure(error.message);
-    againAfter(error, () => isWanted() && lookAgain());
+    retry.after(error);
   }
 }
 
 async function loadFacts(card, second, tell, isWanted) {
   ofView = null;
-  if (view.on === "here") await untilReady(modelAddress("errors/measured"), tell, isWanted);
+  if (isOnHere()) await untilReady(modelAddress("errors/measured"), tell, isWanted);
   if (!isWanted()) return;
   const askFacts = () => ask(testedAddress("facts", second ? { other: second.run } : {}));
   let answer = await askFacts();

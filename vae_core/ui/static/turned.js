@@ -1,6 +1,6 @@
 // Which classes are turned into which others: how often each class's reconstructions are read as each class.
 
-import { Latest, isShortcut, partsOf, untilReady, whenShown } from "./studio.js";
+import { Again, Latest, isShortcut, partsOf, untilReady, whenShown } from "./studio.js";
 import { images, NOT_HERE, onView, select, showProgress, testedAddress } from "./tested.js";
 
 const FLATTERED = "The classes were learned from these very images, and with so few that flatters: compare with nothing that was read otherwise. ";
@@ -9,13 +9,15 @@ export function mount(element) {
   const parts = partsOf(element);
   let facts = null;
   const show = new Latest(() =>
-    load(parts, () => facts).catch((error) => {
+    load(parts, () => facts).then(() => retry.stop(), (error) => {
       showProgress(parts, null);
       parts.about.textContent = error.message;
       parts.panel.classList.add("message"); // it is no longer than that
+      retry.after(error);
     }),
   );
   const due = whenShown(element, () => show.submit());
+  const retry = new Again(due);
   onView((news) => {
     facts = news;
     parts.table.replaceChildren();
@@ -30,7 +32,7 @@ export function mount(element) {
 async function load(parts, current) {
   const facts = current();
   const available = await images();
-  if (available.missing) throw new Error(NOT_HERE);
+  if (available.missing) throw Object.assign(new Error(NOT_HERE), { isFinal: true });
   const isCurrent = () => facts === current();
   const answer = await untilReady(testedAddress("turned"), (share) => showProgress(parts, share), isCurrent);
   showProgress(parts, null);
