@@ -21,9 +21,9 @@ from support.runs import change_settings
 from vae_core import __version__, data, load_run
 from vae_core.__main__ import main
 from vae_core.cli import train
-from vae_core.data import Dataset
+from vae_core.data import Dataset, load_dataset
 from vae_core.errors import SlowerWarning
-from vae_core.inference import decode_latents, sample_latents
+from vae_core.inference import decode_latents, reconstruct_image, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
 from vae_core.quality import assessment
@@ -186,6 +186,18 @@ def test_train_evaluate_generate_and_reconstruct(run_command: Any, few: Path, tm
     assert "per-pixel error" in out
     assert "the reconstruction is read as class " in out
     assert Image.open(tmp_path / "seen.png").size == (28, 28)
+
+    # Of a set that is none of digits, as far as its name tells.
+    aside = np.roll(load_dataset(few).test.images[0], (-4, 4), (0, 1))
+    Image.fromarray(aside).save(tmp_path / "aside.png")
+    error = reconstruct_image(load_run("mine", tmp_path / "runs").model, aside / np.float32(255)).error
+    told = []
+    for option in ([], ["--no-centre"], ["--centre"]):
+        arguments = [tmp_path / "aside.png", "--out", tmp_path / "seen.png", *option, *places]
+        code, out, _ = run_command("reconstruct", "mine", *arguments)
+        assert code == 0
+        told.append(f"per-pixel error {error:.4f}" in out)
+    assert told == [True, True, False]
 
 
 def test_a_picture_is_told_how_usual_it_is(run_command: Any, tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ class ClassWords:
         """The noun with its article."""
         return _with_article(self.noun)
 
+    @property
+    def are_centred(self) -> bool:
+        """Whether the images are as MNIST's, fitted into 20x20 and centred by mass: then a picture is too,
+        before a model of theirs reads it. Those of other sets fill their picture."""
+        return self.noun == DIGITS.noun
+
     def called(self, label: int) -> str:
         """What one image of a class is called: a 7, an Ankle boot, or class 7 where it has no name."""
         is_named = label < len(self.names) or self == DIGITS

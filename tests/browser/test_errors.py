@@ -242,6 +242,28 @@ def test_a_drag_over_several_bars_shows_all_of_them(errors: Page, run: LoadedRun
     errors.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
 
 
+def test_show_asks_for_the_same_range_until_another_is_written(errors: Page) -> None:
+    low, high = 0.03090511, 0.05254427  # between what four digits say
+    go_to(errors, f"?model=tested&tab=errors&hide=map&low={low}&high={high}")
+    said = gallery(errors, "with an error from 0.0309 to 0.0525")
+    with errors.expect_request("**/errors/gallery?*") as asked:
+        errors.get_by_role("button", name="Show", exact=True).click()
+    assert f"low={low}&high={high}" in asked.value.url
+    assert gallery(errors, "with an error from") == said
+    errors.get_by_label("Error to").fill("0.04")
+    errors.get_by_role("button", name="Show", exact=True).click()
+    gallery(errors, "with an error from 0.0309 to 0.0400")
+
+
+def test_a_range_beyond_the_errors_does_not_stretch_their_axis(errors: Page) -> None:
+    axis = errors.evaluate(f"{PLOT}.layout.xaxis.range")
+    go_to(errors, "?model=tested&tab=errors&hide=map&low=0.05&high=0.9")
+    gallery(errors, "with an error from 0.0500 to 0.9000")
+    errors.wait_for_function(f"{PLOT}.layout.shapes?.length === 1")
+    assert errors.evaluate(f"{PLOT}.layout.xaxis.range") == axis
+    assert errors.evaluate(f"{PLOT}.layout.shapes[0].x1") < axis[1]
+
+
 def test_two_quick_presses_do_not_lead_beyond_the_first_images(errors: Page) -> None:
     errors.get_by_role("button", name="Next").click()
     errors.wait_for_function("document.querySelector('#error-images').innerText.includes('17 to ')")

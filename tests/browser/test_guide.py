@@ -197,6 +197,22 @@ def test_a_link_opens_a_step_and_a_lesson_keeps_those_of_which_nothing_is_left_o
     wait_for_open_tab(page, "explore")
 
 
+def test_a_step_with_another_model_opens_its_tab_and_who_has_left_that_stays_away(
+    blank: Page, app: App
+) -> None:
+    blank.goto(f"{app.url}/?hide=map&model=plane&step=draw")
+    wait_until_alive(blank)
+    wait_for_open_tab(blank, "draw")
+    assert step_of(blank) == "draw"
+    open_tab(blank, "Explore")
+    wait_for_address(blank, "tab=explore")
+    blank.reload()
+    wait_until_alive(blank)
+    blank.wait_for_timeout(700)
+    wait_for_open_tab(blank, "explore")
+    assert step_of(blank) == "draw"
+
+
 def test_a_link_to_the_last_step_leads_to_the_replay_of_the_reference(blank: Page, app: App) -> None:
     page = blank
     page.set_viewport_size({"width": 390, "height": 844})

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,11 +24,13 @@ import pytest
 from PIL import Image, ImageOps, ImageSequence
 
 from support.browser import REPOSITORY, App
+from support.runs import change_record
 from vae_core import load_run
 from vae_core.data import Dataset
 from vae_core.inference import decode_latents, nearest_errors, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
+from vae_core.run_folder import Run
 from vae_core.run_record import SHIPPED_RUNS
 from vae_core.settings import Settings
 from vae_core.sketch import read_picture, to_mnist_form
@@ -342,6 +345,22 @@ def test_encode_endpoint(client: Any, tmp_path: Path) -> None:
         "mean": pytest.approx(expected.mean.tolist(), abs=1e-5),
         "log_variance": pytest.approx(expected.log_variance.tolist(), abs=1e-5),
     }
+
+
+def test_a_picture_is_not_centred_for_a_model_whose_images_are_not(
+    app: App, client: Any, dataset: Dataset, tiny_run: Path, tmp_path: Path
+) -> None:
+    from gradio_client import handle_file
+
+    folder = Path(shutil.copytree(tiny_run, app.runs_dir / "of-shapes"))
+    named = Run(folder).info().data | {"name": "28x28 IDX set “shapes” (not the original MNIST)"}
+    change_record(folder, data=named)
+    (folder / "evaluation.npz").unlink()  # which names the set that it was made on
+    aside = np.roll(dataset.test.images[0], (-4, 4), (0, 1))
+    Image.fromarray(aside).save(tmp_path / "aside.png")
+    answer = client.predict(handle_file(tmp_path / "aside.png"), "of-shapes", api_name="/encode")
+    expected = reconstruct_image(load_run(folder).model, aside / np.float32(255))
+    assert answer["mean"] == pytest.approx(expected.mean.tolist(), abs=1e-5)
 
 
 def test_generate_endpoint(client: Any) -> None:

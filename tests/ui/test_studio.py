@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_a_note_that_nothing_can_be_trained_goes_when_the_folder_is_mended(
         studio.dataset()
     assert "Nothing can be trained or measured here: the folder" in (studio.data_note() or "")
     shutil.copytree(small_mnist, tmp_path / "data")
+    assert "cannot" not in (said := studio.data_note() or "")
+    assert re.search(r"“data” .*: 700 images\. .*for the 60,000 of MNIST\. With so few an epoch", said)
+
+
+def test_of_mnist_itself_there_is_nothing_to_say(tmp_path: Path, real_mnist: Path) -> None:
+    studio = Studio(tmp_path, str(real_mnist), "cpu")
+    studio.dataset()
     assert studio.data_note() is None
 
 

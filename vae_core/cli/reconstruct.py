@@ -28,9 +28,18 @@ def reconstruct(
     out_file: Annotated[Path, typer.Option("--out", help="The 28x28 PNG to write.")] = Path(
         "reconstruction.png"
     ),
+    centre: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether what is on the picture is fitted into 20x20 pixels and centred, as MNIST's digits "
+            "are, or lies as it is. By default what the run's own images are.",
+            show_default=False,
+        ),
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Bring a picture to MNIST's form, encode it, decode the posterior's mean, and say how usual it is."""
+    """Bring a picture to the form of the run's images, encode it, decode the posterior's mean, and say how
+    usual it is."""
     from vae_core.class_words import class_words
     from vae_core.inference import reconstruct_image
     from vae_core.latent_space import ClassGaussians
@@ -40,11 +49,13 @@ def reconstruct(
     from vae_core.sketch import read_picture, to_mnist_form
 
     check_png(out_file)
+    found = find_run(run, runs_dir)
+    if centre is None:
+        centre = class_words(found.info().data.get("name", "")).are_centred
     try:
-        sketch = to_mnist_form(read_picture(image.read_bytes()))
+        sketch = to_mnist_form(read_picture(image.read_bytes()), centre)
     except PictureError as error:
         raise PictureError(f"{image}: {error}") from error
-    found = find_run(run, runs_dir)
     model, evaluation = found.model(), found.evaluation_or_none()
     reconstruction = reconstruct_image(model, sketch.image)
     out_file.write_bytes(png_bytes(to_grey(reconstruction.image)))

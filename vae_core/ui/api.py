@@ -42,7 +42,8 @@ def build(studio: Studio) -> None:
         loaded = model_of(model)
         if picture is None:
             raise SettingsError("image", f"expected a picture of {loaded.words.one}")
-        return reconstruct_image(loaded.model, to_mnist_form(read_picture(picture)).image)
+        seen = to_mnist_form(read_picture(picture), loaded.words.are_centred)
+        return reconstruct_image(loaded.model, seen.image)
 
     def runs() -> dict[str, Any]:
         """Lists the runs, the shipped ones and the user's own: the names that `model` can be.
@@ -65,7 +66,9 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(decode_latents(loaded.model, z[None]))[0])
 
     def reconstruct(picture: bytes | None, model: str = "reference") -> Image.Image:
-        """Brings a picture to MNIST's form, encodes it and decodes the posterior's mean.
+        """Brings a picture to the form of the model's images, encodes it and decodes the posterior's mean.
+
+        Digits are fitted into 20x20 pixels and centred, as MNIST's; for models of others it is only shrunk.
 
         Args:
             picture: light on dark or dark on light; from an assistant a data:image/png;base64,... address.
@@ -74,7 +77,7 @@ def build(studio: Studio) -> None:
         return Image.fromarray(to_grey(through(model, picture).image))
 
     def encode(picture: bytes | None, model: str = "reference") -> dict[str, Any]:
-        """Brings a picture to MNIST's form and encodes it.
+        """Brings a picture to the form of the model's images, as `reconstruct` does, and encodes it.
 
         Answers with the posterior's mean and log_variance, each as many numbers as the model has latents.
 

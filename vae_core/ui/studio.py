@@ -47,6 +47,8 @@ MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
 UNSEEN_IMAGES = 200
 """Test images with which generated ones are compared; for MNIST half a second's work."""
+FEW_IMAGES = 20_000
+"""From which on the recipes' epochs are steps enough."""
 ASK_AGAIN_SECONDS = 10.0
 """Before a data set that could not be read is tried again for a note about it."""
 
@@ -208,18 +210,27 @@ class Studio:
 
     def data_note(self) -> str | None:
         """What whoever trains here should know of the images, as far as that is known by now: that there are
-        none, or only a sample, and how to get the rest."""
+        none, or only a sample, and how to get the rest, or that they are not MNIST's."""
         if self._data_problem is not None and time.monotonic() - self._data_asked_at > ASK_AGAIN_SECONDS:
             with suppress(DataError):  # it may have been mended
                 self.dataset()
         if self._data_problem is not None:
             return f"Nothing can be trained or measured here: {self._data_problem}."
-        if self.read_only or self._dataset is None or not self._dataset.train.is_sample:
+        if self.read_only or self._dataset is None or self._dataset.train.name == "MNIST":
             return None
+        train = self._dataset.train
+        if train.is_sample:
+            return (
+                f"What you train here learns from {train.source}. {HOW_TO_GET_ALL} The times and results "
+                "told of the recipes are for all 60,000 images: on the sample Minute takes seconds, and "
+                "learns little."
+            )
+        few = ""
+        if len(train) < FEW_IMAGES:
+            few = " With so few an epoch has few steps: take more epochs, under Advanced."
         return (
-            f"What you train here learns from {self._dataset.train.source}. {HOW_TO_GET_ALL} The times "
-            "and results told of the recipes are for all 60,000 images: on the sample Minute takes seconds, "
-            "and learns little."
+            f"What you train here learns from {train.source}: {len(train):,} images. The times and results "
+            f"told of the recipes are for the 60,000 of MNIST.{few}"
         )
 
     def mixture(self, loaded: Loaded) -> Task:

@@ -125,8 +125,9 @@ function listen() {
 /** Shades the range that the gallery shows; Plotly's own frame, which would only mark pixels, goes. */
 function mark(selection) {
   const hasRange = selection?.low !== undefined && selection?.high !== undefined;
-  shade = hasRange
-    ? [{ type: "rect", x0: selection.low, x1: selection.high, y0: 0, y1: 1, yref: "paper", fillcolor: worth("--mark"), opacity: 0.2, line: { width: 0 }, layer: "below" }]
+  const end = Math.min(selection?.high, facts?.high ?? 1); // beyond the errors there are it would stretch the axis
+  shade = hasRange && selection.low < end
+    ? [{ type: "rect", x0: selection.low, x1: end, y0: 0, y1: 1, yref: "paper", fillcolor: worth("--mark"), opacity: 0.2, line: { width: 0 }, layer: "below" }]
     : [];
   if (parts.plot.layout) window.Plotly.relayout(parts.plot, { shapes: shade, selections: [] });
 }

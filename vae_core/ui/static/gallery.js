@@ -15,6 +15,7 @@ let selection = null;
 let page = 0;
 let shownPage = 0; // another one than `page` until that has come
 let pages = 0;
+let shownSpan = ""; // what the fields say, until somebody writes there
 let isNew = false; // the selection has just been made: its first images come into sight
 
 export function mount(element) {
@@ -33,7 +34,8 @@ export function mount(element) {
   parts.here.addEventListener("click", () => changeView({ on: "here" }));
   parts.range.addEventListener("submit", (event) => {
     event.preventDefault();
-    const [low, high] = [Number(parts.low.value), Number(parts.high.value)].sort((a, b) => a - b);
+    const isUntouched = [parts.low.value, parts.high.value].join() === shownSpan && selection?.low !== undefined;
+    const [low, high] = isUntouched ? [selection.low, selection.high] : [Number(parts.low.value), Number(parts.high.value)].sort((a, b) => a - b);
     select({ low, high });
   });
   for (const [name, step] of [["previous", -1], ["next", 1]]) {
@@ -150,6 +152,7 @@ function showSpan(errors) {
   const inField = (round, error) => (errors.length ? (round(error * 1e4) / 1e4).toFixed(4) : "");
   parts.low.value = inField(Math.floor, Math.min(...errors));
   parts.high.value = inField(Math.ceil, Math.max(...errors));
+  shownSpan = [parts.low.value, parts.high.value].join();
 }
 
 const classOf = (label) => facts.classes.find((row) => row.label === label);

@@ -198,7 +198,7 @@ function showNothing() {
 /** The model's mixture is there; a model's first one takes some seconds to fit. */
 async function fitted(isWanted) {
   const tell = () => {
-    parts.about.textContent = "Fitting the mixture to the training images' encodings…";
+    parts.about.textContent = "Getting the mixture of the training images' encodings ready…";
     parts.fitting.hidden = false;
   };
   await untilReady(modelAddress("mixture"), tell, isWanted).finally(() => (parts.fitting.hidden = true));

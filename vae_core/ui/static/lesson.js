@@ -92,12 +92,15 @@ export function withLesson(search) {
   return said;
 }
 
-/** What names a step of the guide, and no model, leads to where the step begins. */
+/** The tab to which a step of the guide leads where an address says none, or null. */
+export const tabOfStep = (step) => new URLSearchParams(STEPS[step]?.place).get("tab");
+
+/** What names a step of the guide leads to where the step begins; with a model of its own, to its tab only. */
 function withPlaceOfStep(search) {
   const said = new URLSearchParams(search);
-  if (said.has("model")) return said;
+  const hasModel = said.has("model");
   for (const [name, value] of new URLSearchParams(STEPS[said.get("step")]?.place)) {
-    if (!said.has(name)) said.set(name, value);
+    if (!said.has(name) && (name === "tab" || !hasModel)) said.set(name, value);
   }
   return said;
 }

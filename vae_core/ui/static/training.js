@@ -243,7 +243,7 @@ async function look(parts, watched) {
   if (news.state === "running") expectedUntil = 0;
   if (isStarting && news.training) {
     keep(STARTED, news.training);
-    bringToSight("nearest"); // an open Advanced may be above it
+    bringToSight(document.querySelector("#advanced > .open") ? "start" : "nearest"); // that stands above it
   }
   isStarting &&= !news.training;
   if (training && !news.training && document.querySelector("#training-problem [data-until=end]")) {
