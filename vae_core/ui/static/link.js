@@ -107,7 +107,7 @@ function remember() {
 /** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow(opened = tab) {
   const place = { model: model().run, ...gridInAddress(), ...testedInAddress(), ...watchedInAddress(), ...stepInAddress() };
-  if (opened !== (tabOfStep(place.step) ?? "explore") || opened !== "explore") place.tab = opened;
+  if (opened !== "explore" || tabOfStep(place.step)) place.tab = opened; // else the step would lead to its own
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (source()?.index !== undefined) place.image = source().index;
   if (other()) place.with = other().run;

@@ -306,7 +306,9 @@ export const within = (value, low, high) => Math.max(low, Math.min(high, value))
 export function withoutScrolling(slider, remember) {
   let takeBack = null;
   let hasMoved = false;
-  slider.addEventListener("pointerdown", () => [takeBack, hasMoved] = [remember(), false]);
+  slider.addEventListener("pointerdown", () => {
+    [takeBack, hasMoved] = [remember(), false];
+  });
   slider.addEventListener("input", () => (hasMoved = true));
   slider.addEventListener("pointercancel", () => hasMoved && takeBack?.());
 }
