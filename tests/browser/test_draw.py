@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from scripts.faults import wait_for
 from support.browser import (
     App,
+    be_busy,
     choose_model,
     compare_with,
     hold,
@@ -494,8 +495,7 @@ def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_ru
 
 
 def test_the_second_models_failure_leaves_the_first_ones_answer(fresh_pad: Page) -> None:
-    busy = {"error": "many visitors ask at once; try again in a moment"}
-    fresh_pad.route("**/runs/plane/sketch*", lambda route: route.fulfill(status=503, json=busy))
+    be_busy(fresh_pad, "**/runs/plane/sketch*")
     compare_with(fresh_pad, "plane")
     draw(fresh_pad, 3)
     wait_for_answer(fresh_pad)

@@ -14,6 +14,7 @@ import pytest
 
 from support.browser import (
     App,
+    be_busy,
     compare_with,
     go_to,
     hold,
@@ -291,8 +292,7 @@ def test_who_turns_the_pages_by_keys_keeps_the_focus(errors: Page) -> None:
 
 
 def test_a_page_that_did_not_come_is_not_skipped(errors: Page) -> None:
-    words = {"error": "many visitors ask at once"}
-    errors.route("**/errors/gallery?*", lambda route: route.fulfill(status=503, json=words), times=1)
+    be_busy(errors, "**/errors/gallery?*", times=1)
     errors.get_by_role("button", name="Next").click()
     errors.get_by_role("alert").filter(has_text="Many visitors ask at once").wait_for()
     assert errors.get_by_role("button", name="Previous").is_disabled()  # the first images are still there

@@ -18,6 +18,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    be_busy,
     choose_model,
     compare_with,
     go_to,
@@ -480,12 +481,11 @@ def test_a_place_that_waits_to_be_decoded_is_given_up_with_its_model(page: Page)
 
 @AT_ZERO
 def test_a_digit_that_is_refused_is_told_in_the_servers_words(page: Page) -> None:
-    busy = {"error": "many visitors ask at once; try again in a moment"}
     last = source_of(page, DIGIT)
     others = re.compile(rf"/decode\.png(?!{re.escape(last.partition('/decode.png')[2])}$)")
-    page.route(others, lambda route: route.fulfill(status=503, json=busy))
+    be_busy(page, others)
     page.locator("#latent-2").focus()
-    page.route("**/traversal.png*", lambda route: route.fulfill(status=503, json=busy))
+    be_busy(page, "**/traversal.png*")
     slider = page.get_by_role("slider", name=re.compile(r"^z1\b"))
     slider.press("PageUp")
     told = page.get_by_text(
@@ -942,8 +942,7 @@ def test_files_of_one_time_are_not_taken_for_one_model(page: Page) -> None:
 
 
 def test_a_map_that_was_refused_comes_by_itself(blank: Page, app: App) -> None:
-    busy = {"error": "many visitors ask at once; try again in a moment"}
-    blank.route("**/map.json*", lambda route: route.fulfill(status=503, json=busy))
+    be_busy(blank, "**/map.json*")
     open_app(blank, app.url)
     blank.locator("#latent-map").scroll_into_view_if_needed()
     blank.get_by_text("Many visitors ask at once; try again in a moment").wait_for()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from support.browser import (
     App,
+    be_busy,
     choose_model,
     go_to,
     hold,
@@ -118,8 +119,7 @@ def test_a_number_that_cannot_be_is_told_and_not_replaced(
 
 
 def test_a_picture_that_is_refused_is_told_in_the_servers_words(grid: Page) -> None:
-    busy = {"error": "many visitors ask at once; try again in a moment"}
-    grid.route("**/generated.png*", lambda route: route.fulfill(status=503, json=busy))
+    be_busy(grid, "**/generated.png*")
     grid.get_by_role("button", name="Another seed").click()
     told = grid.locator("#generated-panel [role=alert]")
     told.get_by_text(

@@ -177,6 +177,12 @@ def hold(page: Page, address: str, **options: Any) -> list[Route]:
     return held
 
 
+def be_busy(page: Page, address: str | re.Pattern[str], **options: Any) -> None:
+    """What the page asks of an address is refused from now on, as a server does that many ask at once."""
+    words = {"error": "many visitors ask at once; try again in a moment"}
+    page.route(address, lambda route: route.fulfill(status=503, json=words), **options)
+
+
 def wait_for_address(page: Page, part: str) -> None:
     page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
 

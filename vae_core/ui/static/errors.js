@@ -12,23 +12,10 @@ let shade = []; // the range that is shown in the gallery, as Plotly's shapes
 
 export function mount(element) {
   parts = partsOf(element);
-  const show = new Latest(() => {
-    const about = facts;
-    return histogram().then(() => retry.stop(), (error) => {
-      if (about !== facts) return; // another view is looked at by now
-      complain(error);
-      retry.after(error);
-    });
-  });
+  const untilOtherFacts = (about) => () => about === facts;
+  const show = new Latest(() => retry.see(histogram(), complain, untilOtherFacts(facts)));
   const retry = new Again(whenShown(element, () => show.submit()));
-  const tellOfImages = () => {
-    const about = facts;
-    tellImages().then(() => retryImages.stop(), (error) => {
-      if (about !== facts) return;
-      [parts.missing.hidden, parts.missing.textContent] = [false, error.message];
-      retryImages.after(error);
-    });
-  };
+  const tellOfImages = () => retryImages.see(tellImages(), sayOfImages, untilOtherFacts(facts));
   const retryImages = new Again(whenShown(element, tellOfImages));
   attach(element, (share) => showProgress(parts, share), (words) => {
     complain(new Error(words));
@@ -158,6 +145,11 @@ async function tellImages() {
   parts.here.hidden = !here || (!missing && !isOnHere());
   imagesHere = here;
   tellWay();
+}
+
+function sayOfImages({ message }) {
+  parts.missing.hidden = false;
+  parts.missing.textContent = message;
 }
 
 /** Where the button leads: to the other images than those that are asked for. */

@@ -21,12 +21,7 @@ let isNew = false; // the selection has just been made: its first images come in
 export function mount(element) {
   parts = partsOf(element);
   hint = parts.about.textContent;
-  const show = new Latest(() =>
-    load().then(() => retry.stop(), (error) => {
-      complain(error);
-      retry.after(error);
-    }),
-  );
+  const show = new Latest(() => retry.see(load(), complain));
   const retry = new Again(whenShown(element, () => show.submit()));
   for (const [name, order] of Object.entries(ORDERS)) {
     parts[name].addEventListener("click", () => select({ order }));

@@ -3,7 +3,7 @@
 
 import { isPhone } from "./fold.js";
 import { source } from "./latent.js";
-import { CHOICES, hiddenParts, misnamed, PARTS, shownTabs, STEPS } from "./lesson.js";
+import { CHOICES, hiddenParts, misnamed, PARTS, placeOfStep, shownTabs, STEPS } from "./lesson.js";
 import { isDrawn } from "./sketch.js";
 import { isShown, model, onModel, partsOf, passFocus } from "./studio.js";
 import { select } from "./tested.js";
@@ -22,9 +22,8 @@ let render = () => {};
 let sayModel = () => {};
 /** The steps of which the lesson leaves nothing out. */
 const there = CHOICES.step.filter((name) => {
-  const { place, parts } = STEPS[name];
-  const tab = new URLSearchParams(place).get("tab") ?? "explore";
-  return shownTabs().includes(tab) && !["guide", ...parts].some((part) => hiddenParts().includes(part));
+  const tab = placeOfStep(name).get("tab") ?? "explore";
+  return shownTabs().includes(tab) && !["guide", ...STEPS[name].parts].some((part) => hiddenParts().includes(part));
 });
 const marked = document.createElement("style"); // Gradio would take a class off its own elements
 
@@ -146,7 +145,7 @@ const selectorOf = (name) => STEPS[name]?.about || (PARTS[STEPS[name]?.parts[0]]
 
 /** The model of which a step speaks; none where it speaks of a run that is watched. */
 function modelOf(name) {
-  const place = new URLSearchParams(STEPS[name]?.place);
+  const place = placeOfStep(name);
   return place.has("watch") ? null : place.get("model");
 }
 
@@ -155,7 +154,7 @@ async function go(name, more = {}) {
   isEntered = true;
   take(name); // its words are there at once, whatever has to be loaded
   ledTo = "";
-  await lead({ step: name, ...parametersOf(STEPS[name].place), ...more });
+  await lead({ step: name, ...Object.fromEntries(placeOfStep(name)), ...more });
   if (step === name) ledTo = placeInShort();
 }
 

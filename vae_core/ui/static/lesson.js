@@ -92,14 +92,16 @@ export function withLesson(search) {
   return said;
 }
 
-/** The tab to which a step of the guide leads where an address says none, or null. */
-export const tabOfStep = (step) => new URLSearchParams(STEPS[step]?.place).get("tab");
+/** Where a step of the guide begins, as parameters of an address. */
+export function placeOfStep(step) {
+  return new URLSearchParams(STEPS[step]?.place);
+}
 
 /** What names a step of the guide leads to where the step begins; with a model of its own, to its tab only. */
 function withPlaceOfStep(search) {
   const said = new URLSearchParams(search);
   const hasModel = said.has("model");
-  for (const [name, value] of new URLSearchParams(STEPS[said.get("step")]?.place)) {
+  for (const [name, value] of placeOfStep(said.get("step"))) {
     if (!said.has(name) && (name === "tab" || !hasModel)) said.set(name, value);
   }
   return said;

@@ -6,7 +6,7 @@ import { compareWith, onOther, other } from "./compare.js";
 import { followGrid, gridInAddress, onTile } from "./generated.js";
 import { bringAbout, followStep, guideLeadsWith, onStep, stepInAddress } from "./guide.js";
 import { exploreOpensWith, onVector, setVector, source, testImage, vector } from "./latent.js";
-import { LARGEST_LATENT, misnamed, problemOfLesson, SERVERS, shownTabs, START, tabOfStep, TABS, withLesson, writeRecipe } from "./lesson.js";
+import { LARGEST_LATENT, misnamed, placeOfStep, problemOfLesson, SERVERS, shownTabs, START, TABS, withLesson, writeRecipe } from "./lesson.js";
 import { address, afterwards, ask, chooseModel, firstModel, isChoosingModel, model, onModel, tellProblem, written } from "./studio.js";
 import { followTested, onSelection, onView, testedInAddress } from "./tested.js";
 import { followWatched, onChosen, watchedInAddress } from "./watched.js";
@@ -107,7 +107,7 @@ function remember() {
 /** Where the visitor is, as parameters of an address: see START. */
 export function placeOfNow(opened = tab) {
   const place = { model: model().run, ...gridInAddress(), ...testedInAddress(), ...watchedInAddress(), ...stepInAddress() };
-  if (opened !== "explore" || tabOfStep(place.step)) place.tab = opened; // else the step would lead to its own
+  if (opened !== "explore" || placeOfStep(place.step).has("tab")) place.tab = opened; // else the step would lead to its own
   if (vector().some((value) => value !== 0)) place.z = written(vector());
   if (source()?.index !== undefined) place.image = source().index;
   if (other()) place.with = other().run;

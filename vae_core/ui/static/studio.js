@@ -231,6 +231,18 @@ export class Again {
     this.#perform = perform;
   }
 
+  /** Waits for a trial; its failure is told and it is made again, as long as it is wanted. */
+  async see(trial, complain, isWanted = () => true) {
+    try {
+      await trial;
+      this.stop();
+    } catch (error) {
+      if (!isWanted()) return;
+      complain(error);
+      this.after(error);
+    }
+  }
+
   /** It has failed. */
   after(error) {
     clearTimeout(this.#timer);

@@ -8,14 +8,12 @@ const FLATTERED = "The classes were learned from these very images, and with so 
 export function mount(element) {
   const parts = partsOf(element);
   let facts = null;
-  const show = new Latest(() =>
-    load(parts, () => facts).then(() => retry.stop(), (error) => {
-      showProgress(parts, null);
-      parts.about.textContent = error.message;
-      parts.panel.classList.add("message"); // it is no longer than that
-      retry.after(error);
-    }),
-  );
+  const complain = (error) => {
+    showProgress(parts, null);
+    parts.about.textContent = error.message;
+    parts.panel.classList.add("message"); // it is no longer than that
+  };
+  const show = new Latest(() => retry.see(load(parts, () => facts), complain));
   const due = whenShown(element, () => show.submit());
   const retry = new Again(due);
   onView((news) => {
