@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from scripts.faults import wait_for, workers_of
+from scripts.faults import wait_for
 from support.browser import (
     App,
     answer,
@@ -78,17 +79,29 @@ def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
     assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
 
 
+def training_processes() -> list[int]:
+    """Those that an app of these tests has started, not of those that run beside them: by their cache."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            is_ours = os.environ["XDG_CACHE_HOME"].encode() in (path / "environ").read_bytes()
+            if is_ours and b"vae_core.jobs.worker" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
 def test_a_training_process_gets_ready_when_train_opens_and_not_before(page: Page, app: App) -> None:
     if not Path("/proc/self/stat").exists():
         pytest.skip("this system does not tell a process's children")
-    for left_by_another_test in workers_of(app.process.pid):
+    for left_by_another_test in training_processes():
         os.kill(left_by_another_test, signal.SIGKILL)
+    wait_for(lambda: training_processes() == [])
     page.reload()
     wait_for_model(page)
     page.wait_for_timeout(500)
-    assert workers_of(app.process.pid) == []
+    assert training_processes() == []
     open_tab(page, "Train")
-    wait_for(lambda: len(workers_of(app.process.pid)) == 1)
+    wait_for(lambda: len(training_processes()) == 1)
 
 
 def listen_to_state(page: Page) -> None:

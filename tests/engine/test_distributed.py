@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from support.browser import free_port
-from support.warm_start import WarmProcess
+from support.warm_start import warm_python
 from vae_core.data import Dataset
 from vae_core.engine.distributed import LOST_PROCESS, Group
 from vae_core.engine.gradients import TrainingLoss
@@ -31,62 +31,68 @@ from vae_core.settings import Settings
 
 SETTINGS = Settings(epochs=2, batch_size=50, limit=300)
 ENDLESS = ("--name", "endless", "--epochs", 10_000, "--batch-size", 50, "--limit", 300)
-LOG = "leader.log"
 SECONDS = 240
 """Until a test gives up: these machines are shared."""
 
-Start = Callable[..., subprocess.Popen]
-StartBoth = Callable[..., list[WarmProcess]]
+Start = Callable[..., subprocess.Popen[str]]
+Pair = tuple[subprocess.Popen[str], subprocess.Popen[str], Run]
+
+
+def started(
+    python: str, arguments: list[object], environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [python, "-m", *map(str, arguments)], env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 @pytest.fixture
 def torchrun(small_mnist: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts a training in two processes; whatever is left of them ends with the test."""
     repository = Path(__file__).parent.parent.parent
-    started = []
+    all_of_them = []
 
-    def start(*arguments: object) -> subprocess.Popen:
-        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vae_core"]
-        process = subprocess.Popen(
-            [sys.executable, *command, "train", "--data-dir", small_mnist, "--runs-dir", tmp_path,
-             "--parallel", *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+    def start(*arguments: object, python: str | None = None) -> subprocess.Popen[str]:
+        python = python or warm_python()
+        process = started(
+            python,
+            ["torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "vae_core", "train",
+             "--data-dir", small_mnist, "--runs-dir", tmp_path, "--parallel", *arguments],
+            {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", "PYTHON_EXEC": python},
         )  # fmt: skip
-        started.append(process)
+        all_of_them.append(process)
         return process
 
     yield start
-    for process in started:
+    for process in all_of_them:
         process.kill()
 
 
 @pytest.fixture
-def pair(small_mnist: Path, tmp_path: Path) -> Iterator[StartBoth]:
-    """Starts the two processes of a training, the leader first, where it is not about what torchrun does.
+def pair(small_mnist: Path, tmp_path: Path) -> Iterator[Callable[..., list[subprocess.Popen[str]]]]:
+    """Starts the two processes of a training, the leader first, where it is not about what torchrun does."""
+    all_of_them: list[subprocess.Popen[str]] = []
 
-    What the leader says is in the file LOG beside the runs.
-    """
-    started: list[WarmProcess] = []
-
-    def start(*arguments: object) -> list[WarmProcess]:
-        common = os.environ | {
+    def start(*arguments: object) -> list[subprocess.Popen[str]]:
+        common = {
             "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "pair",
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
         }  # fmt: skip
-        places = ["--data-dir", small_mnist, "--runs-dir", tmp_path, "--parallel"]
         both = [
-            WarmProcess(
-                "vae_core", ["train", *map(str, [*places, *arguments])],
-                common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, tmp_path / log,
+            started(
+                warm_python(),
+                ["vae_core", "train", "--data-dir", small_mnist, "--runs-dir", tmp_path, "--parallel",
+                 *arguments],
+                common | {"RANK": rank, "LOCAL_RANK": rank},
             )
-            for rank, log in enumerate((LOG, "follower.log"))
+            for rank in "01"
         ]  # fmt: skip
-        started.extend(both)
+        all_of_them.extend(both)
         return both
 
     yield start
-    for process in started:
+    for process in all_of_them:
         process.kill()
 
 
@@ -138,7 +144,7 @@ def test_two_processes_train_what_one_does(torchrun: Start, tmp_path: Path, data
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    pair: StartBoth, tmp_path: Path, dataset: Dataset
+    pair: Callable[..., list[subprocess.Popen[str]]], tmp_path: Path, dataset: Dataset
 ) -> None:
     half = Settings.from_dict(SETTINGS.to_dict() | {"epochs": 1})
     begun_by_two = pair("--name", "two-one", *options_of(half))
@@ -163,7 +169,7 @@ def leader_of(run: Run) -> int:
     return json.loads((run.folder / "run.json").read_text())["process"]
 
 
-def follower_of(torchrun_process: subprocess.Popen, run: Run) -> int:
+def follower_of(torchrun_process: subprocess.Popen[str], run: Run) -> int:
     try:
         children = Path(f"/proc/{torchrun_process.pid}/task/{torchrun_process.pid}/children").read_text()
     except FileNotFoundError:
@@ -172,55 +178,45 @@ def follower_of(torchrun_process: subprocess.Popen, run: Run) -> int:
     return follower
 
 
-def begun(process: subprocess.Popen | WarmProcess, run: Run) -> Run:
+def begun(process: subprocess.Popen[str], run: Run) -> Run:
     """The run, once its training has begun."""
     deadline = time.monotonic() + SECONDS
     while not is_training(run):
-        assert process.poll() is None, said(process, run)
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return run
 
 
-def said(process: subprocess.Popen | WarmProcess, run: Run) -> str:
-    """What a training that has ended had to say."""
-    return (
-        (run.folder.parent / LOG).read_text()
-        if isinstance(process, WarmProcess)
-        else process.communicate()[1]
-    )
-
-
 @pytest.fixture
-def endless(torchrun: Start, tmp_path: Path) -> tuple[subprocess.Popen, Run]:
+def endless(torchrun: Start, tmp_path: Path) -> tuple[subprocess.Popen[str], Run]:
     """A training in two processes that has begun and goes on until something ends it."""
-    process = torchrun(*ENDLESS)
+    process = torchrun(*ENDLESS, python=sys.executable)  # whose own children the two are
     return process, begun(process, Run(tmp_path / "endless"))
 
 
 @pytest.fixture
-def endless_pair(pair: StartBoth, tmp_path: Path) -> tuple[WarmProcess, WarmProcess, Run]:
+def endless_pair(pair: Callable[..., list[subprocess.Popen[str]]], tmp_path: Path) -> Pair:
     """The same without torchrun."""
     leader, follower = pair(*ENDLESS)
     return leader, follower, begun(leader, Run(tmp_path / "endless"))
 
 
 @pytest.mark.parametrize("asked", ["folder", "follower"])
-def test_a_stop_reaches_both(
-    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path, asked: str
-) -> None:
+def test_a_stop_reaches_both(endless_pair: Pair, tmp_path: Path, asked: str) -> None:
     leader, follower, run = endless_pair
     if asked == "folder":
         run.request_stop()
     else:
         follower.terminate()
-    assert (leader.wait(SECONDS), follower.wait(SECONDS)) == (0, 0)
-    assert "run endless is stopped" in (tmp_path / LOG).read_text()
+    out, err = leader.communicate(timeout=SECONDS)
+    assert (leader.returncode, follower.wait(SECONDS)) == (0, 0), err
+    assert "run endless is stopped" in out
     assert run.info().state == "stopped"
     assert not run.is_alive()
 
 
-def test_a_signal_to_torchrun_stops_both(endless: tuple[subprocess.Popen, Run]) -> None:
+def test_a_signal_to_torchrun_stops_both(endless: tuple[subprocess.Popen[str], Run]) -> None:
     process, run = endless
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=SECONDS)
@@ -235,23 +231,22 @@ def is_told_to_end(process: int) -> bool:
     return bool(int(waiting, 16) & 1 << signal.SIGTERM - 1)
 
 
-def test_a_lost_process_ends_the_training_as_failed(
-    endless_pair: tuple[WarmProcess, WarmProcess, Run], tmp_path: Path
-) -> None:
+def test_a_lost_process_ends_the_training_as_failed(endless_pair: Pair, tmp_path: Path) -> None:
     leader, follower, run = endless_pair
     follower.kill()
     deadline = time.monotonic() + SECONDS
     while leader.poll() is None and time.monotonic() < deadline:
         leader.terminate()  # as torchrun does, before and after it has noticed itself
         time.sleep(0.01)
-    assert leader.wait(1) == 1
-    assert f"error: {LOST_PROCESS}" in (tmp_path / LOG).read_text()
+    _, err = leader.communicate(timeout=1)
+    assert leader.returncode == 1
+    assert f"error: {LOST_PROCESS}" in err
     assert run.info().state == "failed"
     assert run.info().error == LOST_PROCESS
 
 
 def test_a_lost_process_is_told_also_where_torchruns_sigterm_comes_first(
-    endless: tuple[subprocess.Popen, Run],
+    endless: tuple[subprocess.Popen[str], Run],
 ) -> None:
     process, run = endless
     leader, follower = leader_of(run), follower_of(process, run)

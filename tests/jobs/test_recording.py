@@ -20,7 +20,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from support.runs import change_record, change_settings
-from support.warm_start import WarmProcess
+from support.warm_start import warm_python
 from vae_core import data, load_run, scratch
 from vae_core.data import Dataset
 from vae_core.errors import BusyError, RunError, TrainingError, VAEStudioError
@@ -315,10 +315,9 @@ def arguments_of(small_mnist: Path, runs_dir: Path, *options: str) -> list[str]:
     return ["train", "--data-dir", str(small_mnist), "--runs-dir", str(runs_dir), *options]
 
 
-def training(small_mnist: Path, runs_dir: Path, *options: str) -> WarmProcess:
-    """In a process of its own, which writes to the file "log" beside the runs."""
-    arguments = arguments_of(small_mnist, runs_dir, *options)
-    return WarmProcess("vae_core", arguments, dict(os.environ), runs_dir / "log")
+def training(small_mnist: Path, runs_dir: Path, *options: str) -> subprocess.Popen[bytes]:
+    """In a process of its own."""
+    return subprocess.Popen([warm_python(), "-m", "vae_core", *arguments_of(small_mnist, runs_dir, *options)])
 
 
 def finished_epochs(run: Run) -> int:
@@ -336,7 +335,7 @@ def test_a_killed_run_is_interrupted_and_resumes_bit_for_bit(
         assert process.poll() is None
         time.sleep(0.01)
     assert run.info().state == "running"
-    process.kill()
+    os.kill(json.loads((run.folder / "run.json").read_text())["process"], signal.SIGKILL)
     process.wait()
     assert run.info().state == "interrupted"
     assert training(small_mnist, tmp_path, "--resume", "run").wait() == 0

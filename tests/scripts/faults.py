@@ -120,7 +120,7 @@ class Attack:
         return moment, problems + self._examine_app(name if _state(run) else None)
 
     def _start_app(self) -> App:
-        return App(self.runs_dir, self._environment)
+        return App(self.runs_dir, self._environment, is_warm=False)  # whose process is the app's own
 
     def _ask_the_app_for(self, name: str) -> None:
         body = json.dumps({"data": [SETTINGS, name]}).encode()

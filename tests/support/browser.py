@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.warm_start import WarmProcess
+from support.warm_start import warm_python
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 
@@ -50,8 +50,8 @@ class App:
     """A server of app.py in a process of its own.
 
     Args:
-        is_warm: it begins as a copy of a process that has PyTorch and Gradio, see WarmProcess; not where
-            memory or the start is measured, or how it ends.
+        is_warm: it and its trainings begin as copies of a process that has PyTorch and Gradio; not where
+            memory or the start is measured.
     """
 
     def __init__(
@@ -62,16 +62,10 @@ class App:
         self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.log = runs_dir.parent / f"app-{self.port}.log"
-        program = REPOSITORY / "app.py"
-        arguments = ["--port", str(self.port), "--runs-dir", str(runs_dir), *options]
-        self.process: WarmProcess | subprocess.Popen[bytes]
-        if is_warm:
-            self.process = WarmProcess(program, arguments, environment, self.log)
-        else:
-            with self.log.open("w") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, str(program), *arguments], env=environment, stdout=log, stderr=log
-                )
+        python = warm_python() if is_warm else sys.executable
+        command = [python, REPOSITORY / "app.py", "--port", str(self.port), "--runs-dir", runs_dir, *options]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             wait_for_answer(self.url, self.process)
         except RuntimeError as error:
@@ -92,7 +86,7 @@ class App:
                 self.process.wait()
 
 
-def wait_for_answer(url: str, process: subprocess.Popen[bytes] | WarmProcess) -> None:
+def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
     """Waits until a server answers.
 
     Raises:

@@ -1,88 +1,170 @@
-"""Python programs in processes of their own that need not import PyTorch and Gradio: each begins as a copy
-of a process that has, which saves some seconds of every start."""
+"""A Python that need not import PyTorch and Gradio: its programs begin as copies of a process that has them.
+
+That saves some seconds of every start. Run as a program, this is that process: see `warm_python`.
+"""
 
 from __future__ import annotations
 
 import atexit
-import multiprocessing
+import contextlib
+import functools
+import gc
+import importlib
+import json
 import os
 import runpy
+import select
+import shlex
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
-IMPORTED = ["torch", "plotly.graph_objects", "gradio"]
+IMPORTED = ["torch", "torch._dynamo", "plotly.graph_objects", "gradio"]  # dynamo: for several processes
+ENDED = struct.Struct("i")
+"""How a program ended, as `subprocess.Popen.returncode` tells it."""
 
-_NURSERY = multiprocessing.get_context("forkserver")
-_NURSERY.set_forkserver_preload(IMPORTED)
 
+@functools.cache
+def warm_python() -> str:
+    """The path of a program to start in the place of `sys.executable`, with the same arguments, environment,
+    streams and signals.
 
-class WarmProcess:
-    """`python PROGRAM OPTIONS` with its output in a file, and the methods of subprocess.Popen that tests use.
-
-    It ends without Python's own tidying up: a test of how a program ends starts it in the ordinary way.
-
-    Args:
-        program: a file, or the name of a module to run as `python -m` does.
-        environment: all of it, but for what PyTorch reads as it is imported.
-        log: the file for standard output and standard error.
+    What is killed by SIGKILL ends a moment later than the process that was started. What PyTorch and Gradio
+    read of the environment as they are imported stays as it is here. Where there is no fork, it is
+    `sys.executable` itself.
     """
-
-    def __init__(
-        self, program: Path | str, options: list[str], environment: dict[str, str], log: Path
-    ) -> None:
-        self._process = _NURSERY.Process(
-            target=_run, args=(program, options, environment, str(log)), daemon=True
-        )
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid: int = self._process.pid
-
-    def poll(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
-        return self._process.exitcode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Waits for the end.
-
-        Raises:
-            subprocess.TimeoutExpired: it still runs.
-        """
-        self._process.join(timeout)
-        code = self._process.exitcode
-        if code is None:
-            raise subprocess.TimeoutExpired("a warm process", timeout or 0.0)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+    if not hasattr(os, "fork"):
+        return sys.executable
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    python, address = folder / "python", folder / "socket"
+    client = Path(__file__).with_name("warm_client.py")
+    command = shlex.join([sys.executable, "-IS", str(client), str(address)])
+    python.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    python.chmod(0o755)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen()
+    nursery = subprocess.Popen(
+        [sys.executable, __file__, str(listener.fileno()), str(python)],
+        stdin=subprocess.PIPE,
+        pass_fds=[listener.fileno()],
+    )
+    listener.close()
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(nursery.communicate)  # its standard input closes, and it ends
+    return str(python)
 
 
-def _run(program: Path | str, options: list[str], environment: dict[str, str], log: str) -> None:
-    """In the new process: makes it what Python would be with these, and runs the program."""
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(written, 1)
-    os.dup2(written, 2)
+def serve(listener: socket.socket) -> list[str] | None:
+    """Returns in each process that is to become a program, with its arguments; at last with None, once
+    whoever started this is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return None
+        caller, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return _start(caller)
+        caller.close()
+
+
+def _start(caller: socket.socket) -> list[str]:
+    """Makes the caller's program of a copy of this process, and of itself its keeper, who passes on what
+    signals it gets and tells the caller how it ended."""
+    length, streams, _, _ = socket.recv_fds(caller, 4, 3)
+    with caller.makefile("rb") as sent:
+        call = json.loads(sent.read(*struct.unpack("I", length)))
+    is_over, ends = os.pipe()
+    program = os.fork()
+    if program == 0:
+        caller.close()
+        os.close(is_over)  # the other end stays, for as long as the program does
+        _become(call, streams)
+        return call["arguments"]
+    for file in [*streams, ends]:
+        os.close(file)
+    while is_over not in (ready := select.select([caller, is_over], [], [])[0]):
+        assert caller in ready
+        number = caller.recv(1)
+        os.kill(program, number[0] if number else signal.SIGKILL)
+        if not number:
+            break
+    ended = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+    with contextlib.suppress(OSError):
+        caller.sendall(ENDED.pack(ended))
+    os._exit(0)
+
+
+def _become(call: dict, streams: list[int]) -> None:
+    os.setsid()
+    os.chdir(call["folder"])
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    # The old ones know what kind of file theirs was.
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(call["environment"])
     tempfile.tempdir = None  # it was known before the environment was
-    sys.argv = [str(program), *options]
-    path = environment.get("PYTHONPATH", "").split(os.pathsep)
+
+
+def run(arguments: list[str]) -> int:
+    """Does what `python ARGUMENTS` does. They are -u or -P, then -m MODULE, -c CODE or a file, and the rest.
+
+    Returns the exit code. The interpreter is to end without its own tidying up, which takes a second.
+    """
     try:
-        if isinstance(program, Path):
-            sys.path[0:0] = [str(program.parent), *filter(None, path)]
-            runpy.run_path(str(program), run_name="__main__")
-        else:
-            sys.path[0:0] = [os.getcwd(), *filter(None, path)]
-            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        _run(arguments)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        return 1
     finally:
-        atexit._run_exitfuncs()  # a copy ends without them
+        threading._shutdown()  # waits for the threads
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
+    path = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    arguments = list(arguments)
+    is_safe = False
+    while arguments[0] in ("-u", "-P"):
+        is_safe |= arguments.pop(0) == "-P"
+    kind, *rest = arguments
+    if kind == "-m":
+        sys.argv = rest
+        sys.path[0:1] = path if is_safe else [os.getcwd(), *path]
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        sys.path[0:1] = ["", *path]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv = [kind, *rest]
+        sys.path[0:1] = [str(Path(kind).resolve().parent), *path]
+        runpy.run_path(kind, run_name="__main__")
+
+
+if __name__ == "__main__":
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # what all have in common is not looked through, and so copied, by each
+    inherited, sys.executable = int(sys.argv[1]), sys.argv[2]
+    called = serve(socket.socket(fileno=inherited))
+    os._exit(0 if called is None else run(called))
