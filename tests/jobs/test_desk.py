@@ -32,6 +32,19 @@ def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
     return run.info().state
 
 
+def test_of_two_trainings_the_one_that_is_named_is_stopped(tmp_path: Path, dataset: Dataset) -> None:
+    """As with `train --parallel` into the app's folder."""
+    desk = TrainingDesk(tmp_path)
+    writers = [
+        create_run(tmp_path, name, Settings(), dataset.facts(None), "CPU") for name in ("mine", "another")
+    ]
+    assert desk.stop("mine") == "mine"
+    assert [run.stop_requested() for run in writers] == [True, False]
+    for run in writers:
+        run.close()
+    assert desk.stop("another") is None
+
+
 def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) -> None:
     desk = TrainingDesk(tmp_path, str(small_mnist))
     desk.warm_up()

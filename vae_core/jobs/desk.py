@@ -68,14 +68,21 @@ class TrainingDesk:
             )
         )
 
-    def stop(self) -> str | None:
-        """Asks the running training to stop, also one that is just starting; returns its name, or None."""
+    def stop(self, name: str = "") -> str | None:
+        """Asks a training to stop: the run of this name, or without one that which is running or just starting.
+
+        Returns:
+            its name; None if it is not being trained, or without a name none is.
+        """
         if self.read_only:
             raise ReadOnlyError("stopped")
-        info = self.running()
-        if info is None:
-            with self._lock:  # held while a training starts
-                info = self.running()
+        if name:
+            info = next((info for info in running_runs(self.runs_dir) if info.name == name), None)
+        else:
+            info = self.running()
+            if info is None:
+                with self._lock:  # held while a training starts
+                    info = self.running()
         if info is not None:
             Run(info.folder).request_stop()
             return info.name

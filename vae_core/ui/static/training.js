@@ -107,8 +107,8 @@ export function onStanding(listener) {
 }
 
 /**
- * Button "Stop": a training that is only starting is stopped as soon as it can be. Tells the server whether one is to
- * be stopped: who stops another's is asked first.
+ * Button "Stop": names the run that is trained, for the server, or "" where one is only starting, which is stopped as
+ * soon as it can be; no run if none is to be stopped: who stops another's is asked first.
  */
 export async function stopping() {
   if (training === null && !isStarting) await nextLook(); // it may not have been seen yet
@@ -121,12 +121,12 @@ export async function stopping() {
     stopQuestion = null;
     if (!isAgreed || training !== run) { // nor is the next one meant, if this has ended meanwhile
       forgetProblem(training === run ? "" : `${run} has ended already.`);
-      return [false];
+      return [null];
     }
   }
   isStopAsked = true;
   if (shownState === "starting") sayStarting(status);
-  return [true];
+  return [run ?? ""];
 }
 
 function nextLook() {

@@ -86,7 +86,7 @@ def build(studio: Studio) -> gr.Radio:
     part("runs", elem_id="runs")
 
     watched = gr.Textbox(visible=False)  # filled by the script: the run that this visitor watches
-    wanted = gr.Checkbox(visible=False)  # and whether its training, or another's, is to be stopped
+    wanted = gr.Textbox(visible=False)  # and the one to be stopped, its own or another
     filled_from = gr.Textbox("reference", visible=False)  # the recipe whose values the fields were given
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -109,11 +109,13 @@ def build(studio: Studio) -> gr.Radio:
             return [_alert(error), name, *map(_checked, SHOWN, values)]
         return ["", "", *map(_checked, SHOWN, values)]
 
-    def stop_from_button(is_wanted: bool | None) -> Any:
-        if is_wanted is False:  # asked whether to stop another's training, the visitor said no
+    def stop_from_button(run: str | None) -> Any:
+        if run is None:  # asked whether to stop another's training, the visitor said no
             return gr.skip()  # what stands below the buttons is the script's
         try:
-            return "" if studio.desk.stop() else _note("Nothing is being trained.")
+            if studio.desk.stop(run):
+                return ""
+            return _note(f"{run} has ended already." if run else "Nothing is being trained.")
         except VAEStudioError as error:
             return _alert(error)
 
