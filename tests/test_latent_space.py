@@ -172,7 +172,7 @@ def test_distances_of_many_vectors_are_those_of_each(monkeypatch: pytest.MonkeyP
     classes = ClassGaussians.fit(random.standard_normal((40, 3)), np.repeat([0, 1], 20).astype(np.uint8))
     z = random.standard_normal((7, 3))
     whole = classes.distances(z)
-    monkeypatch.setattr(latent_space, "VECTORS_AT_ONCE", 3)
+    monkeypatch.setattr(latent_space, "NUMBERS_AT_ONCE", 20)
     assert np.allclose(classes.distances(z), whole)
     assert classes.distances(z[:0]).shape == (0, 2)
 
@@ -191,3 +191,35 @@ def test_what_is_no_vector_is_told_in_words() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             call()
+
+
+@pytest.mark.parametrize("count", [8, 60])
+def test_what_classes_were_fitted_to_is_measured_without_itself(count: int) -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], count).astype(np.uint8)
+    means = random.normal(size=(2 * count, 3)) * 4 + 30 * labels[:, None]
+    measured = ClassGaussians.fit(means, labels).distance_of_likeliest(means, labels)
+    for index in range(0, 2 * count, 5):
+        others = np.arange(2 * count) != index
+        without = ClassGaussians.fit(means[others], labels[others])
+        expected = without.distance_of_likeliest(means[index : index + 1])[0]
+        assert measured[index] == pytest.approx(expected, rel=1e-2)
+
+
+def test_fresh_vectors_of_a_small_class_lie_among_its_own_distances() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 50).astype(np.uint8)
+    means = random.normal(size=(500, 16)) + 20 * np.eye(16)[labels]
+    gaussians = ClassGaussians.fit(means, labels)
+    fresh = gaussians.distance_of_likeliest(random.normal(size=(500, 16)) + 20 * np.eye(16)[labels])
+    limit = np.quantile(gaussians.distance_of_likeliest(means, labels), 0.99)
+    assert (fresh > limit).mean() < 0.03
+    assert (fresh > np.quantile(gaussians.distance_of_likeliest(means), 0.99)).mean() > 0.1
+
+
+def test_a_class_that_does_not_span_the_space_without_one_reaches_anywhere() -> None:
+    labels = np.zeros(3, np.uint8)
+    means = np.random.default_rng(0).normal(size=(3, 16))
+    gaussians = ClassGaussians.fit(means, labels)
+    assert gaussians.distance_of_likeliest(means).max() < 2
+    assert gaussians.distance_of_likeliest(means, labels).min() > 1000

@@ -13,8 +13,8 @@ from vae_core.errors import in_short
 
 LARGEST_LATENT = 100.0
 """Beyond this no model has learned anything; refused so that sums stay finite."""
-VECTORS_AT_ONCE = 5000
-"""Whose distances are computed together: of more the memory would be gigabytes."""
+NUMBERS_AT_ONCE = 2**22
+"""Offsets from the classes held together: for many classes of many latents all would be gigabytes."""
 ADDED_VARIANCE = 1e-3
 """Added to each class's variances: unused latents have next to none, and a class may have few images."""
 
@@ -180,16 +180,32 @@ class ClassGaussians:
         float64 (N, C), squares of Mahalanobis's distance."""
         vectors = np.asarray(z, np.float64)
         distances = np.empty((len(vectors), len(self.labels)))
-        for start in range(0, len(vectors), VECTORS_AT_ONCE):
-            offsets = vectors[start : start + VECTORS_AT_ONCE, None] - self.means  # (N, C, K)
+        rows = max(1, NUMBERS_AT_ONCE // self.means.size)
+        for start in range(0, len(vectors), rows):
+            offsets = vectors[start : start + rows, None] - self.means  # (N, C, K)
             solved = np.linalg.solve(self.covariances, offsets.transpose(1, 2, 0)).transpose(2, 0, 1)
-            distances[start : start + VECTORS_AT_ONCE] = (offsets * solved).sum(axis=2)
+            distances[start : start + rows] = (offsets * solved).sum(axis=2)
         return distances
 
-    def distance_of_likeliest(self, z: np.ndarray) -> np.ndarray:
-        """The distance of each vector from its most probable class: float (N, K) to float64 (N,)."""
+    def distance_of_likeliest(self, z: np.ndarray, fitted_as: np.ndarray | None = None) -> np.ndarray:
+        """The distance of each vector from its most probable class: float (N, K) to float64 (N,).
+
+        Args:
+            fitted_as: uint8 (N,), for the very vectors that the classes were fitted to: their labels. Each is
+                then measured by what its class would be without it, as a vector is that was not among them: a
+                small class reaches as far as its own members do. Very far, or infinite, where the others do
+                not span the space.
+        """
         distances = self.distances(z)
-        return distances[np.arange(len(z)), self._log_densities(distances).argmax(axis=1)]
+        likeliest = self._log_densities(distances).argmax(axis=1)
+        own = distances[np.arange(len(z)), likeliest]
+        if fitted_as is None:
+            return own
+        counts = np.round(self.shares * len(z))[likeliest]
+        # By Sherman and Morrison's formula; the small variance that is added to each class is left aside.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_out = np.where(own < counts - 1, counts * own / (counts - 1 - own), np.inf)
+        return np.where(np.array(self.labels)[likeliest] == fitted_as, left_out, own)
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
         """How probable each class is for each vector, by Bayes' rule: float (N, K) to float64 (N, C)."""

@@ -62,7 +62,7 @@ def reconstruct(
     print(f"per-pixel error {reconstruction.error:.4f}: {out_file}")
     if evaluation is not None:
         classes = ClassGaussians.fit(evaluation.means, evaluation.labels)
-        distances = classes.distance_of_likeliest(evaluation.means)
+        distances = classes.distance_of_likeliest(evaluation.means, evaluation.labels)
         placed = place(model, reconstruction, evaluation, classes, distances)
         print(_in_words(placed, class_words(evaluation.name)))
 

@@ -62,7 +62,7 @@ def place(
     Args:
         evaluation: of the model.
         classes: fitted to the evaluation's means and labels.
-        distances: float64 (N,), `classes.distance_of_likeliest` of the evaluation's means.
+        distances: float64 (N,), `classes.distance_of_likeliest` of the evaluation's means and labels.
         sampled: the latents were sampled, so the error is compared with those of sampled latents.
     """
     mean = result.mean[None]  # (1, K)
