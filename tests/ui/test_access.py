@@ -509,6 +509,7 @@ def test_who_starts_it_for_assistants_with_a_log_in_is_told_that_they_cannot_get
     [
         ("127.0.0.1", r"http://127\.0\.0\.1:7860"), ("::1", r"http://\[::1\]:7860"),
         ("0.0.0.0", r"http://127\.0\.0\.1:7860(, for others on http://[\d.]+:7860)?"),
+        ("::", r"http://\[::1\]:7860(, for others on http://\[[\da-f:]+\]:7860)?"),
     ],
 )  # fmt: skip
 def test_the_start_says_where_the_app_is_found(host: str, expected: str) -> None:

@@ -20,9 +20,12 @@ from vae_core.version import __version__
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
 ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
-EVERYWHERE = ("0.0.0.0", "::")
-FAR_AWAY = ("192.0.2.1", 9)
-"""An address for documentation (RFC 5737), which belongs to nobody."""
+EVERYWHERE = {
+    "0.0.0.0": (socket.AF_INET, "127.0.0.1", "192.0.2.1"),
+    "::": (socket.AF_INET6, "::1", "2001:db8::1"),
+}
+"""To listen on all addresses of one kind: which kind, the one of this machine for itself, and one that is far
+away: for documentation (RFC 5737, RFC 3849), it belongs to nobody."""
 
 
 def parse_options(
@@ -118,19 +121,20 @@ def places(host: str, port: int) -> str:
     """Where a browser finds the app: one that listens everywhere, under the address that others know too."""
     if host not in EVERYWHERE:
         return f"http://{_address(host, port)}"
-    here = f"http://127.0.0.1:{port}"
-    network = _address_in_network()
+    family, itself, far_away = EVERYWHERE[host]
+    here = f"http://{_address(itself, port)}"
+    network = _address_towards(far_away, family)
     return here if network is None else f"{here}, for others on http://{_address(network, port)}"
 
 
-def _address_in_network() -> str | None:
+def _address_towards(far_away: str, family: socket.AddressFamily) -> str | None:
     """This machine's address in the network that leads to others, or None."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
-        try:
-            unsent.connect(FAR_AWAY)  # which sends nothing: it only finds the way
-        except OSError:
-            return None
-        return unsent.getsockname()[0]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as unsent:
+            unsent.connect((far_away, 9))  # which sends nothing: it only finds the way
+            return unsent.getsockname()[0]
+    except OSError:
+        return None
 
 
 def _address(host: str, port: int) -> str:
