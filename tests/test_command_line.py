@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from vae_core.cli import train
 from vae_core.data import Dataset, load_dataset
 from vae_core.errors import SlowerWarning
 from vae_core.inference import decode_latents, reconstruct_image, sample_latents
+from vae_core.jobs.machine_slot import slot_files
 from vae_core.latent_space import ClassGaussians
 from vae_core.pictures import square_tiles
 from vae_core.quality import assessment
@@ -79,9 +81,7 @@ def test_data_names_the_classes_of_other_sets(run_command: Any, write_idx: Any, 
     ("arguments", "code", "expected"),
     [
         (["runs", "--json"], 0, ""),
-        (["evaluate", "nope"], 1, "error: no run named 'nope'"),
         (["reconstruct", "reference", "GIANT"], 1, "error: GIANT: the picture has 10000x10000 pixels"),
-        (["train", "--epochs", "1" + 400 * "0"], 2, "error: epochs must be a whole number"),
         (["train", "--epochs", "many"], 2, "Usage:"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -91,10 +91,9 @@ def test_exit_codes_and_the_one_line_of_a_process(
 ) -> None:
     if "GIANT" in arguments:
         Image.new("1", (10_000, 10_000)).save(tmp_path / "GIANT", "PNG")
-    repository = Path(__file__).parent.parent
     result = subprocess.run(
         [sys.executable, "-m", "vae_core", *arguments], capture_output=True, text=True, check=False,
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(repository)},
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert result.returncode == code
     assert result.stderr.startswith(expected)
@@ -357,25 +356,35 @@ def test_output_that_nobody_reads_ends_a_command_as_from_outside(tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no shell to close a stream with")
-@pytest.mark.parametrize(
-    "arguments", ["runs", "runs --json", "generate reference --out $'seven-\\xff.png' --label 7"]
-)
-def test_output_that_goes_nowhere_or_is_no_text_is_no_mistake(arguments: str, tmp_path: Path) -> None:
-    closed = "" if "generate" in arguments else ">&-"
+@pytest.mark.parametrize("arguments", ["runs", "runs --json"])
+def test_output_that_goes_nowhere_is_no_mistake(arguments: str, tmp_path: Path) -> None:
     ended = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m vae_core {arguments} {closed}"],
-        capture_output=True, timeout=120, cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "utf-8:strict"},
+        ["bash", "-c", f"{sys.executable} -m vae_core {arguments} >&-"],
+        capture_output=True, timeout=120, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
-def test_a_training_beside_another_is_refused_in_one_line(
-    run_command: Any, few: Path, cache: Path, tmp_path: Path
+def test_a_files_name_that_is_no_text_is_told_all_the_same(
+    run_command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (cache / "vae-studio").mkdir(exist_ok=True)
-    (cache / "vae-studio" / "training.json").unlink(missing_ok=True)  # of a test before, which has ended
-    with FileLock(cache / "vae-studio" / "training.lock"):
+    told = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", told)
+    out = tmp_path / os.fsdecode(b"seven-\xff.png")
+    code, _, err = run_command("generate", "reference", "--label", 7, "--out", out)
+    assert (code, err) == (0, "")
+    assert out.is_file()
+    told.flush()
+    assert b"seven-" in told.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_training_beside_another_is_refused_in_one_line(
+    run_command: Any, few: Path, tmp_path: Path
+) -> None:
+    record, lock = slot_files()
+    record.parent.mkdir(exist_ok=True)
+    record.unlink(missing_ok=True)  # of a test before, which has ended
+    with FileLock(lock):
         code, out, err = run_command("train", "--data-dir", few, "--runs-dir", tmp_path / "runs")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: .* is being trained on this machine; .*\n", err)
@@ -503,7 +512,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
         (["train", "--name", "../x"], 1, "a run's name"),
         (["train", "--name", "reference"], 1, "shipped run"),
         (["train", "--resume", "nope"], 1, "no run named 'nope'"),
-        (["train", "--resume", "reference", "--beta", "2"], 2, "only --epochs can change"),
+        (["train", "--resume", "reference", "--beta", "2"], 2, "only --epochs and --device can change"),
         (["train", "--resume", "reference", "--preset", "sharp", "--name", "a"], 2, "not name, preset"),
         (["evaluate", "nope"], 1, "no run named 'nope'"),
         (["evaluate", "reference", "--data-dir", "nowhere"], 1, "is not there, or not a folder"),
@@ -522,7 +531,7 @@ def test_the_same_seed_draws_the_same_picture(run_command: Any, tmp_path: Path) 
 def test_mistakes_are_said_clearly(
     run_command: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, expected: str
 ) -> None:
-    monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.chdir(REPOSITORY)
     ended, out, err = run_command(*arguments)
     assert ended == code
     assert expected in " ".join(err.split())

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -13,22 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from support.runs import change_record
+from support.runs import change_record, change_settings, train_here
+from support.waiting import wait_for
+from support.warm_start import warm_python
 from vae_core.data import Dataset, read_idx_folder
-from vae_core.errors import BusyError, RunError, SettingsError, TrainingError
+from vae_core.errors import BusyError, DataError, RunError, SettingsError, TrainingError, VAEStudioError
 from vae_core.jobs import worker
+from vae_core.jobs.answers import STARTED, check, refusal
 from vae_core.jobs.desk import TrainingDesk
 from vae_core.jobs.job import Job, prepare
-from vae_core.jobs.recording import perform
 from vae_core.run_folder import Run
 from vae_core.runs import create_run
 from vae_core.settings import Settings
 
 
-def wait_until_it_ends(run: Run, seconds: float = 60) -> str:
-    deadline = time.monotonic() + seconds
-    while run.info().state == "running" and time.monotonic() < deadline:
-        time.sleep(0.05)
+@pytest.fixture
+def warm_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The desk's processes have PyTorch as they begin: for tests of what they do later."""
+    monkeypatch.setattr(sys, "executable", warm_python())
+
+
+def wait_until_it_ends(run: Run) -> str:
+    wait_for(lambda: run.info().state != "running")
     return run.info().state
 
 
@@ -45,6 +50,7 @@ def test_of_two_trainings_the_one_that_is_named_is_stopped(tmp_path: Path, datas
     assert desk.stop("another") is None
 
 
+@pytest.mark.usefixtures("warm_starts")
 def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) -> None:
     desk = TrainingDesk(tmp_path, str(small_mnist))
     desk.warm_up()
@@ -56,18 +62,16 @@ def test_the_desk_starts_stops_and_resumes(small_mnist: Path, tmp_path: Path) ->
     assert desk.stop() == name
     assert wait_until_it_ends(run) == "stopped"
     assert desk.stop() is None
-    deadline = time.monotonic() + 60
-    while run.is_alive() and time.monotonic() < deadline:  # it still measures the unfinished model
-        time.sleep(0.05)
+    wait_for(lambda: not run.is_alive())  # it still measures the unfinished model
     assert desk.resume(name) == name
     assert desk.stop() == name
     assert wait_until_it_ends(run) == "stopped"
 
 
+@pytest.mark.usefixtures("warm_starts")
 def test_a_resume_that_finds_nothing_left_to_train_has_begun(small_mnist: Path, tmp_path: Path) -> None:
     dataset = read_idx_folder(small_mnist)
-    for _ in perform(prepare(Settings(epochs=1, batch_size=50, limit=100), tmp_path, "run"), dataset):
-        pass
+    train_here(Settings(epochs=1, batch_size=50, limit=100), tmp_path, dataset)
     change_record(tmp_path / "run", state="stopped", epoch=0)  # as when it was killed at its end
     desk = TrainingDesk(tmp_path, str(small_mnist))
     assert desk.resume("run") == "run"
@@ -88,11 +92,11 @@ def test_one_that_is_still_stopping_is_not_called_another(tmp_path: Path) -> Non
 
 
 def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: Path) -> None:
+    """Which takes some seconds here, as PyTorch is imported."""
     desk = TrainingDesk(tmp_path, str(small_mnist))
     with ThreadPoolExecutor(1) as visitor:
         started = visitor.submit(desk.start, Settings(epochs=100, batch_size=20), "mine")
-        while not desk._lock.locked():
-            time.sleep(0.01)
+        wait_for(desk._lock.locked)
         assert desk.running() is None
         desk.warm_up()  # as whoever opens Train asks, and does not wait
         assert desk._lock.locked()
@@ -101,11 +105,13 @@ def test_a_training_can_be_stopped_while_it_starts(small_mnist: Path, tmp_path: 
     assert wait_until_it_ends(Run(tmp_path / "mine")) == "stopped"
 
 
+@pytest.mark.usefixtures("warm_starts")
 def test_the_desk_passes_on_why_a_training_did_not_start(small_mnist: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="more than the 700 training images"):
+    with pytest.raises(SettingsError, match="more than the 700 training images") as refused:
         TrainingDesk(tmp_path, str(small_mnist)).start(Settings(batch_size=1000))
+    assert refused.value.field == "batch_size"
     assert list(tmp_path.iterdir()) == []  # and no failed run is left
-    with pytest.raises(TrainingError, match=r"^the folder that --data-dir names is not there"):
+    with pytest.raises(DataError, match=r"^the folder that --data-dir names is not there"):
         TrainingDesk(tmp_path, str(tmp_path / "nowhere")).start(Settings())
 
 
@@ -124,8 +130,9 @@ def test_why_a_training_did_not_start_is_told_whatever_the_terminals_encoding(
     run: Run, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    change_record(run.folder, data=run.info().data | {"name": "28x28 IDX set “ß” (not the original MNIST)"})
-    with pytest.raises(TrainingError, match="“ß”"):
+    other = {"name": "28x28 IDX set “ß” (not the original MNIST)", "training_digest": ""}
+    change_record(run.folder, data=run.info().data | other)
+    with pytest.raises(RunError, match="“ß”"):
         TrainingDesk(run.folder.parent, str(small_mnist)).resume(run.name, 3)
 
 
@@ -140,7 +147,7 @@ def test_a_waiting_process_that_has_ended_costs_no_start(
         assert ending.stdout is not None
         ending.stdout.readline()  # nobody reads its input, and it is not known to have ended
         desk._warm = ending
-        with process("input(); print('worker: started')") as next_one:
+        with process("input(); print('worker: null')") as next_one:
             monkeypatch.setattr(desk, "_spawn", lambda: next_one)
             assert desk.start(Settings(), "mine") == "mine"
         ending.kill()
@@ -181,8 +188,58 @@ def test_a_folder_that_is_mended_before_the_start_is_read_then(
     monkeypatch.setattr("vae_core.jobs.recording.perform", perform)
     said: list[str] = []
     monkeypatch.setattr(worker, "_say", said.append)
-    assert (worker.main(), said) == (0, ["started"])
+    assert (worker.main(), said) == (0, [STARTED])
     assert trained == [(job, 700)]
+
+
+def test_images_that_change_before_the_start_are_read_again(
+    small_mnist: Path, tmp_path: Path, dataset: Dataset, write_idx: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    data, trained = Path(shutil.copytree(small_mnist, tmp_path / "data")), []
+    job = prepare(Settings(), tmp_path / "runs", "mine", str(data))
+
+    class Visitor:
+        """Puts other pictures into the folder and starts a training."""
+
+        def readline(self) -> str:
+            write_idx(data, "train", dataset.train.images[:300], dataset.train.labels[:300])
+            return json.dumps(asdict(job))
+
+    monkeypatch.setattr("sys.argv", ["worker", "--data-dir", str(data)])
+    monkeypatch.setattr("sys.stdin", Visitor())
+    monkeypatch.setattr("os.nice", lambda by: None)
+    monkeypatch.setattr(
+        "vae_core.jobs.recording.perform", lambda job, dataset: trained.append(len(dataset.train)) or []
+    )
+    monkeypatch.setattr(worker, "_say", lambda answer: None)
+    assert worker.main() == 0
+    assert trained == [300]
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cpu"])
+def test_what_leaves_the_device_open_is_trained_where_the_app_trains(
+    run: Run, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_settings(run.folder, device="cuda")  # as a run that was brought in from another machine
+    desk = TrainingDesk(run.folder.parent, device=wanted)
+    monkeypatch.setattr(desk, "_launch", lambda make_job: make_job().settings["device"])
+    assert desk.start(Settings()) == wanted
+    assert desk.start(Settings(device="cuda:1")) == "cuda:1"
+    assert desk.resume(run.name, 10) == ("cuda" if wanted == "auto" else "cpu")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SettingsError("epochs", "epochs must be few"), BusyError("another trains"), DataError("no “ß” here")],
+)
+def test_what_a_training_process_refuses_is_the_same_error_here(error: VAEStudioError) -> None:
+    with pytest.raises(type(error), match=str(error)) as told:
+        check(refusal(error))
+    assert vars(told.value) == vars(error)
+    check(STARTED)
+    with pytest.raises(TrainingError, match="Killed"):
+        check("Killed")
 
 
 def test_the_desk_refuses_names_and_runs_before_it_starts_anything(
@@ -204,6 +261,7 @@ def test_the_desk_refuses_names_and_runs_before_it_starts_anything(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("warm_starts")
 def test_a_training_outlives_the_app_that_started_it_and_a_warm_process_does_not(
     small_mnist: Path, tmp_path: Path
 ) -> None:
@@ -225,11 +283,8 @@ def test_a_training_outlives_the_app_that_started_it_and_a_warm_process_does_not
     run = Run(tmp_path / "run")
     try:
         iteration = run.metrics()[0][-1]["iteration"] if run.metrics()[0] else 0
-        deadline = time.monotonic() + 60
-        while (is_there(warm) or last_iteration(run) <= iteration) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not is_there(warm)
-        assert last_iteration(run) > iteration
+        wait_for(lambda: not is_there(warm))
+        wait_for(lambda: last_iteration(run) > iteration)
         assert run.info().state == "running"
         another_app = TrainingDesk(tmp_path, str(small_mnist))
         running = another_app.running()

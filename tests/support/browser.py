@@ -27,6 +27,13 @@ REPOSITORY = Path(__file__).parent.parent.parent
 FORBIDDEN = "Content Security Policy"
 """In what Chromium says when a page's policy stops something."""
 START_SECONDS = 90
+PHONE: Any = {"width": 390, "height": 844}
+HASTE = """
+  window.patient ??= { setTimeout, setInterval };
+  for (const [name, wait] of Object.entries(window.patient))
+    window[name] = (perform, pause, ...more) => wait(perform, pause >= 3000 ? pause / 10 : pause, ...more);
+"""
+"""What a page would do in some seconds, such as ask again, it does in a tenth of them."""
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -121,10 +128,10 @@ def new_page(browser: Browser | BrowserContext, **options: Any) -> Page:
 
 
 @contextlib.contextmanager
-def watched_page(profile: BrowserContext, app: App) -> Iterator[Page]:
+def watched_page(profile: Browser | BrowserContext, app: App, **options: Any) -> Iterator[Page]:
     """A page that is yet to be opened; a request to any other host, an error on the page or anything that its
-    content security policy forbids fails the test."""
-    page = new_page(profile)
+    content security policy forbids fails the test. With options it is of a profile of its own."""
+    page = new_page(profile, **options)
     outside: list[str] = []
     problems: list[str] = []
     ours = (app.url, "data:", "blob:")
@@ -169,6 +176,14 @@ def hold(page: Page, address: str, **options: Any) -> list[Route]:
     held: list[Route] = []
     page.route(address, lambda route: held.append(route), **options)
     return held
+
+
+@contextlib.contextmanager
+def hastened(page: Page) -> Iterator[None]:
+    """An open page, with HASTE as long as this lasts."""
+    page.evaluate(HASTE)
+    yield
+    page.evaluate("() => { Object.assign(window, window.patient); }")
 
 
 def be_busy(page: Page, address: str | re.Pattern[str], **options: Any) -> None:

@@ -89,13 +89,13 @@ def train(
                 job = prepare(settings, runs_dir, name, data_dir, not parallel, tensorboard)
             else:
                 given = chosen | ({"name": name} if name else {}) | ({"preset": preset} if preset else {})
-                if others := sorted(set(given) - {"epochs"}):
+                if others := sorted(set(given) - {"epochs", "device"}):
                     raise SettingsError(
                         others[0],
-                        "--resume keeps the run's own settings and name; only --epochs can change, not "
-                        + ", ".join(others),
+                        "--resume keeps the run's own settings and name; only --epochs and --device can "
+                        f"change, not {', '.join(others)}",
                     )
-                job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard)
+                job = prepare_resume(resume, runs_dir, epochs, data_dir, not parallel, tensorboard, device)
             _train_in_sight(job, group)
         else:
             follow(group, data_dir)

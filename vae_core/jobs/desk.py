@@ -12,16 +12,22 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from vae_core.errors import BusyError, ReadOnlyError, TrainingError
+from vae_core.errors import BusyError, ReadOnlyError
+from vae_core.jobs import answers
 from vae_core.jobs.job import Job, prepare, prepare_resume
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
 from vae_core.runs import run_named, running_runs
 from vae_core.settings import Settings
+
+_APART: dict[str, Any] = {"start_new_session": True}
+"""So that Ctrl-C, and the end of the terminal, are the app's alone."""
+if sys.platform == "win32":
+    _APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
 
 
 class TrainingDesk:
@@ -30,10 +36,17 @@ class TrainingDesk:
     Importing torch and reading the data takes seconds; a warm process has done both and waits for a
     job on its standard input. It ends by itself when the app does, unless a job has come.
 
-    A read-only desk starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
+    Args:
+        runs_dir: where the runs are.
+        data_dir: of the data set, see `load_dataset`.
+        read_only: it starts and stops nothing: whoever asks is told so (`ReadOnlyError`).
+        device: where to train what is for "auto"; another than "auto" also what is resumed.
     """
 
-    def __init__(self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self, runs_dir: Path, data_dir: str | None = None, read_only: bool = False, device: str = "auto"
+    ) -> None:
+        self.device = device
         self.runs_dir = runs_dir
         self.data_dir = data_dir
         self.read_only = read_only
@@ -54,22 +67,28 @@ class TrainingDesk:
         """Starts a new run; returns its name once its folder is there.
 
         Raises:
-            BusyError: another training is running.
+            BusyError: another training is running, here or on this machine.
             TrainingError: the process ended before it began.
             RunError: the name cannot be used.
+            SettingsError, DataError: as the process says that is to train.
         """
-        return self._launch(lambda: prepare(settings, self.runs_dir, name, self.data_dir))
+        return self._launch(lambda: prepare(self._here(settings), self.runs_dir, name, self.data_dir))
 
     def resume(self, name: str, epochs: int | None = None) -> str:
         """Goes on with the run of this name; returns it. Raises as `start` and `prepare_resume` do."""
+        device = None if self.device == "auto" else self.device
         return self._launch(
             lambda: prepare_resume(
-                run_named(name, self.runs_dir).folder, self.runs_dir, epochs, self.data_dir
+                run_named(name, self.runs_dir).folder, self.runs_dir, epochs, self.data_dir, device=device
             )
         )
 
+    def _here(self, settings: Settings) -> Settings:
+        """On the app's own device, where the settings leave it open."""
+        return replace(settings, device=self.device) if settings.device == "auto" else settings
+
     def stop(self, name: str = "") -> str | None:
-        """Asks a training to stop: the run of this name, or without one that which is running or just starting.
+        """Asks a training to stop: of the run of this name, or without one whichever runs or just starts.
 
         Returns:
             its name; None if it is not being trained, or without a name none is.
@@ -111,7 +130,7 @@ class TrainingDesk:
             encoding="utf-8",
             errors="replace",
             env=environment,
-            start_new_session=True,
+            **_APART,
         )
 
     def _launch(self, make_job: Callable[[], Job]) -> str:
@@ -131,8 +150,7 @@ class TrainingDesk:
                 answer = self._hand_over(job, warm)
             if answer is None:  # there was none, or it has ended while it waited: killed, or out of memory
                 answer = self._hand_over(job, self._spawn())
-            if answer != "started":
-                raise TrainingError(answer or "the training process ended before it began")
+            answers.check(answer or "")
             return job.name
 
     def _hand_over(self, job: Job, process: subprocess.Popen[str]) -> str | None:
@@ -149,12 +167,11 @@ class TrainingDesk:
 
 
 def _first_answer(output: IO[str]) -> str:
-    """What the worker says first: "started", or one line that says why not; other output is passed by."""
+    """What the worker answers; other output is passed by. If it ends without an answer, its last line."""
     line = ""
     for line in output:
-        kind, _, text = line.strip().partition(": ")
-        if kind == "worker":
-            return text
+        if line.startswith(answers.MARK):
+            return line
     return line.strip()
 
 

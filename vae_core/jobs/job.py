@@ -63,12 +63,13 @@ def prepare_resume(
     data_dir: str | None = None,
     alone: bool = True,
     tensorboard: bool = False,
+    device: str | None = None,
 ) -> Job:
-    """A job that goes on with a run from its last finished epoch, or to more epochs.
+    """A job that goes on with a run from its last finished epoch, or to more epochs, or on another device.
 
     Raises:
         RunError: the run is running, is a shipped one, or has all its epochs already.
-        SettingsError: epochs is no whole number in its range.
+        SettingsError: epochs is no whole number in its range, or device is none.
         TrainingError: TensorBoard is wanted and not installed.
     """
     _check_tensorboard(tensorboard)
@@ -81,6 +82,8 @@ def prepare_resume(
     settings = info.settings
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
+    if device is not None:
+        settings = replace(settings, device=device)
     if settings.epochs <= info.epoch:
         raise RunError(
             f"run {info.name} has finished its {info.epoch} epoch{'s' * (info.epoch != 1)}; ask for more "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,15 @@ LAST_RESULTS_SECONDS = 10.0
 """So long a training that has ended is waited for while it writes its last results."""
 
 
+def slot_files() -> tuple[Path, Path]:
+    """Where the run is named that is trained, and what is locked meanwhile.
+
+    Both by the machine's name, as the homes of a whole lab may lie on one disk.
+    """
+    machine = re.sub(r"[^\w.-]", "-", platform.node())
+    return cache_folder() / f"training-{machine}.json", cache_folder() / f"training-{machine}.lock"
+
+
 @contextmanager
 def machine_slot(job: Job) -> Iterator[None]:
     """Held while a training runs, one for each user of the machine, by a lock that ends with the process.
@@ -28,8 +39,8 @@ def machine_slot(job: Job) -> Iterator[None]:
     if not job.alone:
         yield
         return
-    record_file = cache_folder() / "training.json"
-    lock = FileLock(record_file.with_suffix(".lock"), thread_local=False)
+    record_file, lock_file = slot_files()
+    lock = FileLock(lock_file, thread_local=False)
     try:
         record_file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LAST_RESULTS_SECONDS if _has_ended(_holder(record_file)) else 0)

@@ -1,7 +1,6 @@
 """The training process of the app: gets ready, waits for one job on standard input, performs it.
 
-Its first line of output is "worker: started", or "worker: " and why not. After that it writes nothing:
-the run folder tells the rest.
+It answers with one line, see `answers`. After that it writes nothing: the run folder tells the rest.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ def main() -> int:
 
     from vae_core.data import load_dataset, without_folder
     from vae_core.errors import DataError, VAEStudioError
+    from vae_core.jobs.answers import STARTED, refusal
     from vae_core.jobs.job import Job
     from vae_core.jobs.recording import perform
 
@@ -38,27 +38,27 @@ def main() -> int:
         return 0
     started = False
     try:
-        dataset = dataset or load_dataset(options.data_dir)
+        if dataset is None or not dataset.is_current:
+            dataset = load_dataset(options.data_dir)
         for _ in perform(Job(**json.loads(line)), dataset):
             if not started:
-                _say("started")
+                _say(STARTED)
                 started = True
         if not started:  # its last epoch was done, only not recorded as such
-            _say("started")
+            _say(STARTED)
     except VAEStudioError as error:
         if not started:
-            why = str(error)
             if isinstance(error, DataError):  # which a visitor of the app reads
-                why = without_folder(why, options.data_dir)
-            _say(" ".join(why.split()))
+                error = DataError(without_folder(str(error), options.data_dir))
+            _say(refusal(error))
         return 1
     return 0
 
 
-def _say(text: str) -> None:
+def _say(answer: str) -> None:
     """The one answer to the app; it may be gone, and later output must not end the training."""
     with suppress(OSError):
-        print(f"worker: {text}", flush=True)
+        print(answer, flush=True)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stdout.fileno())
     os.dup2(silence, sys.stderr.fileno())

@@ -138,8 +138,7 @@ def build(studio: Studio) -> None:
             name: of the run; without one it gets the time for a name.
         """
         settings = {} if settings is None else settings
-        values = {"device": studio.device} | settings if isinstance(settings, dict) else settings
-        return {"run": studio.desk.start(Settings.from_dict(values), name or None), "state": "running"}
+        return {"run": studio.desk.start(Settings.from_dict(settings), name or None), "state": "running"}
 
     def stop_training() -> dict[str, Any]:
         """Asks the running training to stop after its step. Returns its name, or null."""

@@ -104,7 +104,7 @@ def build(studio: Studio) -> gr.Radio:
     def start_from_form(name: str | None, *values: Any) -> list[Any]:
         name = (name or "").strip()  # None where Advanced was never opened
         try:
-            studio.desk.start(_settings(values, studio.device), name or None)
+            studio.desk.start(_settings(values), name or None)
         except VAEStudioError as error:
             return [_alert(error), name, *map(_checked, SHOWN, values)]
         return ["", "", *map(_checked, SHOWN, values)]
@@ -175,10 +175,10 @@ def build(studio: Studio) -> gr.Radio:
     return preset
 
 
-def _settings(values: tuple[Any, ...], device: str) -> Settings:
+def _settings(values: tuple[Any, ...]) -> Settings:
     """Settings from the form's fields; Gradio's number field has no "empty", so 0 images means all."""
     chosen = dict(zip(SHOWN, values, strict=True))
-    return Settings(**{**chosen, "limit": chosen["limit"] or None}, device=device)
+    return Settings(**{**chosen, "limit": chosen["limit"] or None})
 
 
 def _field(name: str, may_train: bool) -> gr.Number | gr.Dropdown:
