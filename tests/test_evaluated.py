@@ -95,7 +95,7 @@ def test_a_file_from_before_the_figures_of_samples_is_read() -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **old)
     again = Evaluation.from_bytes(buffer.getvalue())
-    assert len(old) == len(fields(Evaluation)) - 6
+    assert len(old) == len(fields(Evaluation)) - 7
     assert again.summary() == RECORD.summary()
 
 

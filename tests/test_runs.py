@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from support.runs import one_component
+from support.runs import change_record, one_component
 from vae_core import load_run, runs
 from vae_core.errors import RunError
 from vae_core.model import VAE
@@ -221,6 +221,7 @@ def test_what_killed_processes_left_behind_is_tidied_away_and_nothing_else(run: 
     tidy(tmp_path / "nowhere")
 
 
+@pytest.mark.usefixtures("short_wait")
 def test_a_run_in_training_is_not_tidied(run: Run) -> None:
     writer = RunWriter(run.folder)
     (run.folder / ".run.json.123.tmp").write_bytes(b"being written")
@@ -274,8 +275,7 @@ def test_a_clock_set_back_makes_no_new_run_an_old_one(
 
 @pytest.mark.parametrize("created", ["9999-12-31T23:59:59+00:00", "2026-05-01", "yesterday"])
 def test_a_date_of_another_make_keeps_no_new_run_from_being_made(run: Run, created: str) -> None:
-    record = json.loads((run.folder / "run.json").read_text())
-    (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
+    change_record(run.folder, created=created)
     create_run(run.folder.parent, "new", Settings(), {"name": "a set"}, "CPU").close()
     assert datetime.fromisoformat(Run(run.folder.parent / "new").info().created).year < 9999
 
@@ -434,7 +434,11 @@ def test_an_evaluation_on_other_images_is_not_stored(run: Run) -> None:
     info, weights = run.info(), run.weights_version()
     store_evaluation(info, weights, replace(evaluation, total=1.0))
     with pytest.raises(RunError, match=r"^run copied has another test set: .*, 205 images$"):
-        store_evaluation(info, weights, replace(evaluation, name="another set", total=2.0))
+        store_evaluation(info, weights, replace(evaluation, name="another set", digest="", total=2.0))
+    with pytest.raises(
+        RunError, match=r"^run copied has another test set: .*, 205 images, which are others$"
+    ):
+        store_evaluation(info, weights, replace(evaluation, digest="another", total=2.0))
     assert run.info().results["total"] == 1.0
 
 
@@ -457,6 +461,7 @@ def test_what_was_measured_of_other_weights_is_not_stored(run: Run) -> None:
     assert not run.is_alive()
 
 
+@pytest.mark.usefixtures("short_wait")
 def test_a_run_in_training_keeps_the_evaluation_it_has(run: Run) -> None:
     info, weights, evaluation = run.info(), run.weights_version(), run.evaluation()
     assert evaluation is not None

@@ -197,13 +197,8 @@ def _check_run(run: Run) -> None:
 def _make_no_later_than_now(folder: Path) -> None:
     """A run whose clock was far ahead, or whose date is none, was made now: else it would be the newest until
     its date has come, and each run that is made here would be given a later one."""
-    now = datetime.now(UTC)
-    try:
-        created = datetime.fromisoformat(Run(folder).info().created)
-        is_later = (created if created.tzinfo else created.replace(tzinfo=UTC)) > now + MOST_AHEAD
-    except ValueError:
-        is_later = True
-    if is_later:
+    now, made = datetime.now(UTC), Run(folder).info().made
+    if made is None or made > now + MOST_AHEAD:
         with closing(RunWriter(folder)) as run:
             run.update(created=now.isoformat(timespec="seconds"))
 

@@ -98,6 +98,10 @@ class RequestError(VAEStudioError):
     """A request to the app is not one it answers: too large, or not from its own page."""
 
 
+class NotYetError(RequestError):
+    """What a request asks for is still being computed; it may be asked again."""
+
+
 class ReadOnlyError(VAEStudioError):
     """Something was to be changed in an app that is for looking only (`--read-only`)."""
 

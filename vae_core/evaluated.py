@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vae_core.errors import RunError
-from vae_core.images import PIXELS
+from vae_core.images import PIXELS, Identity
 from vae_core.npz import read_arrays
 
 ACTIVE_VARIANCE = 0.01
@@ -22,7 +22,7 @@ LATER_SCALARS = (
     "iwae", "iwae_unit_variance", "frechet_prior", "frechet_mixture", "confident_prior", "confident_mixture",
 )  # fmt: skip
 """Figures that only `evaluate` computes: None until then."""
-ADDED = {*LATER_SCALARS, "samples_note"} - {"iwae"}
+ADDED = {*LATER_SCALARS, "samples_note", "digest"} - {"iwae"}
 """Fields that older files do not have."""
 DTYPES = {"labels": (np.uint8,), "means": (np.float16, np.float32)}
 """Of the arrays that are not float32."""
@@ -61,6 +61,7 @@ class Evaluation:
         confident_prior, confident_mixture: the share of those generated images that the digit classifier
             reads with confidence, 0 to 1.
         samples_note: why the four are missing or to be read with care; empty where there is no reason to.
+        digest: of the images, as `ImageSet.digest`; empty in files of versions that kept none.
     """
 
     total: float
@@ -84,6 +85,12 @@ class Evaluation:
     confident_prior: float | None = None
     confident_mixture: float | None = None
     samples_note: str = ""
+    digest: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """Which images these are."""
+        return Identity(self.name, len(self.errors), self.digest)
 
     @cached_property
     def norms(self) -> np.ndarray:
@@ -153,7 +160,7 @@ class Evaluation:
         values: dict[str, Any] = dict(read_arrays(content, names, MOST_UNPACKED_BYTES, "evaluation.npz"))
         if missing := sorted(set(names) - set(values) - ADDED):
             raise RunError(f"evaluation.npz is damaged or incomplete: it has no {', '.join(missing)}")
-        for name in ("name", "source", "samples_note"):
+        for name in ("name", "source", "samples_note", "digest"):
             values[name] = _text(values.get(name, ""))
         for name in (*SCALARS, *LATER_SCALARS):
             if name not in values:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vae_core.data import ImageSet
+from vae_core.data import ImageSet, spread
 from vae_core.errors import check_type
 from vae_core.evaluated import Evaluation
 from vae_core.images import PIXELS
@@ -86,6 +86,7 @@ def evaluate(
         means=_packed(mean).cpu().numpy(),
         name=images.name,
         source=images.source,
+        digest=images.digest,
     )
 
 
@@ -132,7 +133,7 @@ def importance_weighted_bound(
     check_likelihood(likelihood)
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
-    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    chosen = spread(len(images), count)
     bounds = []
     for done, index in enumerate(chosen, start=1):
         image = as_batch(torch.from_numpy(np.array(images.images[index : index + 1])).to(device))
@@ -164,7 +165,7 @@ def baselines(training_images: np.ndarray, test_images: np.ndarray, components: 
     Args:
         training_images: uint8 (N, 28, 28), those that the model learns from.
         test_images: uint8 (M, 28, 28).
-        components: of PCA.
+        components: of PCA; no more are used than the training images have, one fewer than there are of them.
     """
     train_pixels = torch.from_numpy(np.array(training_images)).reshape(len(training_images), -1)
     count, pixels = train_pixels.shape
@@ -176,7 +177,8 @@ def baselines(training_images: np.ndarray, test_images: np.ndarray, components: 
         products += part.T @ part
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
-    basis = torch.linalg.eigh(covariance).eigenvectors[:, -components:].float()  # (784, components)
+    used = min(components, count - 1)  # what is beyond them has no direction of its own
+    basis = torch.linalg.eigh(covariance).eigenvectors[:, pixels - used :].float()  # (784, used)
     test_pixels = torch.from_numpy(np.array(test_images)).reshape(len(test_images), -1)
     centred = test_pixels.float() / 255 - mean.float()
     residual = centred - (centred @ basis) @ basis.T

@@ -40,6 +40,8 @@ MOST_WEIGHT_BYTES = 512 * 2**20
 MOST_RECORD_BYTES = 2**20
 MOST_METRIC_BYTES = 64 * 2**20
 LATEST_METRIC_BYTES = 2**14
+LOCK_SECONDS = 2.0
+"""So long a writer waits for the lock: readers try it for a moment to see whether it is held."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota
 SAMPLES_NAME = re.compile(r"([0-9]+)-samples\.png")
 Kept = TypeVar("Kept")
@@ -329,8 +331,7 @@ class RunWriter(Run):
             raise RunError(f"run {self.name} is gone: its folder is not there", folder)
         self._lock = FileLock(folder / "run.lock", thread_local=False)  # whichever thread closes it
         try:
-            # Readers try the lock for a moment to see whether it is held; a short wait passes them by.
-            self._lock.acquire(timeout=2)
+            self._lock.acquire(timeout=LOCK_SECONDS)
         except Timeout as error:
             raise RunError(
                 f"run {self.name} is being trained, or writing its last results; try again when it has ended"

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from vae_core.errors import RunError, SettingsError, in_short
+from vae_core.images import Identity
 from vae_core.settings import Settings
 
 FORMAT = 1
@@ -35,7 +37,7 @@ class RunInfo:
         folder: where it lies.
         state: "running", "finished", "stopped", "failed" or "interrupted".
         settings: what it was trained by.
-        data: of the data set: "name", "source" in words, "training_images", "test_images", "is_sample".
+        data: of the data set: `Dataset.facts`, "source" in words and "is_sample".
         device: where it was trained, in words.
         versions: of this package, Python and the libraries, by name.
         created: ISO 8601, in UTC.
@@ -46,6 +48,7 @@ class RunInfo:
         warning: advice on how the training goes.
         error: why it failed.
         generation: how often reports were dropped from metrics.jsonl; an offset in it is of one generation.
+        id: the same in all copies of a run, and in no other; "" in records of versions that kept none.
     """
 
     name: str
@@ -63,6 +66,7 @@ class RunInfo:
     warning: str | None
     error: str | None
     generation: int
+    id: str
 
     @classmethod
     def from_record(cls, record: dict[str, Any], folder: Path) -> RunInfo:
@@ -93,9 +97,33 @@ class RunInfo:
                 warning=None if record.get("warning") is None else str(record["warning"]),
                 error=record["error"] if record["error"] is None else str(record["error"]),
                 generation=int(record.get("generation", 0)),
+                id=str(record.get("id", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError(f"run {folder.name}: run.json is not one of ours ({error})") from error
+
+    @property
+    def made(self) -> datetime | None:
+        """When it was made; None where its date is none."""
+        try:
+            made = datetime.fromisoformat(self.created)
+            return (made if made.tzinfo else made.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def trained_on(self) -> Identity:
+        """The images it was trained on."""
+        return self._images("training")
+
+    @property
+    def tested_on(self) -> Identity:
+        """The images it was tested on."""
+        return self._images("test")
+
+    def _images(self, split: str) -> Identity:
+        counted, digest = self.data.get(f"{split}_images", 0), self.data.get(f"{split}_digest", "")
+        return Identity(self.data.get("name", ""), counted, digest)
 
     @property
     def is_shipped(self) -> bool:
@@ -165,7 +193,7 @@ def _data_record(values: Any) -> dict[str, Any]:
         ValueError: a field that is there is of another kind.
     """
     data = dict(values)
-    for name in ("name", "source"):
+    for name in ("name", "source", "training_digest", "test_digest"):
         if not isinstance(data.get(name, ""), str):
             raise ValueError(f"data.{name} must be a text")
     for name in ("training_images", "test_images"):

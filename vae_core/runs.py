@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import re
+import secrets
 import shutil
 import stat
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_core.errors import RunError, RunNameError, in_short, reason_of
 from vae_core.evaluated import Evaluation
+from vae_core.images import Identity
 from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter, cannot_write
 from vae_core.run_record import FORMAT, RUNS_DIR, SHIPPED_RUNS, RunInfo
@@ -169,7 +171,7 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
         writer.begin(
             format=FORMAT, state="running", settings=settings.to_dict(), data=data, device=device,
             versions=_versions(), created=created, epoch=0, elapsed_seconds=0.0, results={}, error=None,
-            process=os.getpid(),
+            process=os.getpid(), id=secrets.token_hex(8),
         )  # fmt: skip
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -180,11 +182,11 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     return writer
 
 
-def check_own_test_set(info: RunInfo, name: str, count: int) -> None:
-    """Raises RunError unless a run has a test set of this name, with so many images."""
-    own = info.data.get("name"), info.data.get("test_images")
-    if (name, count) != own:
-        raise RunError(f"run {info.name} has another test set: {own[0]}, {own[1]} images")
+def check_own_test_set(info: RunInfo, measured: Identity) -> None:
+    """Raises RunError unless these are the test images of a run."""
+    own = info.tested_on
+    if not measured.is_same_as(own):
+        raise RunError(f"run {info.name} has another test set: {own.beside(measured)}")
 
 
 def store_evaluation(
@@ -202,7 +204,7 @@ def store_evaluation(
         RunError: nothing was kept, and why: the run came with the package, was measured on other images,
             has other weights by now, is being trained, or cannot be written.
     """
-    check_own_test_set(info, evaluation.name, len(evaluation.errors))
+    check_own_test_set(info, evaluation.identity)
     with _held_run(info, weights_version) as run:
         if mixture is not None:
             run.save_mixture(mixture)
@@ -379,6 +381,7 @@ def _after_all_others(runs_dir: Path) -> str:
     """The time, but later than all runs there were made: a clock set back makes no new run an old one."""
     created = datetime.now(UTC)
     for info in list_runs(runs_dir):
-        with suppress(ValueError, TypeError, OverflowError):  # a date of another make
-            created = max(created, datetime.fromisoformat(info.created) + timedelta(seconds=1))
+        with suppress(OverflowError):  # the last second there is
+            if info.made is not None:
+                created = max(created, info.made + timedelta(seconds=1))
     return created.isoformat(timespec="seconds")

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from support.browser import (
+    PHONE,
     App,
     be_busy,
     choose_model,
     go_to,
     hold,
-    new_page,
     open_app,
     open_tab,
     source_of,
@@ -30,20 +30,29 @@ from support.browser import (
     watched_page,
 )
 from vae_core import load_run
-from vae_core.data import Dataset
+from vae_core.data import Dataset, spread
 from vae_core.inference import decode_latents, nearest_errors, nearest_image, sample_latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.quality.inspection import inspect
 from vae_core.runs import find_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page
 
 GRID = "#generated-grid img"
 
 
 @pytest.fixture(scope="module")
-def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
+def runs(app: App, tiny_run: Path) -> Path:
+    """Where the runs are that these tests choose and the page knows from its beginning; one is untested."""
+    for name in ("untested", "learned", "going-on"):
+        shutil.copytree(tiny_run, app.runs_dir / name)
+    (app.runs_dir / "untested" / "evaluation.npz").unlink()
+    return app.runs_dir
+
+
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App, runs: Path) -> Iterator[Page]:
     """The page of these tests: each can begin where another has ended."""
     with watched_page(profile, app) as page:
         open_app(page, f"{app.url}/?hide=map")
@@ -127,6 +136,7 @@ def test_a_picture_that_is_refused_is_told_in_the_servers_words(grid: Page) -> N
     ).wait_for()
     grid.unroute_all()
     grid.get_by_role("button", name="Another seed").click()
+    wait_for_source(grid, GRID, "seed=2&")
     told.wait_for(state="hidden")
 
 
@@ -229,12 +239,10 @@ def test_with_another_model_a_refused_number_gives_way_with_its_mistake(grid: Pa
     grid.wait_for_function("document.querySelector('.generate input[type=number]').value === '0'")
 
 
-def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_run: Path) -> None:
-    (shutil.copytree(tiny_run, app.runs_dir / "untested") / "evaluation.npz").unlink()
+def test_a_class_that_the_next_model_lacks_is_said(grid: Page) -> None:
     grid.get_by_label("Class", exact=True).click()
     grid.locator("li[role=option]", has_text="7").click()
     wait_for_source(grid, GRID, "label=7")
-    grid.locator(".compare-choice button", has_text="untested").wait_for(state="attached")
     choose_model(grid, "untested")
     wait_for_source(grid, GRID, "/untested/generated.png?seed=0&count=64&temperature=1&sampler=prior")
     mistake = grid.locator(".part-mistake [role=alert]")
@@ -243,8 +251,9 @@ def test_a_class_that_the_next_model_lacks_is_said(grid: Page, app: App, tiny_ru
     mistake.wait_for(state="hidden")
 
 
-def test_on_a_phone_what_is_said_of_an_image_stands_before_the_fields(browser: Browser, app: App) -> None:
-    page = new_page(browser, viewport={"width": 390, "height": 844})
+def test_on_a_phone_what_is_said_of_an_image_stands_before_the_fields(blank: Page, app: App) -> None:
+    page = blank
+    page.set_viewport_size(PHONE)
     page.goto(f"{app.url}/?hide=map&tab=generate")
     wait_until_alive(page)
     wait_for_source(page, GRID, "seed=0")
@@ -261,7 +270,6 @@ def test_on_a_phone_what_is_said_of_an_image_stands_before_the_fields(browser: B
     assert len(tops) == len(parts)
     assert tops == sorted(tops)
     assert tops[2] < 844
-    page.close()
 
 
 def test_count_and_temperature(grid: Page) -> None:
@@ -330,35 +338,29 @@ def test_a_press_between_two_images_chooses_one_of_them(grid: Page) -> None:
 
 
 def test_how_near_unseen_images_come_tells_memory_from_invention(
-    grid: Page, app: App, dataset: Dataset, tiny_run: Path
+    grid: Page, dataset: Dataset, runs: Path
 ) -> None:
-    shutil.copytree(tiny_run, app.runs_dir / "learned")
-    grid.locator(".compare-choice button", has_text="learned").wait_for(state="attached")
     choose_model(grid, "learned")
     wait_for_source(grid, GRID, "/learned/")
-    model = load_run(app.runs_dir / "learned").model
-    unseen = inspect(model, dataset.test.images[:200]).reconstructions
+    model = load_run(runs / "learned").model
+    unseen = inspect(model, dataset.test.images[spread(205, 200)]).reconstructions
     nearest = nearest_errors(decode_latents(model, sample_latents(16, 64, 0)), dataset.train.images)
     nearer = (nearest_errors(unseen, dataset.train.images) < nearest[:, None]).sum(axis=1)
     for index in (nearer.argmax(), nearer.argmin()):
         grid.get_by_role("button", name=f"Image {index + 1}", exact=True).click()
-        compared = f"Of 200 test images it never saw, {nearer[index] or 'none'} come"
+        compared = f"Of 200 test images, which it never saw, {nearer[index] or 'none'} come"
         verdict = "it may be remembered" if nearer[index] < 2 else "no sign of memory"
         grid.locator("#invention", has_text=compared).filter(has_text=verdict).wait_for()
 
 
-def test_while_its_model_is_trained_on_the_fields_and_the_chosen_image_stay(
-    grid: Page, app: App, tiny_run: Path
-) -> None:
-    folder = shutil.copytree(tiny_run, app.runs_dir / "going-on")
-    grid.locator(".compare-choice button", has_text="going-on").wait_for(state="attached")
+def test_while_its_model_is_trained_on_the_fields_and_the_chosen_image_stay(grid: Page, runs: Path) -> None:
     choose_model(grid, "going-on")
     wait_for_source(grid, GRID, "/going-on/")
     grid.get_by_role("button", name="Image 6", exact=True).click()
     grid.locator("#invention", has_text="is nearest").wait_for()
     grid.get_by_label("Seed").first.fill("123")
     before = source_of(grid, GRID)
-    os.utime(folder / "evaluation.npz")
+    os.utime(runs / "going-on" / "evaluation.npz")
     wait_for_new_source(grid, GRID, before)
     assert grid.get_by_label("Seed").first.input_value() == "123"
     assert grid.locator("#generated-grid button[aria-pressed=true]").get_attribute("aria-label") == "Image 6"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from support.studio_client import client_of_routes, until_ready
+from support.runs import one_component
+from support.studio_client import OURS, client_of_routes, until_ready
 from vae_core.data import Dataset
 from vae_core.evaluation import importance_weighted_bound
-from vae_core.mixture import LatentMixture
 from vae_core.quality import assessment
 from vae_core.quality.assessment import assess, encode_images, fitted_mixture
 from vae_core.quality.samples import samples_note
@@ -24,8 +25,6 @@ from vae_core.ui.studio import Studio
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
-
-OUR_PAGE = {"X-VAE-Studio": "page"}
 
 
 @pytest.fixture
@@ -66,7 +65,8 @@ def test_every_figure_that_can_be_computed_is(run: Run, dataset: Dataset, few_bo
 
 def test_a_mixture_is_fitted_to_the_runs_own_images(run: Run, dataset: Dataset) -> None:
     info, model = run.info(), run.model()
-    assert fitted_mixture(info, model, replace(dataset.train, name="another set")) is None
+    turned = replace(dataset.train, images=dataset.train.images[:, ::-1])
+    assert fitted_mixture(info, model, turned) is None
     fewer = replace(dataset.train, images=dataset.train.images[:600], labels=dataset.train.labels[:600])
     assert fitted_mixture(info, model, fewer) is None
     told: list[tuple[int, int]] = []
@@ -91,9 +91,7 @@ def test_a_stored_mixture_is_taken_until_the_weights_change(
 ) -> None:
     evaluation, model = run.evaluation(), run.model()
     assert evaluation is not None
-    stored = LatentMixture(
-        np.ones(1, np.float32), np.full((1, 16), 0.5, np.float32), np.eye(16, dtype=np.float32)[None]
-    )
+    stored = one_component(16)
     writer = RunWriter(run.folder)
     writer.save_mixture(stored)
     others = replace(dataset, train=replace(dataset.train, name="another set"))
@@ -141,7 +139,7 @@ def test_the_page_asks_for_the_rest_sees_how_far_it_is_and_finds_it_kept(
     assert first["summary"]["iwae"] is None
 
     assert client.post(figures).status_code == 400  # another site's form could do that
-    assert client.post(figures, headers=OUR_PAGE).status_code == 200
+    assert client.post(figures, headers=OURS).status_code == 200
     last = until_ready(client, figures)
     assert last["complete"]
     assert last["summary"]["iwae"] == pytest.approx(last["summary"]["iwae_unit_variance"])
@@ -192,6 +190,7 @@ def test_without_the_training_images_there_is_no_mixture_and_the_page_is_told_wh
     client = client_of_routes(studio)
     while (answer := client.get("/studio/runs/tiny/mixture")).status_code == 200:
         assert not answer.json()["ready"]
+        time.sleep(0.05)
     assert answer.status_code == 404
     assert "run tiny has no mixture: it is fitted to the run's training images" in answer.json()["error"]
     assert client.get("/studio/runs/tiny/generated.png?sampler=mixture").status_code == 404

@@ -3,20 +3,32 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from support.studio_client import studio_client
+from support.runs import change_record, change_settings, one_component
+from support.studio_client import OURS, client_of_routes, studio_client
 from vae_core import data
-from vae_core.errors import DataError
+from vae_core.data import Dataset
+from vae_core.errors import DataError, RunError
+from vae_core.inference import nearest_errors
 from vae_core.mixture import LatentMixture
+from vae_core.quality.inspection import inspect, read_again
 from vae_core.run_folder import Run
 from vae_core.runs import store_evaluation, store_mixture
+from vae_core.ui import sampling
 from vae_core.ui.page import _get_ready
+from vae_core.ui.sampling import sampled
 from vae_core.ui.studio import Studio
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 
 def test_a_wrong_folder_in_the_environment_is_told_at_the_start_and_named_on_the_page(
@@ -105,10 +117,66 @@ def test_a_mixture_that_is_stored_later_is_found(
         write_idx(others, prefix, np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8))
     studio = Studio(run.folder.parent, str(others), "cpu")
     loaded = studio.load("copied")
-    assert studio.mixture(loaded).result.result(60) is None  # its training images are not here
+    with pytest.raises(RunError, match="the run's training images, which are not here"):
+        studio.mixture(loaded).result.result(60)
     encodings = np.random.default_rng(0).normal(size=(40, 16))
     store_mixture(loaded.info, loaded.version, LatentMixture.fit(encodings))
     assert isinstance(studio.mixture(loaded).result.result(60), LatentMixture)
+
+
+def test_a_mixture_that_is_stored_waits_for_nothing(run: Run, small_mnist: Path) -> None:
+    studio = Studio(run.folder.parent, str(small_mnist), "cpu")
+    loaded = studio.load("copied")
+    store_mixture(loaded.info, loaded.version, one_component(16))
+    may_end = threading.Event()
+    studio.background.task("what takes long", lambda progress: may_end.wait(60))
+    try:
+        assert sampled(studio, loaded, 3, seed=0, sampler="mixture").shape == (3, 16)
+    finally:
+        may_end.set()
+
+
+def test_a_mixture_that_is_being_fitted_may_be_asked_for_again(
+    run: Run, small_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "PATIENCE_SECONDS", 0.1)
+    studio, may_end = Studio(run.folder.parent, str(small_mnist), "cpu"), threading.Event()
+    studio.background.task("what takes long", lambda progress: may_end.wait(60))
+    try:
+        answer = client_of_routes(studio).get("/studio/runs/copied/generated.png?sampler=mixture")
+    finally:
+        may_end.set()
+    assert answer.status_code == 503
+    assert "is still being fitted; ask again" in answer.json()["error"]
+
+
+def test_images_whose_files_have_changed_are_read_again(
+    tmp_path: Path, small_mnist: Path, dataset: Dataset, write_idx: Callable[..., None]
+) -> None:
+    folder = Path(shutil.copytree(small_mnist, tmp_path / "data"))
+    studio = Studio(tmp_path, str(folder), "cpu")
+    first = studio.dataset()
+    assert studio.dataset() is first
+    write_idx(folder, "t10k", dataset.test.images[:9], dataset.test.labels[:9])
+    assert len(studio.dataset().test) == 9
+    shutil.rmtree(folder)
+    assert len(studio.dataset().test) == 9  # those that are held stay, while there are no others
+
+
+def test_a_generated_image_is_compared_with_unseen_ones_of_its_class(
+    run: Run, small_mnist: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Studio(run.folder.parent, str(small_mnist), "cpu").load("copied")
+    image = dataset.test.images[0] / np.float32(255)
+    monkeypatch.setattr("vae_core.ui.studio.LEAST_UNSEEN", 1)
+    unseen = loaded.unseen_like(image, dataset.test, dataset.train)
+    read_as = int(loaded.classes.likeliest(read_again(loaded.model, image[None]))[0])
+    of_it = dataset.test.images[dataset.test.labels == read_as]
+    decoded = inspect(loaded.model, of_it).reconstructions
+    assert unseen.label == read_as
+    np.testing.assert_array_equal(unseen.errors, nearest_errors(decoded, dataset.train.images))
+    monkeypatch.setattr("vae_core.ui.studio.LEAST_UNSEEN", 100)  # there are about twenty of each
+    assert loaded.unseen_like(image, dataset.test, dataset.train).label is None
 
 
 def test_a_model_is_another_to_the_page_once_it_is_evaluated(run: Run, small_mnist: Path) -> None:
@@ -127,3 +195,28 @@ def test_a_model_is_another_to_the_page_once_it_is_evaluated(run: Run, small_mni
         store_evaluation(run.info(), run.weights_version(), measured)
         after = versions()
         assert after[0] == after[1] != before[0]
+
+
+def test_a_run_is_told_as_a_copy_by_what_was_begun_and_not_by_when(run: Run, small_mnist: Path) -> None:
+    runs_dir = run.folder.parent
+    others = [Run(Path(shutil.copytree(run.folder, runs_dir / name))) for name in ("another", "copy", "old")]
+    another, _, old = (other.folder for other in others)
+    change_record(another, id="0123456789abcdef")  # of another machine, begun in the same second
+    change_record(old, id="", settings=replace(run.info().settings, latent_dim=2).to_dict())
+    client = client_of_routes(Studio(runs_dir, str(small_mnist), "cpu"))
+    content = client.get("/studio/runs/copied/archive.zip").content
+    shutil.rmtree(runs_dir / "copy")
+    assert bring_in(client, content) == "copied"
+    for name in ("copied", "copied-2"):
+        shutil.rmtree(runs_dir / name)
+    assert bring_in(client, content) is None
+    shutil.rmtree(runs_dir / "copied")
+    change_settings(old, latent_dim=16, epochs=9)  # one of a version without ids, trained on
+    assert bring_in(client, content) == "old"
+
+
+def bring_in(client: TestClient, archive: bytes) -> str | None:
+    """The run of the same training that is told, if there is one."""
+    answer = client.post("/studio/archive", content=archive, headers=OURS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["twin"]

@@ -44,7 +44,7 @@ def evaluate(
     settings, images = info.settings, dataset.test
     is_stored = not info.is_shipped
     try:
-        check_own_test_set(info, images.name, len(images))
+        check_own_test_set(info, images.identity)
     except RunError as error:  # said before the minutes that it takes
         is_stored = False
         here = f"{images.name}, {len(images)} images"

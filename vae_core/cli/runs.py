@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 from rich.markup import escape
 from rich.table import Column, Table
@@ -39,10 +40,18 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
             _loss_in_words(run),
             f"{error:.4f}" if isinstance(error, float) else "-",
             escape(str(run.data.get("name", "-"))),
-            escape(run.created[:10]),
+            _day_of(run),
             escape(" ".join(f"{key}={value}" for key, value in run.settings.changes().items()) or "-"),
         )
     out.print(table)
+
+
+def _day_of(run: RunInfo) -> str:
+    """When it was made, here: as new runs are named."""
+    if run.made is not None:
+        with suppress(OverflowError):  # the first or last day there is
+            return f"{run.made.astimezone():%Y-%m-%d}"
+    return "-"
 
 
 def _loss_in_words(run: RunInfo) -> str:

@@ -141,16 +141,16 @@ def _where_it_stood(
         RunError: the images at hand are not those the run was trained on, or the state is damaged.
         TrainingError: no training can go on from the state.
     """
-    before, now = run.info().data, dataset.facts(settings.limit)
-    for fact in now:
-        if before.get(fact) != now[fact]:
-            trained_on = f"{before.get('name')}, {before.get('training_images')} images"
+    info, seen = run.info(), dataset.train.first(settings.limit)
+    for before, now in ((info.trained_on, seen.identity), (info.tested_on, dataset.test.identity)):
+        if not now.is_same_as(before):
+            what = "trained" if before == info.trained_on else "tested"
             raise RunError(
-                f"run {run.name} was trained on {trained_on}; here is {now['name']}, "
-                f"{now['training_images']} images: "
+                f"run {run.name} was {what} on {before.name}, {before.count} images; here is "
+                f"{now.beside(before)}: "
                 + (
                     "the sample is used only where no MNIST is found, so start a new run instead"
-                    if before.get("is_sample")
+                    if info.data.get("is_sample")
                     else "name the run's own data set"
                 )
             )
@@ -163,7 +163,7 @@ def _where_it_stood(
             raise ValueError(f"epoch {epoch}")
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise RunError(f"run {run.name}: training_state.safetensors is incomplete ({error})") from error
-    check_state(tensors, settings, now["training_images"])  # before what came after it is forgotten
+    check_state(tensors, settings, len(seen))  # before what came after it is forgotten
     return tensors, epoch, elapsed
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vae_core.data import Dataset, ImageSet
+from vae_core.data import Dataset, ImageSet, spread
 from vae_core.evaluated import Evaluation
 from vae_core.evaluation import importance_weighted_bound
 from vae_core.mixture import LEAST_FITTED, MOST_FITTED, LatentMixture
@@ -87,12 +87,11 @@ def fitted_mixture(
         training_set: the images at hand, as `load_dataset` gives them.
         progress: told the numbers of images encoded and to encode.
     """
-    seen = training_set.images[: info.settings.limit]
-    if (training_set.name, len(seen)) != (info.data.get("name"), info.data.get("training_images")):
+    seen = training_set.first(info.settings.limit)
+    if not seen.identity.is_same_as(info.trained_on) or len(seen) < LEAST_FITTED:
         return None
-    if len(seen) < LEAST_FITTED:
-        return None
-    return LatentMixture.fit(encode_images(model, seen[:MOST_FITTED], progress=progress))
+    fitted = seen.images[spread(len(seen), MOST_FITTED)]
+    return LatentMixture.fit(encode_images(model, fitted, progress=progress))
 
 
 @torch.inference_mode()

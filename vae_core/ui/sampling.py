@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from vae_core.errors import RequestError, RunError
+from vae_core.errors import NotYetError
 from vae_core.generation import Sampler
 from vae_core.mixture import LatentMixture
 from vae_core.ui.studio import Loaded, Studio
 
 PATIENCE_SECONDS = 2.0
-"""A stored mixture is there by then; one that is being fitted is asked for again by the page."""
+"""A small set's mixture is fitted by then; a larger one is asked for again by the page."""
 
 
 def sampled(
@@ -21,7 +21,8 @@ def sampled(
 
     Raises:
         RunError: the model has no classes yet, or no mixture.
-        RequestError: the mixture is still being fitted, or a class is asked for too.
+        NotYetError: the mixture is still being fitted.
+        RequestError: a class is asked for too.
     """
     from vae_core.inference import sample_latents
 
@@ -32,19 +33,8 @@ def sampled(
 
 def _mixture(studio: Studio, loaded: Loaded) -> LatentMixture:
     try:
-        mixture = studio.mixture(loaded).result.result(PATIENCE_SECONDS)
+        return studio.mixture(loaded).result.result(PATIENCE_SECONDS)
     except TimeoutError as error:
-        raise RequestError(
+        raise NotYetError(
             f"the mixture of run {loaded.info.name} is still being fitted; ask again in a few seconds"
         ) from error
-    if mixture is None:
-        raise RunError(no_mixture(loaded.info.name))
-    return mixture
-
-
-def no_mixture(run: str) -> str:
-    """Why a run has none and gets none here."""
-    return (
-        f"run {run} has no mixture: it is fitted to the run's training images, which are not here; "
-        "the prior needs none"
-    )

@@ -11,17 +11,21 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from vae_core.class_words import ClassWords, class_words
 from vae_core.data import (
     HOW_TO_GET_ALL,
     Dataset,
+    ImageSet,
     find_idx_files,
     load_dataset,
     named_folder,
+    spread,
     without_folder,
 )
 from vae_core.errors import DataError, RunError
@@ -37,8 +41,6 @@ from vae_core.settings import Settings
 from vae_core.ui.background import Background, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vae_core.model import VAE
 
 _log = logging.getLogger(__name__)
@@ -46,11 +48,25 @@ _log = logging.getLogger(__name__)
 MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
 UNSEEN_IMAGES = 200
-"""Test images with which generated ones are compared; for MNIST half a second's work."""
+"""Test images with which a generated one is compared; for MNIST half a second's work."""
+LEAST_UNSEEN = 50
+"""Of fewer of one class too little can be told: then they are of all classes."""
 FEW_IMAGES = 20_000
 """From which on the recipes' epochs are steps enough."""
 ASK_AGAIN_SECONDS = 10.0
 """Before a data set that could not be read is tried again for a note about it."""
+
+
+class Unseen(NamedTuple):
+    """What a model makes of images that it never saw.
+
+    Attributes:
+        label: their class; None if they are of all.
+        errors: of each the error to the nearest training image, float32 (N,).
+    """
+
+    label: int | None
+    errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,9 @@ class Loaded:
     """Why there is no evaluation, in words; "" where there is one."""
     version: int
     evaluation_version: int
-    _nearness: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+    _unseen: dict[tuple[int | None, str, str], Unseen] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def words(self) -> ClassWords:
@@ -95,23 +113,31 @@ class Loaded:
 
     @cached_property
     def distances_of_tested(self) -> np.ndarray:
-        """Of each test image from the class it is most like: float64 (N,). Raises as
+        """Of each test image from the class it is most like without it: float64 (N,). Raises as
         `required_evaluation`."""
-        return self.classes.distance_of_likeliest(self.required_evaluation().means)
+        evaluation = self.required_evaluation()
+        return self.classes.distance_of_likeliest(evaluation.means, evaluation.labels)
 
-    def nearness_of_unseen(self, dataset: Dataset) -> np.ndarray:
-        """How near to a training image comes what the model makes of test images, which it never saw: errors,
-        float32 (UNSEEN_IMAGES,), to compare a generated image's with.
+    def unseen_like(self, image: np.ndarray, test: ImageSet, training: ImageSet) -> Unseen:
+        """Test images of the class that a generated image, float32 (28, 28), is read as, to compare it with.
 
-        Not that of the test images as they are: the blurred images of a model are nearer to any other.
+        Of its class, as those of one may lie nearer to each other than those of another. Compared is what the
+        model makes of them: its blurred images are nearer to any other than the test images as they are.
         """
         from vae_core.inference import nearest_errors
-        from vae_core.quality.inspection import inspect
+        from vae_core.quality.inspection import inspect, read_again
 
-        if not self._nearness:  # the app has one data set as long as it runs
-            decoded = inspect(self.model, dataset.test.images[:UNSEEN_IMAGES]).reconstructions
-            self._nearness.append(nearest_errors(decoded, dataset.train.images))
-        return self._nearness[0]
+        label, rows = None, np.arange(len(test))
+        if self.evaluation is not None:
+            read_as = int(self.classes.likeliest(read_again(self.model, image[None]))[0])
+            if (test.labels == read_as).sum() >= LEAST_UNSEEN:
+                label, rows = read_as, np.flatnonzero(test.labels == read_as)
+        key = label, test.digest, training.digest
+        if key not in self._unseen:
+            chosen = rows[spread(len(rows), UNSEEN_IMAGES)]
+            decoded = inspect(self.model, test.images[chosen]).reconstructions
+            self._unseen[key] = Unseen(label, nearest_errors(decoded, training.images))
+        return self._unseen[key]
 
 
 class Studio:
@@ -139,7 +165,7 @@ class Studio:
         self.data_dir = data_dir
         self.device = device
         self.read_only = read_only
-        self.desk = TrainingDesk(self.runs_dir, data_dir, read_only=read_only)
+        self.desk = TrainingDesk(self.runs_dir, data_dir, read_only, device)
         self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
@@ -190,13 +216,15 @@ class Studio:
             return kept
 
     def dataset(self) -> Dataset:
-        """The images that the app shows and compares with, read when they are first needed.
+        """The images that the app shows and compares with, read when they are first needed, and again when
+        their files have changed.
 
         Raises:
             DataError: the folder that was named holds no data set.
         """
         with self._dataset_lock:
-            if self._dataset is None:
+            if self._dataset is None or not self._dataset.is_current:
+                self._dataset = None
                 self._data_asked_at = time.monotonic()
                 try:
                     self._dataset = load_dataset(self.data_dir)
@@ -234,26 +262,30 @@ class Studio:
         )
 
     def mixture(self, loaded: Loaded) -> Task:
-        """The model's Gaussian mixture, a LatentMixture: as its run keeps it, or fitted in the background.
+        """The model's Gaussian mixture, a LatentMixture: at once as its run keeps it, or fitted in the
+        background.
 
-        Without one, because the app has other images than the model was trained on, the result is None.
+        The result raises RunError where the app has other images than the model was trained on.
         """
         run = self.run(loaded.info.name)
+        if (stored := _stored_mixture(run.folder, run.mixture_version())) is not None:
+            return Task.done_already(stored)
 
-        def find(progress: Progress) -> LatentMixture | None:
+        def fit(progress: Progress) -> LatentMixture:
             from vae_core.quality.assessment import fitted_mixture
 
-            stored = run.mixture_or_none()
-            if stored is not None:
-                return stored
             mixture = fitted_mixture(loaded.info, loaded.model, self.dataset().train, progress)
-            if mixture is not None and not self.read_only:
+            if mixture is None:
+                raise RunError(
+                    f"run {run.name} has no mixture: it is fitted to the run's training images, which are "
+                    "not here; the prior needs none"
+                )
+            if not self.read_only:
                 with suppress(RunError):  # it is fitted again when it is wanted again
                     store_mixture(loaded.info, loaded.version, mixture)
             return mixture
 
-        # One may be stored meanwhile, by this app or another program.
-        return self.background.task(("mixture", run.name, loaded.version, run.mixture_version()), find)
+        return self.background.task(("mixture", run.name, loaded.version), fit)
 
     def models(self) -> list[RunInfo]:
         """The runs that have a model to look at."""
@@ -278,6 +310,12 @@ class Studio:
         runs = list_runs(self.runs_dir)
         own = [info for info in runs if not info.is_shipped]  # the newest first
         return next(iter(own or runs), None)
+
+
+@lru_cache(MOST_MODELS)
+def _stored_mixture(folder: Path, version: int) -> LatentMixture | None:
+    """The mixture that a run's folder has, of this `Run.mixture_version`; a damaged one is none."""
+    return Run(folder).mixture_or_none() if version else None
 
 
 def _evaluation_of(run: Run) -> tuple[Evaluation | None, str]:

@@ -55,16 +55,12 @@ class Tested:
 
     @cached_property
     def images(self) -> ImageSet | None:
-        """The images that were measured, if the app has them: as many, with the same labels in a row, and of
-        the same name where all have one label.
-
-        None where the app has others, or cannot read its own.
-        """
+        """The images that were measured, if the app has them; None where it has others, or cannot read its
+        own."""
         here, measured = self.here, self.evaluation
-        if isinstance(here, DataError) or not np.array_equal(here.labels, measured.labels):
+        if isinstance(here, DataError) or not here.identity.is_same_as(measured.identity):
             return None
-        is_telling = len(np.unique(measured.labels)) > 1
-        return here if is_telling or here.name == measured.name else None
+        return here if np.array_equal(here.labels, measured.labels) else None
 
     @cached_property
     def here(self) -> ImageSet | DataError:
@@ -161,7 +157,7 @@ class Tested:
         return self.studio.background.task(self._key("assessment"), measure)
 
     def _key(self, what: str, *more: str) -> tuple[object, ...]:
-        return what, self.loaded.info.name, self.loaded.version, self.on, *more
+        return what, self.loaded.info.name, self.loaded.version, self.on, self.evaluation.digest, *more
 
 
 def noise_of(loaded: Loaded, count: int, latents: Latents) -> np.ndarray | None:
@@ -198,16 +194,16 @@ def measuring(studio: Studio, loaded: Loaded) -> Task:
             loaded.model, test, settings.likelihood, settings.beta, settings.seed, progress,
         )  # fmt: skip
 
-    return studio.background.task(_measured_key(loaded), measure)
+    return studio.background.task(_measured_key(loaded, test), measure)
 
 
 def measured_here(studio: Studio, loaded: Loaded, latents: Latents) -> Tested | None:
     """The model on the images of the app, if it has been measured on them already."""
-    task = studio.background.known(_measured_key(loaded))
+    task = studio.background.known(_measured_key(loaded, studio.dataset().test))
     if task is None or not task.result.done():
         return None
     return Tested(studio, loaded, task.result.result(), "here", latents)
 
 
-def _measured_key(loaded: Loaded) -> tuple[object, ...]:
-    return "measure", loaded.info.name, loaded.version
+def _measured_key(loaded: Loaded, images: ImageSet) -> tuple[object, ...]:
+    return "measure", loaded.info.name, loaded.version, images.digest

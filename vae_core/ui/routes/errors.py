@@ -295,6 +295,6 @@ def _made(model: Tested, images: ImageSet, chosen: np.ndarray) -> tuple[Inspecte
 
 
 def _same_images(first: Tested, second: Tested) -> bool:
-    """Whether two evaluations are of the same images, as far as their names and labels tell."""
+    """Whether two evaluations are of the same images, as far as one can tell."""
     one, two = first.evaluation, second.evaluation
-    return one.name == two.name and np.array_equal(one.labels, two.labels)
+    return one.identity.is_same_as(two.identity) and np.array_equal(one.labels, two.labels)

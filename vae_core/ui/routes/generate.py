@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from vae_core.class_words import class_words
-from vae_core.errors import RequestError, RunError
+from vae_core.errors import RequestError
 from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.latent_space import closed_walk
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, picture
-from vae_core.ui.sampling import no_mixture, sampled
+from vae_core.ui.sampling import sampled
 from vae_core.ui.studio import Studio
 
 Count = Annotated[int, Query(ge=1, le=MOST_GENERATED_IMAGES)]
@@ -48,11 +48,14 @@ def router(studio: Studio) -> APIRouter:
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index} of {count}; expected 0 to {count - 1}")
         loaded, dataset = studio.load(run), studio.dataset()
-        train, unseen = dataset.train, loaded.nearness_of_unseen(dataset)
-        learned = {"name": "", "training_images": 0} | loaded.info.data
+        learned = loaded.info.trained_on
+        train = dataset.train.first(learned.count or None)
+        if not (has_all := train.identity.is_same_as(learned)):
+            train = dataset.train
         z = sampled(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
-        nearest = nearest_image(image, train.images)
+        nearest, unseen = nearest_image(image, train.images), loaded.unseen_like(image, dataset.test, train)
+        words = class_words(train.name)
         return {
             "z": z.round(4).tolist(),
             "picture": data_uri(image),
@@ -60,14 +63,15 @@ def router(studio: Studio) -> APIRouter:
                 "picture": data_uri(train.images[nearest.index]),
                 "index": nearest.index,
                 "label": int(train.labels[nearest.index]),
-                "called": class_words(train.name).called(int(train.labels[nearest.index])),
+                "called": words.called(int(train.labels[nearest.index])),
                 "error": nearest.error,
             },
-            "unseen": len(unseen),
-            "unseen_nearer": int((unseen < nearest.error).sum()),
+            "unseen": len(unseen.errors),
+            "unseen_called": None if unseen.label is None else words.called(unseen.label),
+            "unseen_nearer": int((unseen.errors < nearest.error).sum()),
             "images": len(train),
-            "learned": learned["training_images"],
-            "has_all": learned["name"] == train.name and learned["training_images"] <= len(train),
+            "learned": learned.count,
+            "has_all": has_all,
             "source": train.source,
         }
 
@@ -87,10 +91,6 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/runs/{run}/mixture")
     def mixture(run: str) -> dict[str, Any]:
         """How far the model's mixture is; the first who asks begins to fit it."""
-        task = studio.mixture(studio.load(run))
-        answer = task.answer()
-        if answer["ready"] and task.result.result() is None:
-            raise RunError(no_mixture(run))
-        return answer
+        return studio.mixture(studio.load(run)).answer()
 
     return routes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -10,7 +11,9 @@ from fastapi.responses import Response
 
 from vae_core.archives import pack, unpack
 from vae_core.errors import ReadOnlyError, RequestError, RunError
+from vae_core.run_record import RunInfo
 from vae_core.runs import delete_run, list_runs, read_runs, rename_run
+from vae_core.settings import Settings
 from vae_core.ui.routes.answers import from_our_page
 from vae_core.ui.setting_labels import LABELS
 from vae_core.ui.studio import Studio
@@ -46,12 +49,21 @@ def router(studio: Studio) -> APIRouter:
 
 
 def _twin(studio: Studio, name: str) -> str | None:
-    """A run that was made in the same moment: a copy, or what it is a copy of."""
-    created = studio.run(name).info().created
-    others = (
-        info.name for info in list_runs(studio.runs_dir) if info.name != name and info.created == created
-    )
-    return next(others, None)
+    """A run that is a copy of this one, also trained on, or that this one is a copy of."""
+    info = studio.run(name).info()
+
+    def is_of_one_training(other: RunInfo) -> bool:
+        if info.id and other.id:
+            return info.id == other.id
+        return _begun(info) == _begun(other)
+
+    others = [other for other in list_runs(studio.runs_dir) if other.name != name]
+    return next((other.name for other in others if is_of_one_training(other)), None)
+
+
+def _begun(info: RunInfo) -> tuple[str, Settings]:
+    """When and as what; it may have been trained on, to more epochs or elsewhere."""
+    return info.created, replace(info.settings, epochs=1, device="auto")
 
 
 def _changing(studio: Studio) -> APIRouter:

@@ -4,7 +4,7 @@ import { onTile } from "./generated.js";
 import { explore } from "./latent.js";
 import { EMPTY, Latest, ask, modelAddress, partsOf } from "./studio.js";
 
-const REMEMBERED_SHARE = 0.01; // no more of what the model makes of unseen images is as near, so chance is unlikely
+const REMEMBERED_SHARE = 0.01; // fewer unseen images of its class come as near, so chance is unlikely
 
 export function mount(element) {
   const parts = partsOf(element);
@@ -34,7 +34,7 @@ export function mount(element) {
   parts.explore.addEventListener("click", () => explore(answer.z));
 }
 
-function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_nearer: nearer }) {
+function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_called: called, unseen_nearer: nearer }) {
   const sentence =
     `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
@@ -43,6 +43,6 @@ function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_nea
     return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
   }
   const isMemory = nearer < REMEMBERED_SHARE * unseen;
-  const compared = `Of ${unseen} test images it never saw, ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
+  const compared = `Of ${unseen} test images${called ? ` of ${called}` : ""}, which it never saw, ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
   return `${sentence} ${compared}: ${isMemory ? "it may be remembered" : "no sign of memory"}.`;
 }
