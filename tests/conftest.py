@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from support.browser import CHROMIUM_OPTIONS, App, chromium_path, open_app, watched_page
-from vae_core.data import Dataset, read_idx_folder
+from vae_core.data import Dataset, ImageSet, read_idx_folder
 from vae_core.run_folder import Run
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ def real_mnist() -> Path:
     if REAL_MNIST is None:
         pytest.skip("MNIST_DIR does not name the real MNIST")
     return Path(REAL_MNIST)
+
+
+@pytest.fixture(scope="session")
+def real_test_set(real_mnist: Path) -> ImageSet:
+    return read_idx_folder(real_mnist).test
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +125,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Pat
 def run(tiny_run: Path, tmp_path: Path) -> Run:
     """A copy of the tiny run, to change and to damage."""
     return Run(Path(shutil.copytree(tiny_run, tmp_path / "copied")))
+
+
+@pytest.fixture
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever would write in a run's folder waits for its lock for a moment only."""
+    monkeypatch.setattr("vae_core.run_folder.LOCK_SECONDS", 0.05)
 
 
 @pytest.fixture(scope="session")

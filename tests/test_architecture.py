@@ -17,7 +17,7 @@ FLOORS = [
         "sketch", "pictures", "latent_space", "mixture", "evaluated", "class_words", "passwords",
         "generation",
     },
-    {"run_record", "run_folder", "runs", "inference", "export"},
+    {"run_record", "run_folder", "run_results", "runs", "inference", "export"},
     {"engine"},
     {"evaluation", "training"},
     {"quality", "benchmark", "parity", "archives"},
@@ -79,13 +79,16 @@ def test_the_page_answers_before_the_heavy_imports() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 
-def test_the_engine_works_without_gradio_plotly_and_pytorchs_compiler(small_mnist: Path) -> None:
+def test_the_engine_works_on_a_cpu_without_gradio_plotly_pytorchs_compiler_and_its_kernels(
+    small_mnist: Path,
+) -> None:
     """Of which the compiler takes longer to import than all the rest of PyTorch, see adam.py."""
     code = (
         "import sys; sys.modules['gradio'] = sys.modules['plotly'] = sys.modules['torch._dynamo'] = None;"
         "from vae_core import VAE, Settings, elbo_loss, load_mnist, load_run, train; VAE()\n"
         f"images = load_mnist('train', {str(small_mnist)!r})\n"
         "for recipe in ('adam', 'soap'):"
-        "    [*train(Settings(epochs=1, limit=256, device='cpu', optimizer=recipe), images)]"
+        "    [*train(Settings(epochs=1, limit=256, device='cpu', optimizer=recipe), images)]\n"
+        "assert 'vae_core.engine.kernels' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

@@ -11,7 +11,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from vae_core.errors import RunError, RunNameError, in_short, reason_of
 from vae_core.evaluated import Evaluation
-from vae_core.images import Identity
-from vae_core.mixture import LatentMixture
 from vae_core.run_folder import Run, RunWriter, cannot_write
 from vae_core.run_record import FORMAT, RUNS_DIR, SHIPPED_RUNS, RunInfo
 from vae_core.scratch import TEMPORARY, sweep
@@ -182,41 +180,6 @@ def create_run(runs_dir: Path, name: str, settings: Settings, data: dict[str, An
     return writer
 
 
-def check_own_test_set(info: RunInfo, measured: Identity) -> None:
-    """Raises RunError unless these are the test images of a run."""
-    own = info.tested_on
-    if not measured.is_same_as(own):
-        raise RunError(f"run {info.name} has another test set: {own.beside(measured)}")
-
-
-def store_evaluation(
-    info: RunInfo, weights_version: int, evaluation: Evaluation, mixture: LatentMixture | None = None
-) -> None:
-    """Keeps an evaluation with its run, and the mixture it was made with.
-
-    Args:
-        info: of the run.
-        weights_version: the `Run.weights_version` that was measured.
-        evaluation: on the run's own test set.
-        mixture: of the same weights.
-
-    Raises:
-        RunError: nothing was kept, and why: the run came with the package, was measured on other images,
-            has other weights by now, is being trained, or cannot be written.
-    """
-    check_own_test_set(info, evaluation.identity)
-    with _held_run(info, weights_version) as run:
-        if mixture is not None:
-            run.save_mixture(mixture)
-        run.save_evaluation(evaluation)  # last: whoever watches it finds the mixture there
-
-
-def store_mixture(info: RunInfo, weights_version: int, mixture: LatentMixture) -> None:
-    """Keeps a mixture with its run. Takes and raises what `store_evaluation` does."""
-    with _held_run(info, weights_version) as run:
-        run.save_mixture(mixture)
-
-
 def tidy(runs_dir: Path) -> None:
     """Deletes what killed processes have left behind: files under temporary names, halves of what was to be
     brought in, folders of trainings that ended before they wrote a run.json.
@@ -247,26 +210,6 @@ def _was_never_begun(folder: Path) -> bool:
         and not Run(folder).is_alive()
         and abs(time.time() - folder.stat().st_mtime) > STARTING_SECONDS
     )
-
-
-@contextmanager
-def _held_run(info: RunInfo, weights_version: int) -> Iterator[RunWriter]:
-    """A run to keep something of its weights with, if it still has those that were measured.
-
-    Raises:
-        RunError: as `store_evaluation`.
-    """
-    if info.is_shipped:
-        raise RunError(f"run {info.name} came with the package and stays as it is")
-    if not os.access(info.folder, os.W_OK):
-        raise RunError(f"run {info.name} cannot be written", info.folder)
-    with closing(RunWriter(info.folder)) as run:
-        if run.weights_version() != weights_version:
-            raise RunError(f"run {info.name} has been trained on, or made anew, since its weights were read")
-        try:
-            yield run
-        except OSError as error:
-            raise cannot_write(info.folder, error) from error
 
 
 def check_runs_dir(folder: Path) -> None:

@@ -20,7 +20,7 @@ from vae_core.quality import assessment
 from vae_core.quality.assessment import assess, encode_images, fitted_mixture
 from vae_core.quality.samples import samples_note
 from vae_core.run_folder import Run, RunWriter
-from vae_core.runs import store_evaluation
+from vae_core.run_results import store_evaluation
 from vae_core.ui.studio import Studio
 
 if TYPE_CHECKING:

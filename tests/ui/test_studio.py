@@ -21,10 +21,10 @@ from vae_core.inference import nearest_errors
 from vae_core.mixture import LatentMixture
 from vae_core.quality.inspection import inspect, read_again
 from vae_core.run_folder import Run
-from vae_core.runs import store_evaluation, store_mixture
+from vae_core.run_results import store_evaluation, store_mixture
 from vae_core.ui import sampling
 from vae_core.ui.page import _get_ready
-from vae_core.ui.sampling import sampled
+from vae_core.ui.sampling import draw_latents
 from vae_core.ui.studio import Studio
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def test_a_mixture_that_is_stored_waits_for_nothing(run: Run, small_mnist: Path)
     may_end = threading.Event()
     studio.background.task("what takes long", lambda progress: may_end.wait(60))
     try:
-        assert sampled(studio, loaded, 3, seed=0, sampler="mixture").shape == (3, 16)
+        assert draw_latents(studio, loaded, 3, seed=0, sampler="mixture").shape == (3, 16)
     finally:
         may_end.set()
 

@@ -35,7 +35,8 @@ def evaluate(
     from vae_core.errors import RunError
     from vae_core.evaluation import evaluate as measure
     from vae_core.quality.assessment import assess
-    from vae_core.runs import check_own_test_set, find_run, store_evaluation
+    from vae_core.run_results import check_own_test_set, store_evaluation
+    from vae_core.runs import find_run
 
     found = find_run(run, runs_dir)
     info, weights = found.info(), found.weights_version()

@@ -20,7 +20,7 @@ from vae_core.runs import list_runs
 from vae_core.settings import MOST_SEED, Settings
 from vae_core.sketch import read_picture, to_mnist_form
 from vae_core.ui import watching
-from vae_core.ui.sampling import sampled
+from vae_core.ui.sampling import draw_latents
 from vae_core.ui.studio import Loaded, Studio
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def build(studio: Studio) -> None:
             raise SettingsError("temperature", expected)
         label = None if label is None else _whole("label", label, 0, MOST_CLASSES - 1)
         loaded = model_of(model)
-        z = sampled(studio, loaded, count, seed, temperature, label, sampler)
+        z = draw_latents(studio, loaded, count, seed, temperature, label, sampler)
         return Image.fromarray(square_tiles(decode_latents(loaded.model, z)))
 
     def test_errors(model: str = "reference", with_errors: bool = True) -> dict[str, Any]:

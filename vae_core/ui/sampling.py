@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 2.0
 """A small set's mixture is fitted by then; a larger one is asked for again by the page."""
 
 
-def sampled(
+def draw_latents(
     studio: Studio, loaded: Loaded, count: int, seed: int, temperature: float = 1.0,
     label: int | None = None, sampler: Sampler = "prior",
 ) -> np.ndarray:  # fmt: skip

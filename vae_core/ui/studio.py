@@ -36,7 +36,8 @@ from vae_core.mixture import LatentMixture
 from vae_core.progress import Progress
 from vae_core.run_folder import Run
 from vae_core.run_record import RunInfo
-from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named, store_mixture
+from vae_core.run_results import store_mixture
+from vae_core.runs import NAME_PATTERN, check_runs_dir, list_runs, run_named
 from vae_core.settings import Settings
 from vae_core.ui.background import Background, Task
 
@@ -51,7 +52,7 @@ UNSEEN_IMAGES = 200
 """Test images with which a generated one is compared; for MNIST half a second's work."""
 LEAST_UNSEEN = 50
 """Of fewer of one class too little can be told: then they are of all classes."""
-FEW_IMAGES = 20_000
+FEW_TO_TRAIN_ON = 20_000
 """From which on the recipes' epochs are steps enough."""
 ASK_AGAIN_SECONDS = 10.0
 """Before a data set that could not be read is tried again for a note about it."""
@@ -169,7 +170,7 @@ class Studio:
         self.background = Background()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = threading.Lock()
-        self._reading = threading.Lock()
+        self._loading = threading.Lock()
         self._dataset: Dataset | None = None
         self._data_problem: str | None = None
         self._data_asked_at = 0.0
@@ -195,7 +196,7 @@ class Studio:
         versions = run.weights_version(), run.evaluation_version()
         if (kept := self._kept(run.name, versions)) is not None:
             return kept
-        with self._reading:  # each is read once; who looks at another that is kept does not wait for it
+        with self._loading:  # each is read once; who looks at another that is kept does not wait for it
             if (kept := self._kept(run.name, versions)) is not None:
                 return kept
             evaluation, why = _evaluation_of(run)
@@ -254,7 +255,7 @@ class Studio:
                 "learns little."
             )
         few = ""
-        if len(train) < FEW_IMAGES:
+        if len(train) < FEW_TO_TRAIN_ON:
             few = " With so few an epoch has few steps: take more epochs, under Advanced."
         return (
             f"What you train here learns from {train.source}: {len(train):,} images. The times and results "

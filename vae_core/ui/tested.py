@@ -18,12 +18,12 @@ from vae_core.errors import DataError, RequestError, RunError
 from vae_core.evaluated import Evaluation, Latents
 from vae_core.latent_space import ClassGaussians
 from vae_core.progress import Progress
-from vae_core.runs import store_evaluation
+from vae_core.run_results import store_evaluation
 from vae_core.ui.background import Task
 from vae_core.ui.studio import Loaded, Studio
 
 On = Literal["evaluated", "here"]
-FEW_IMAGES = 2000
+FEW_TO_JUDGE_BY = 2000
 """Fewer than this, and a Gaussian for each class fits them better than it would fit others."""
 
 
@@ -99,7 +99,7 @@ class Tested:
         """Whether `reader` has its classes from these very images, and those are so few that it shows: with
         500 a model of two epochs reads them better than one of thirty that has its classes from 10,000."""
         is_of_these = self.on == "evaluated" or self.reader is not self.loaded.classes
-        return is_of_these and len(self.evaluation.errors) < FEW_IMAGES
+        return is_of_these and len(self.evaluation.errors) < FEW_TO_JUDGE_BY
 
     def required_images(self) -> ImageSet:
         """The images that were measured.
@@ -112,7 +112,7 @@ class Tested:
         assert self.images is not None
         return self.images
 
-    def reading(self) -> Task:
+    def classes_read(self) -> Task:
         """What each image's reconstruction is read as by the model's own encoder: uint8 (N,).
 
         Raises:

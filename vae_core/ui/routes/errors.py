@@ -112,7 +112,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
             raise RequestError(f"order={order} expects another model that was tested on the same images")
         groups = [(shown.evaluation.labels, label)]
         if read_as is not None:
-            groups.append((shown.reading().result.result(), read_as))
+            groups.append((shown.classes_read().result.result(), read_as))
         others = None if second is None else second.errors
         chosen = choose(shown.errors, low, high, tuple(groups), order, others)
         pages = -(-len(chosen) // PAGE)
@@ -131,7 +131,7 @@ def _add_images(routes: APIRouter, studio: Studio) -> None:
         from vae_core.quality.inspection import confusion
 
         shown = tested(studio, run, on, latents)
-        task = shown.reading()
+        task = shown.classes_read()
         answer = task.answer()
         if not answer["ready"]:
             return answer

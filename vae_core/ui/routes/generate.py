@@ -13,7 +13,7 @@ from vae_core.generation import GENERATED_IMAGES, MOST_GENERATED_IMAGES, Sampler
 from vae_core.latent_space import closed_walk
 from vae_core.pictures import animation_bytes, data_uri, png_bytes, square_tiles, to_grey
 from vae_core.ui.routes.answers import Label, Scale, Seed, Temperature, picture
-from vae_core.ui.sampling import sampled
+from vae_core.ui.sampling import draw_latents
 from vae_core.ui.studio import Studio
 
 Count = Annotated[int, Query(ge=1, le=MOST_GENERATED_IMAGES)]
@@ -33,7 +33,7 @@ def router(studio: Studio) -> APIRouter:
         from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
-        z = sampled(studio, loaded, count, seed, temperature, label, sampler)
+        z = draw_latents(studio, loaded, count, seed, temperature, label, sampler)
         images = decode_latents(loaded.model, z)
         return picture(png_bytes(square_tiles(images), scale))
 
@@ -52,7 +52,7 @@ def router(studio: Studio) -> APIRouter:
         train = dataset.train.first(learned.count or None)
         if not (has_all := train.identity.is_same_as(learned)):
             train = dataset.train
-        z = sampled(studio, loaded, count, seed, temperature, label, sampler)[index]
+        z = draw_latents(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
         nearest, unseen = nearest_image(image, train.images), loaded.unseen_like(image, dataset.test, train)
         words = class_words(train.name)
@@ -84,7 +84,7 @@ def router(studio: Studio) -> APIRouter:
         from vae_core.inference import decode_latents
 
         loaded = studio.load(run)
-        stops = sampled(studio, loaded, WALK_STOPS, seed, temperature, label, sampler)
+        stops = draw_latents(studio, loaded, WALK_STOPS, seed, temperature, label, sampler)
         way = closed_walk(stops, WALK_FRAMES)
         return picture(animation_bytes(to_grey(decode_latents(loaded.model, way)), kind, scale), kind)
 
