@@ -348,7 +348,7 @@ def test_how_near_unseen_images_come_tells_memory_from_invention(
     nearer = (nearest_errors(unseen, dataset.train.images) < nearest[:, None]).sum(axis=1)
     for index in (nearer.argmax(), nearer.argmin()):
         grid.get_by_role("button", name=f"Image {index + 1}", exact=True).click()
-        compared = f"Of 200 test images, which it never saw, {nearer[index] or 'none'} come"
+        compared = f"Of 200 test images, which the model never saw, {nearer[index] or 'none'} come"
         verdict = "it may be remembered" if nearer[index] < 2 else "no sign of memory"
         grid.locator("#invention", has_text=compared).filter(has_text=verdict).wait_for()
 

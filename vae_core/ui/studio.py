@@ -119,25 +119,22 @@ class Loaded:
         evaluation = self.required_evaluation()
         return self.classes.distance_of_likeliest(evaluation.means, evaluation.labels)
 
-    def unseen_like(self, image: np.ndarray, test: ImageSet, training: ImageSet) -> Unseen:
-        """Test images of the class that a generated image, float32 (28, 28), is read as, to compare it with.
+    def unseen_like(self, label: int, test: ImageSet, training: ImageSet) -> Unseen:
+        """Test images of a class, to compare a generated one with that is nearest to a training image of it.
 
-        Of its class, as those of one may lie nearer to each other than those of another. Compared is what the
+        Of one class, as those of one may lie nearer to each other than those of another. Compared is what the
         model makes of them: its blurred images are nearer to any other than the test images as they are.
         """
         from vae_core.inference import nearest_errors
-        from vae_core.quality.inspection import inspect, read_again
+        from vae_core.quality.inspection import inspect
 
-        label, rows = None, np.arange(len(test))
-        if self.evaluation is not None:
-            read_as = int(self.classes.likeliest(read_again(self.model, image[None]))[0])
-            if (test.labels == read_as).sum() >= LEAST_UNSEEN:
-                label, rows = read_as, np.flatnonzero(test.labels == read_as)
-        key = label, test.digest, training.digest
+        rows = np.flatnonzero(test.labels == label)
+        is_telling = len(rows) >= LEAST_UNSEEN
+        key = label if is_telling else None, test.digest, training.digest
         if key not in self._unseen:
-            chosen = rows[spread(len(rows), UNSEEN_IMAGES)]
-            decoded = inspect(self.model, test.images[chosen]).reconstructions
-            self._unseen[key] = Unseen(label, nearest_errors(decoded, training.images))
+            rows = rows if is_telling else np.arange(len(test))
+            decoded = inspect(self.model, test.images[rows[spread(len(rows), UNSEEN_IMAGES)]]).reconstructions
+            self._unseen[key] = Unseen(key[0], nearest_errors(decoded, training.images))
         return self._unseen[key]
 
 

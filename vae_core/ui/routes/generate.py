@@ -54,8 +54,8 @@ def router(studio: Studio) -> APIRouter:
             train = dataset.train
         z = draw_latents(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
-        nearest, unseen = nearest_image(image, train.images), loaded.unseen_like(image, dataset.test, train)
-        words = class_words(train.name)
+        nearest, words = nearest_image(image, train.images), class_words(train.name)
+        unseen = loaded.unseen_like(int(train.labels[nearest.index]), dataset.test, train)
         return {
             "z": z.round(4).tolist(),
             "picture": data_uri(image),

@@ -43,6 +43,7 @@ function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_cal
     return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
   }
   const isMemory = nearer < REMEMBERED_SHARE * unseen;
-  const compared = `Of ${unseen} test images${called ? ` of ${called}` : ""}, which it never saw, ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
+  const like = `${unseen} test images${called ? ` of ${called}` : ""}, which the model never saw,`;
+  const compared = `Of ${like} ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
   return `${sentence} ${compared}: ${isMemory ? "it may be remembered" : "no sign of memory"}.`;
 }
