@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -74,6 +74,29 @@ def test_a_mixture_is_fitted_to_the_runs_own_images(run: Run, dataset: Dataset) 
     assert fitted is not None
     assert fitted.latent_dim == 16
     assert told == [(640, 640)]  # the 640 of the settings' limit, of 700
+
+
+def test_of_many_images_a_mixture_is_fitted_to_some_of_each_class(
+    run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones of a set that is sorted by class would be of a few."""
+    by_class = np.argsort(dataset.train.labels[:640], kind="stable")
+    images, labels = dataset.train.images[by_class], dataset.train.labels[by_class]
+    sorted_set = replace(dataset.train, images=images, labels=labels)
+    info = run.info()
+    info = replace(info, data=info.data | {"training_digest": sorted_set.digest})
+    encoded: list[np.ndarray] = []
+
+    def encode(model: Any, images: np.ndarray, **told: Any) -> np.ndarray:
+        encoded.append(images)
+        return np.random.default_rng(0).normal(size=(len(images), 16))
+
+    monkeypatch.setattr(assessment, "MOST_FITTED", 100)
+    monkeypatch.setattr(assessment, "encode_images", encode)
+    assert fitted_mixture(info, run.model(), sorted_set) is not None
+    (chosen,) = encoded
+    classes = {int(labels[(images == image).all((1, 2))][0]) for image in chosen}
+    assert (len(chosen), classes) == (100, set(range(10)))
 
 
 def test_one_training_image_makes_no_mixture_and_a_note_says_so(run: Run, dataset: Dataset) -> None:

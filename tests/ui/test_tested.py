@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +29,35 @@ def evaluated_on(run: Run, folder: Path) -> None:
     writer.close()
 
 
-def test_images_of_one_label_are_known_by_their_sets_name(
+def test_images_are_known_by_their_pixels_whatever_their_folder_is_called(
     run: Run, tmp_path: Path, write_idx: Callable[..., None]
 ) -> None:
-    cells, faces = (own_set(tmp_path / name, write_idx, [0] * 20, seed) for seed, name in enumerate("ab"))
-    evaluated_on(run, cells)
-    for folder, is_missing in ((cells, False), (faces, True)):
-        view = view_of(Studio(run.folder.parent, str(folder), "cpu"), "copied", "evaluated", "sampled")
+    """Two sets of as many pictures a class have the same labels, and so have all of one label."""
+    for case, labels in enumerate(([0] * 20, [0, 1, 2, 1] * 5)):
+        (tmp_path / str(case)).mkdir()
+        for name, seed in (("mine", 0), ("renamed", 0), ("others", 1)):
+            own_set(tmp_path / str(case) / name, write_idx, labels, seed)
+        evaluated_on(run, tmp_path / str(case) / "mine")
+        for name in ("mine", "renamed", "others"):
+            studio = Studio(run.folder.parent, str(tmp_path / str(case) / name), "cpu")
+            view = view_of(studio, "copied", "evaluated", "sampled")
+            assert (view.images is None) == (name == "others")
+            assert ("20 other test images" in (view.missing or "")) == (name == "others")
+
+
+def test_images_of_an_evaluation_without_a_digest_are_known_by_name_and_labels(
+    run: Run, tmp_path: Path, write_idx: Callable[..., None]
+) -> None:
+    mine = own_set(tmp_path / "mine", write_idx, [0, 1, 2, 1] * 5, 0)
+    (tmp_path / "elsewhere").mkdir()
+    other_labels = own_set(tmp_path / "elsewhere" / "mine", write_idx, [2, 1, 0, 1] * 5, 0)
+    other_name = own_set(tmp_path / "yours", write_idx, [0, 1, 2, 1] * 5, 0)
+    writer = RunWriter(run.folder)
+    writer.save_evaluation(replace(evaluate(run.model(), read_idx_folder(mine).test), digest=""))
+    writer.close()
+    for folder, is_missing in ((mine, False), (other_labels, True), (other_name, True)):
+        view = view_of(Studio(run.folder.parent, str(folder), "cpu"), "copied", "evaluated", "mean")
         assert (view.images is None) == is_missing
-        assert ("20 other test images" in (view.missing or "")) == is_missing
-
-
-def test_images_of_several_labels_are_known_by_them_also_in_a_folder_of_another_name(
-    run: Run, tmp_path: Path, write_idx: Callable[..., None]
-) -> None:
-    labels = [0, 1, 2, 1] * 5
-    evaluated_on(run, own_set(tmp_path / "before", write_idx, labels, 0))
-    same = own_set(tmp_path / "after", write_idx, labels, 0)
-    assert view_of(Studio(run.folder.parent, str(same), "cpu"), "copied", "evaluated", "mean").missing is None
 
 
 def test_a_set_is_not_read_by_the_classes_of_another_of_which_nothing_is_known_either(
