@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import shutil
 import stat
@@ -19,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
+from support.runs import change_record
 from vae_core import archives
 from vae_core.archives import pack, unpack
 from vae_core.errors import RunError
@@ -27,7 +27,7 @@ from vae_core.run_folder import Run
 from vae_core.runs import load_run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def packed(tiny_run: Path) -> bytes:
     return pack(Run(tiny_run))
 
@@ -264,7 +264,6 @@ def test_a_nearly_full_disk_keeps_its_space(
 
 
 def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, tmp_path: Path) -> None:
-    record = json.loads((run.folder / "run.json").read_text())
     for created, is_kept in (
         ("2099-01-01T00:00:00+00:00", False),
         ("2099-01-01T00:00:00", False),
@@ -273,7 +272,7 @@ def test_a_run_of_a_clock_that_is_ahead_is_not_the_newest_until_then(run: Run, t
         ("then", False),
         ("~", False),
     ):
-        (run.folder / "run.json").write_text(json.dumps(record | {"created": created}))
+        change_record(run.folder, created=created)
         brought = Run(tmp_path / "into" / unpack(pack(run), tmp_path / "into")).info()
         assert (brought.created == created) == is_kept
         if not is_kept:

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import pytest
 from PIL import Image
 
 from support.browser import REPOSITORY, App, free_port, wait_for_answer
+from support.warm_start import warm_python
 from vae_core.data import Dataset, read_idx_folder
 from vae_core.quality import assessment
 from vae_core.run_record import SHIPPED_RUNS
@@ -36,6 +36,8 @@ COMMANDS = [
     if line
 ]
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
+(OF_PICTURES,) = [program for program in PROGRAMS if "ubyte" in program]
+PROGRAMS.remove(OF_PICTURES)
 IN_ORDER = [command for command in COMMANDS if command.startswith(("python -m vae_core", "torchrun"))]
 """They build on each other: what one has trained, the next evaluates."""
 ENVIRONMENT = "python3 -m venv .venv && . .venv/bin/activate"
@@ -58,13 +60,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Pat
 @pytest.fixture(scope="module")
 def environment(small_mnist: Path) -> dict[str, str]:
     return os.environ | {"MNIST_DIR": str(small_mnist), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="module")
-def served(workplace: Path, environment: dict[str, str]) -> Iterator[App]:
-    server = App(workplace / "served", environment)
-    yield server
-    server.end()
 
 
 def run(command: list[str], workplace: Path, environment: dict[str, str], **more: object) -> str:
@@ -116,7 +111,8 @@ def test_the_commands_of_the_command_line_work(
         if " benchmark" in command:
             arguments += ["--rounds", "1", "--iterations", "2"]
         if program == "torchrun":
-            run([sys.executable, "-m", "torch.distributed.run", *arguments], workplace, environment)
+            launched = environment | {"PYTHON_EXEC": warm_python()}
+            run([warm_python(), "-m", "torch.distributed.run", *arguments], workplace, launched)
         else:
             run_here(arguments, monkeypatch)
     for name in re.findall(r"--out (\S+)", "\n".join(IN_ORDER)):
@@ -139,7 +135,7 @@ def test_the_app_starts_as_it_is_told_to(command: str, workplace: Path, environm
         "127.0.0.1" if value == "0.0.0.0" else value for value in arguments
     ]  # no test opens the door
     server = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "app.py"), *arguments], cwd=workplace, env=environment
+        [warm_python(), str(REPOSITORY / "app.py"), *arguments], cwd=workplace, env=environment
     )
     try:
         wait_for_answer(f"http://127.0.0.1:{port}", server)
@@ -152,25 +148,22 @@ def test_the_app_starts_as_it_is_told_to(command: str, workplace: Path, environm
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_the_programs_in_python_work(
-    number: int, served: App, workplace: Path, environment: dict[str, str]
+    number: int, app: App, workplace: Path, environment: dict[str, str]
 ) -> None:
-    program = PROGRAMS[number].replace("http://127.0.0.1:7860", served.url)
-    run([sys.executable, "-c", program], workplace, environment)
+    program = PROGRAMS[number].replace("http://127.0.0.1:7860", app.url)
+    run([warm_python(), "-c", program], workplace, environment)
 
 
 def test_pictures_of_ones_own_become_a_data_set(workplace: Path, environment: dict[str, str]) -> None:
-    (program,) = [program for program in PROGRAMS if "ubyte" in program]
-    run([sys.executable, "-c", program], workplace, environment)
+    run([sys.executable, "-c", OF_PICTURES], workplace, environment)
     found = read_idx_folder(workplace / "pictures")
-    assert (found.train.labels.tolist(), found.test.labels.tolist()) == ([0, 1, 1], [0])
+    assert (sorted(found.train.labels), found.test.labels.tolist()) == ([0, 1, 1], [0])
     assert 0 < found.train.images.mean() < 128  # light on black
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("curl ")])
-def test_the_addresses_answer(
-    command: str, served: App, workplace: Path, environment: dict[str, str]
-) -> None:
-    run(shlex.split(command.replace("http://127.0.0.1:7860", served.url)), workplace, environment)
+def test_the_addresses_answer(command: str, app: App, workplace: Path, environment: dict[str, str]) -> None:
+    run(shlex.split(command.replace("http://127.0.0.1:7860", app.url)), workplace, environment)
 
 
 @pytest.mark.parametrize("name", SHIPPED_RUNS)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from vae_core import load_mnist, load_run
-from vae_core.data import Dataset, _packaged_sample
+from vae_core import load_run
+from vae_core.data import Dataset, ImageSet, _packaged_sample
 from vae_core.mixture import LatentMixture
 from vae_core.model import VAE
 from vae_core.quality import samples
@@ -115,10 +115,10 @@ def test_other_images_than_mnists_get_no_figures(model: VAE, dataset: Dataset) -
     assert set(figures.values()) == {None}
 
 
-def test_the_shipped_runs_samples_are_as_recorded(real_mnist: Path) -> None:
+def test_the_shipped_runs_samples_are_as_recorded(real_test_set: ImageSet) -> None:
     loaded = load_run("reference")
     assert loaded.evaluation is not None
     run = Run(loaded.info.folder)
-    again = measure_samples(loaded.model, load_mnist("test", real_mnist), run.required_mixture())
+    again = measure_samples(loaded.model, real_test_set, run.required_mixture())
     assert again["frechet_prior"] == pytest.approx(loaded.evaluation.frechet_prior, rel=0.01)
     assert again["frechet_mixture"] == pytest.approx(loaded.evaluation.frechet_mixture, rel=0.01)

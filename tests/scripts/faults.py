@@ -28,6 +28,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.browser import App
+from support.runs import same_weights
+from support.waiting import wait_for
 from vae_core.errors import RunError
 from vae_core.jobs.job import Job, prepare, prepare_resume
 from vae_core.jobs.recording import perform
@@ -37,7 +39,6 @@ from vae_core.scratch import TEMPORARY
 from vae_core.settings import Settings
 
 SETTINGS = {"epochs": 4, "batch_size": 10, "limit": 160, "latent_dim": 4, "device": "cpu"}
-PATIENCE_SECONDS = 120.0
 
 
 class Attack:
@@ -112,7 +113,8 @@ class Attack:
                     os.kill(process_id, SIGKILL)
         # The training of a killed app belongs to nobody and goes on. One that is killed takes a moment.
         patience = 5 if is_training_killed else 60
-        wait_for(lambda: _state(run) not in ("", "running"), patience, is_needed=False)
+        with suppress(TimeoutError):
+            wait_for(lambda: _state(run) not in ("", "running"), patience)
         moment, problems = self._examine(run, known)
         if not is_training_killed and moment.startswith("interrupted"):
             problems.append("only its app was killed, and the training ended")
@@ -232,11 +234,6 @@ def unreadable(run: Run) -> list[str]:
     return problems
 
 
-def same_weights(first: Run, second: Run) -> bool:
-    a, b = first.model().state_dict(), second.model().state_dict()
-    return all(bool((a[name] == b[name]).all()) for name in a)
-
-
 def temporary_files(folder: Path) -> list[str]:
     names = [path.name for path in folder.rglob("*")]
     return [name for name in names if TEMPORARY.fullmatch(name) or name.startswith(".incoming")]
@@ -256,21 +253,6 @@ def workers_of(process_id: int) -> list[int]:
 def ended(process_id: int) -> None:
     """Waits until a process of ours has ended."""
     os.waitpid(process_id, 0)
-
-
-def wait_for(condition: object, seconds: float = PATIENCE_SECONDS, is_needed: bool = True) -> None:
-    """Until it holds.
-
-    Raises:
-        TimeoutError: it does not, and it should.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            if is_needed:
-                raise TimeoutError(f"not within {seconds:.0f} seconds")
-            return
-        time.sleep(0.02)
 
 
 def write_small_data(folder: Path) -> Path:

@@ -23,6 +23,7 @@ import pytest
 from PIL import Image, ImageOps, ImageSequence
 
 from support.browser import REPOSITORY, App
+from support.pictures import png
 from support.runs import change_record
 from support.studio_client import ZEROS
 from support.waiting import wait_for
@@ -115,9 +116,7 @@ def test_only_pictures_are_served_from_run_folders(app: App) -> None:
 
 
 def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
-    buffer = io.BytesIO()
-    drawn_one().save(buffer, "PNG")
-    status, content = get(app, "runs/reference/sketch", buffer.getvalue())
+    status, content = get(app, "runs/reference/sketch", png(drawn_one()))
     answer = json.loads(content)
     assert status == 200
     assert not answer["empty"]
@@ -131,9 +130,7 @@ def test_sketch_route_reconstructs_a_drawing(app: App) -> None:
 
 
 def test_an_empty_drawing_is_an_answer_and_a_broken_one_a_mistake(app: App) -> None:
-    buffer = io.BytesIO()
-    Image.new("L", (280, 280)).save(buffer, "PNG")
-    status, content = get(app, "runs/reference/sketch", buffer.getvalue())
+    status, content = get(app, "runs/reference/sketch", png(Image.new("L", (280, 280))))
     assert status == 200
     assert json.loads(content)["empty"]
     for body in (b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40):
@@ -240,9 +237,9 @@ def test_a_test_image_is_answered_with_what_the_model_makes_of_it(app: App, data
 
 
 def test_without_centring_a_picture_is_read_as_it_lies(app: App, dataset: Dataset) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(dataset.test.images[3]).save(buffer, "PNG")
-    answer = json.loads(get(app, "runs/reference/sketch?centre=false", buffer.getvalue())[1])
+    answer = json.loads(
+        get(app, "runs/reference/sketch?centre=false", png(Image.fromarray(dataset.test.images[3])))[1]
+    )
     same = json.loads(get(app, "runs/reference/test-images/3")[1])
     assert answer["mean"] == same["mean"]
     assert answer["reconstruction"] == same["reconstruction"]
@@ -250,9 +247,7 @@ def test_without_centring_a_picture_is_read_as_it_lies(app: App, dataset: Datase
 
 def test_an_image_is_encoded_as_it_is_and_not_as_a_photo(app: App, dataset: Dataset) -> None:
     light = 255 - dataset.test.images[3]  # a photo so light at its border would be dark ink on paper
-    buffer = io.BytesIO()
-    Image.fromarray(light).save(buffer, "PNG")
-    status, content = get(app, "runs/reference/encode", buffer.getvalue())
+    status, content = get(app, "runs/reference/encode", png(Image.fromarray(light)))
     answer = json.loads(content)
     expected = reconstruct_image(load_run("reference").model, light / np.float32(255))
     assert status == 200
@@ -263,9 +258,7 @@ def test_an_image_is_encoded_as_it_is_and_not_as_a_photo(app: App, dataset: Data
 
 def test_what_is_no_image_of_28x28_grey_pixels_is_not_encoded(app: App) -> None:
     for mode, size in (("L", (280, 280)), ("RGB", (28, 28)), ("L", (28, 27))):
-        buffer = io.BytesIO()
-        Image.new(mode, size).save(buffer, "PNG")
-        status, content = get(app, "runs/reference/encode", buffer.getvalue())
+        status, content = get(app, "runs/reference/encode", png(Image.new(mode, size)))
         assert status == 400
         assert "expected 28x28 in grey" in json.loads(content)["error"]
     status, content = get(app, "runs/reference/encode", b"not a picture")
@@ -274,9 +267,8 @@ def test_what_is_no_image_of_28x28_grey_pixels_is_not_encoded(app: App) -> None:
 
 
 def test_any_picture_becomes_ink_on_the_pad(app: App) -> None:
-    buffer = io.BytesIO()
-    ImageOps.invert(drawn_one()).save(buffer, "PNG")  # dark on light, higher than wide
-    status, content = get(app, "ink.png", buffer.getvalue())
+    dark_on_light = ImageOps.invert(drawn_one())  # higher than wide
+    status, content = get(app, "ink.png", png(dark_on_light))
     ink = picture(content)
     assert status == 200
     assert ink.shape == (280, 280)

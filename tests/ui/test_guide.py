@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from support.browser import REPOSITORY
-from vae_core import elbo_loss, load_mnist, load_run
+from vae_core import elbo_loss, load_run
+from vae_core.data import ImageSet
 from vae_core.runs import list_runs
 from vae_core.ui.lesson import PARTS, STEPS, read_lesson
 from vae_core.ui.parts import markup
@@ -41,11 +41,11 @@ def test_the_best_are_ones() -> None:
 
 @pytest.mark.parametrize("latent", [5, 9, 11, 7])
 def test_the_loss_is_least_where_the_encoder_has_put_a_latent_that_tells_much(
-    real_mnist: Path, latent: int
+    real_test_set: ImageSet, latent: int
 ) -> None:
     model = load_run("reference").model
     index = int(dict(part.split("=") for part in STEPS["loss"].place.split("&"))["image"])
-    image = torch.tensor(load_mnist("test", real_mnist).images[index]).float()[None, None] / 255
+    image = torch.tensor(real_test_set.images[index]).float()[None, None] / 255
 
     def loss_at(value: float) -> tuple[float, float, float]:
         at = mean.clone()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-import subprocess
-import sys
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +13,14 @@ import numpy as np
 import pytest
 
 from support.browser import REPOSITORY, free_port
+from support.studio_client import ZEROS
 from vae_core.errors import LessonError
 from vae_core.generation import MOST_GENERATED_IMAGES
 from vae_core.run_folder import Run
 from vae_core.runs import list_runs
 from vae_core.settings import PRESETS
+from vae_core.ui import server
 from vae_core.ui.lesson import PARTS, TABS, Lesson, read_lesson
-
-ZEROS = ",".join(["0"] * 16)
 
 
 def read(text: str) -> Lesson:
@@ -139,11 +138,11 @@ def test_an_address_goes_before_the_lesson_where_it_can_be_followed() -> None:
     assert lesson.of({"preset": ""}, "preset", PRESETS) == ""  # in other words: not the lesson's
 
 
-def test_the_app_refuses_a_wrong_lesson_in_one_line(tmp_path: Path) -> None:
+def test_the_app_refuses_a_wrong_lesson_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is not the app's
     options = ["--runs-dir", str(tmp_path), "--port", str(free_port()), "--lesson", "tabs=paint"]
-    command = [sys.executable, str(REPOSITORY / "app.py"), *options]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert answer.returncode == 2
-    assert answer.stderr.strip().splitlines() == [
-        f"error: --lesson: there is no tab 'paint'; known are {', '.join(TABS)}"
-    ]
+    assert server.main(options) == 2
+    told = f"error: --lesson: there is no tab 'paint'; known are {', '.join(TABS)}\n"
+    assert capsys.readouterr() == ("", told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.testclient import TestClient
 
 from scripts.visitors import is_right, visited
 from support.studio_client import guard_of, served
+from support.waiting import wait_for
 from vae_core.ui.page import build_app, gradio_app
 
 
@@ -26,10 +26,7 @@ def test_a_crowd_gets_its_own_answers_and_leaves_nothing_behind(
         httpx.get(f"http://127.0.0.1:{port}/studio/models").raise_for_status()
         answers = visited(f"http://127.0.0.1:{port}", 12, 24)
         guard, queue = guard_of(app), gradio.get_blocks()._queue
-        until = time.monotonic() + 30
-        while any(guard.held) or len(queue) or any(queue.active_jobs):
-            assert time.monotonic() < until, "someone who left is still there"
-            time.sleep(0.05)
+        wait_for(lambda: not (any(guard.held) or len(queue) or any(queue.active_jobs)))  # all have left
     ways = Counter(answer.way for answer in answers)
     assert ways["slider"] == 12 * 24
     assert min(ways[way] for way in ("named", "drawing", "gallery")) >= 12
