@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.browser import FORBIDDEN, App, new_page, open_tab, wait_for_model
+from support.browser import FORBIDDEN, App, new_page, open_tab, wait_for_model, watched_page
 from vae_core.passwords import set_password
 from vae_core.ui.tabs.train import SHOWN
 
@@ -36,7 +36,7 @@ SAID_BY_STYLE = "it => getComputedStyle(it, '::after').content"
 
 @pytest.fixture(scope="module")
 def forbidden() -> list[str]:
-    """What the policy stopped."""
+    """What the policy stopped, and what failed in the page."""
     return []
 
 
@@ -45,6 +45,7 @@ def lasting(browser: Browser, app: App, forbidden: list[str]) -> Iterator[Page]:
     """Alice's page, after her log-in."""
     page = new_page(browser, viewport={"width": 1280, "height": 860})
     page.on("console", lambda said: forbidden.append(said.text) if FORBIDDEN in said.text else None)
+    page.on("pageerror", lambda error: forbidden.append(str(error)))
     log_in(page, app)
     wait_for_model(page)
     yield page
@@ -69,12 +70,11 @@ def log_in(page: Page, app: App, password: str = "correct horse") -> None:
 
 
 def test_a_wrong_password_is_said(browser: Browser, app: App) -> None:
-    page = new_page(browser)
-    log_in(page, app, "wrong horse")
-    page.get_by_text("Incorrect").wait_for()
-    assert page.title() == "VAE Studio"  # Gradio gives it none
-    assert "The name or the password is wrong." in page.locator(".creds").evaluate(SAID_BY_STYLE)
-    page.close()
+    with watched_page(browser, app) as page:
+        log_in(page, app, "wrong horse")
+        page.get_by_text("Incorrect").wait_for()
+        assert page.title() == "VAE Studio"  # Gradio gives it none
+        assert "The name or the password is wrong." in page.locator(".creds").evaluate(SAID_BY_STYLE)
 
 
 def test_all_tabs_work_for_who_has_logged_in_and_nothing_is_forbidden(page: Page) -> None:

@@ -17,12 +17,14 @@ from PIL import Image, ImageDraw
 
 from scripts.faults import wait_for
 from support.browser import (
+    PHONE,
     App,
     be_busy,
     choose_model,
     compare_with,
+    go_to,
+    hastened,
     hold,
-    new_page,
     open_app,
     open_tab,
     swipe,
@@ -48,7 +50,10 @@ def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
 
 @pytest.fixture
 def pad(lasting: Page) -> Page:
-    """The lasting page with the drawing pad open, as on a fresh one."""
+    """The lasting page with the drawing pad open and the shipped model alone, as on a fresh one."""
+    lasting.unroute_all()
+    go_to(lasting, "?hide=map&model=reference&tab=draw")
+    lasting.wait_for_function("document.querySelector('#model-choice input').value.startsWith('reference')")
     open_tab(lasting, "Draw")
     clear(lasting)
     lasting.get_by_role("radio", name="Pen").check()
@@ -465,9 +470,15 @@ def test_a_dot_is_told_to_lie_far_out_though_its_error_is_small(pad: Page) -> No
         pad.get_by_role("button", name="Clear", exact=True).click()
 
 
-def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_run: Path) -> None:
-    pad = fresh_pad
+@pytest.fixture
+def twin(app: App, tiny_run: Path) -> None:
+    """A second run of as many latents, for a page that is opened after it is there."""
     shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
+
+
+@pytest.mark.usefixtures("twin")
+def test_a_second_model_gets_the_same_drawing(fresh_pad: Page) -> None:
+    pad = fresh_pad
     draw(pad, 3)
     wait_for_answer(pad)
     height = "document.querySelector('.flow').offsetHeight"
@@ -494,41 +505,41 @@ def test_a_second_model_gets_the_same_drawing(fresh_pad: Page, app: App, tiny_ru
     pad.get_by_role("dialog", name="Share").wait_for()
 
 
-def test_the_second_models_failure_leaves_the_first_ones_answer(fresh_pad: Page) -> None:
-    be_busy(fresh_pad, "**/runs/plane/sketch*")
-    compare_with(fresh_pad, "plane")
-    draw(fresh_pad, 3)
-    wait_for_answer(fresh_pad)
-    assert "Error" in verdict(fresh_pad)
-    refused = fresh_pad.locator(".flow figure", has_text="Many visitors ask at once")
-    refused.wait_for()
-    fresh_pad.unroute_all()  # it is asked for again
-    refused.wait_for(state="detached")
-    fresh_pad.locator(".flow figure", has_text="plane: error").wait_for()
+def test_the_second_models_failure_leaves_the_first_ones_answer(pad: Page) -> None:
+    be_busy(pad, "**/runs/plane/sketch*")
+    compare_with(pad, "plane")
+    with hastened(pad):
+        draw(pad, 3)
+        wait_for_answer(pad)
+        assert "Error" in verdict(pad)
+        refused = pad.locator(".flow figure", has_text="Many visitors ask at once")
+        refused.wait_for()
+        pad.unroute_all()  # it is asked for again
+        refused.wait_for(state="detached")
+        pad.locator(".flow figure", has_text="plane: error").wait_for()
 
 
-def test_a_drawing_that_was_refused_is_read_again_by_itself(fresh_pad: Page) -> None:
+def test_a_drawing_that_was_refused_is_read_again_by_itself(pad: Page) -> None:
     refused: list[Route] = []
 
     def refuse(route: Route) -> None:
         refused.append(route)
         route.abort()
 
-    fresh_pad.route("**/runs/reference/sketch*", refuse)
-    draw(fresh_pad, 3)
-    problem = fresh_pad.get_by_text("The app does not answer")
+    pad.route("**/runs/reference/sketch*", refuse)
+    draw(pad, 3)
+    problem = pad.get_by_text("The app does not answer")
     problem.first.wait_for()
-    fresh_pad.wait_for_function("document.querySelector('#sketch canvas').ariaBusy === 'false'")
+    pad.wait_for_function("document.querySelector('#sketch canvas').ariaBusy === 'false'")
     before = len(refused)
-    fresh_pad.wait_for_timeout(4000)
+    pad.wait_for_timeout(4000)  # not hastened: each stroke's own trial would be over before they are counted
     assert 1 <= len(refused) - before <= 2  # however many strokes were refused
-    fresh_pad.unroute_all()
-    wait_for_answer(fresh_pad)
+    pad.unroute_all()
+    wait_for_answer(pad)
     assert not problem.first.is_visible()
 
 
-def test_what_another_model_has_answered_cannot_be_explored(fresh_pad: Page) -> None:
-    pad = fresh_pad
+def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
     draw(pad, 3)
     wait_for_answer(pad)
     rests = "document.querySelector('#flow [data-is=explore]').closest('[inert]') !== null"
@@ -544,70 +555,75 @@ def test_what_another_model_has_answered_cannot_be_explored(fresh_pad: Page) -> 
     pad.wait_for_function("document.querySelector('.latent output').innerText !== '0.00'")
 
 
-@pytest.mark.parametrize(("width", "height"), [(844, 390), (740, 360)])
+@pytest.fixture
+def phone(browser: Browser, app: App) -> Iterator[Page]:
+    """A page that fingers touch, yet to be opened."""
+    with watched_page(browser, app, has_touch=True, viewport=PHONE) as page:
+        yield page
+
+
 def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together(
-    app: App, browser: Browser, width: int, height: int
+    app: App, phone: Page
 ) -> None:
-    phone = new_page(browser, has_touch=True, viewport={"width": width, "height": height})
+    phone.set_viewport_size({"width": 844, "height": 390})
     phone.goto(f"{app.url}/?tab=draw&hide=map")
     wait_until_alive(phone)
-    draw(phone, 7)
-    wait_for_answer(phone)
-    phone.evaluate("window.scrollTo(0, 0)")
-    seen = (".flow-seen .picture", "#reconstruction", ".flow-difference .picture", ".verdict p")
-    for part in ("#sketch canvas", *seen):
-        box = phone.locator(part).bounding_box()
-        assert box
-        shown = min(box["y"] + box["height"], height) - box["y"]
-        assert shown > 0.95 * box["height"] or (part == ".verdict p" and shown > 20), part
-    phone.close()
+    for width, height in ((844, 390), (740, 360)):
+        phone.set_viewport_size({"width": width, "height": height})
+        clear(phone)
+        phone.locator("#sketch canvas").scroll_into_view_if_needed()
+        draw(phone, 7)
+        wait_for_answer(phone)
+        phone.evaluate("window.scrollTo(0, 0)")
+        seen = (".flow-seen .picture", "#reconstruction", ".flow-difference .picture", ".verdict p")
+        for part in ("#sketch canvas", *seen):
+            box = phone.locator(part).bounding_box()
+            assert box
+            shown = min(box["y"] + box["height"], height) - box["y"]
+            assert shown > 0.95 * box["height"] or (part == ".verdict p" and shown > 20), (part, width)
 
 
-def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(
-    app: App, browser: Browser
-) -> None:
-    touch = new_page(browser, has_touch=True, viewport={"width": 390, "height": 844})
-    touch.goto(f"{app.url}/?tab=draw&hide=map")
-    touch.wait_for_selector("#sketch canvas")
-    wait_until_alive(touch)
-    assert touch.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
-    box = touch.locator("#sketch canvas").bounding_box()
+def test_a_finger_draws_without_scrolling_and_scrolls_without_moving_a_slider(app: App, phone: Page) -> None:
+    phone.goto(f"{app.url}/?tab=draw&hide=map")
+    phone.wait_for_selector("#sketch canvas")
+    wait_until_alive(phone)
+    assert phone.evaluate("getComputedStyle(document.querySelector('#sketch canvas')).touchAction") == "none"
+    box = phone.locator("#sketch canvas").bounding_box()
     assert box
-    touch.evaluate("window.scrollTo(0, 0)")
-    swipe(touch, [(box["x"] + 100, box["y"] + 60 + step * 12) for step in range(14)])
-    wait_for_answer(touch)
-    assert touch.evaluate("window.scrollY") == 0
-    assert "among the 1s" in verdict(touch)
-    assert not touch.locator(".nib").is_visible()  # that pen is the keyboard's
+    phone.evaluate("window.scrollTo(0, 0)")
+    swipe(phone, [(box["x"] + 100, box["y"] + 60 + step * 12) for step in range(14)])
+    wait_for_answer(phone)
+    assert phone.evaluate("window.scrollY") == 0
+    assert "among the 1s" in verdict(phone)
+    assert not phone.locator(".nib").is_visible()  # that pen is the keyboard's
     for seen, height in (("#reconstruction", 1), (".flow-difference .picture", 1), (".verdict p", 0)):
-        box = touch.locator(seen).bounding_box()
+        box = phone.locator(seen).bounding_box()
         assert box
         assert box["y"] + height * box["height"] < 844, f"{seen} is out of sight while one draws"
 
-    compare_with(touch, "plane")
-    touch.locator(".flow figure:nth-child(2) img[src^=data]").wait_for()
-    touch.evaluate("window.scrollTo(0, 0)")
+    compare_with(phone, "plane")
+    phone.locator(".flow figure:nth-child(2) img[src^=data]").wait_for()
+    phone.evaluate("window.scrollTo(0, 0)")
     for seen in ("#reconstruction", ".flow figure:nth-child(2) .picture", ".flow-difference .picture"):
-        box = touch.locator(seen).bounding_box()
+        box = phone.locator(seen).bounding_box()
         assert box
         assert box["y"] + box["height"] < 844, f"{seen} is out of sight with a second model"
-    compare_with(touch, "nothing")
+    compare_with(phone, "nothing")
 
-    open_tab(touch, "Explore")
-    slider = touch.locator(".latent input").first
+    open_tab(phone, "Explore")
+    slider = phone.locator(".latent input").first
     before = slider.input_value()
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box
-    swipe(touch, [(box["x"] + 40, box["y"] + 10 - step * 12) for step in range(14)])
-    touch.wait_for_function("window.scrollY > 0")
+    swipe(phone, [(box["x"] + 40, box["y"] + 10 - step * 12) for step in range(14)])
+    phone.wait_for_function("window.scrollY > 0")
     assert slider.input_value() == before  # who scrolls the page moves no slider
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box
-    swipe(touch, [(box["x"] + 40 + step * 5, box["y"] + 10) for step in range(14)])
-    touch.wait_for_function(f"document.querySelector('.latent input').value !== '{before}'")
-    touch.close()
+    swipe(phone, [(box["x"] + 40 + step * 5, box["y"] + 10) for step in range(14)])
+    phone.wait_for_function(f"document.querySelector('.latent input').value !== '{before}'")
 
 
 def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App, blank: Page) -> None:
@@ -626,21 +642,21 @@ def test_what_is_drawn_before_the_model_is_there_is_read_when_it_comes(app: App,
     assert "among the 1s" in verdict(pad)
 
 
-def test_an_answer_of_the_model_before_is_not_shown_as_the_chosen_ones(fresh_pad: Page) -> None:
-    choose_model(fresh_pad, "plane")
-    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
-    held = hold(fresh_pad, "**/sketch?*")
-    draw(fresh_pad, 7)
-    wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 1)
-    choose_model(fresh_pad, "reference")  # of more latents than the answer tells of
-    fresh_pad.wait_for_function("document.querySelectorAll('.latent').length === 16")
+def test_an_answer_of_the_model_before_is_not_shown_as_the_chosen_ones(pad: Page) -> None:
+    choose_model(pad, "plane")
+    pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
+    held = hold(pad, "**/sketch?*")
+    draw(pad, 7)
+    wait_for(lambda: pad.wait_for_timeout(50) or len(held) == 1)
+    choose_model(pad, "reference")  # of more latents than the answer tells of
+    pad.wait_for_function("document.querySelectorAll('.latent').length === 16")
     held[0].continue_()
-    wait_for(lambda: fresh_pad.wait_for_timeout(50) or len(held) == 2)
+    wait_for(lambda: pad.wait_for_timeout(50) or len(held) == 2)
     assert "/runs/reference/" in held[1].request.url
-    assert fresh_pad.get_by_role("alert").filter(has_text=re.compile(".")).count() == 0
+    assert pad.get_by_role("alert").filter(has_text=re.compile(".")).count() == 0
     held[1].continue_()
-    fresh_pad.unroute_all()
-    wait_for_answer(fresh_pad)
+    pad.unroute_all()
+    wait_for_answer(pad)
 
 
 def test_a_latent_beyond_the_axis_says_its_number(pad: Page) -> None:

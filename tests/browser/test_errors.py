@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from support.browser import (
+    HASTE,
     App,
     be_busy,
     compare_with,
     go_to,
+    hastened,
     hold,
     open_app,
     open_tab,
@@ -44,9 +46,9 @@ def run(app: App, tiny_run: Path) -> LoadedRun:
     return load_run(app.runs_dir / "tested")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other(app: App, run: LoadedRun, dataset: Dataset) -> Iterator[LoadedRun]:
-    """A second model, evaluated on the same images."""
+    """A second model, evaluated on the same images, which the lasting page knows from its beginning."""
     altered = save_altered_copy(run.info.folder, app.runs_dir / "other", dataset)
     yield load_run(altered.folder)
     shutil.rmtree(altered.folder)
@@ -59,7 +61,7 @@ def fresh(blank: Page, app: App, run: LoadedRun) -> Page:
 
 
 @pytest.fixture(scope="module")
-def lasting(profile: BrowserContext, app: App, run: LoadedRun) -> Iterator[Page]:
+def lasting(profile: BrowserContext, app: App, run: LoadedRun, other: LoadedRun) -> Iterator[Page]:
     """The page of the tests that can begin where another has ended."""
     with watched_page(profile, app) as page:
         yield opened(page, app)
@@ -68,15 +70,19 @@ def lasting(profile: BrowserContext, app: App, run: LoadedRun) -> Iterator[Page]
 @pytest.fixture
 def errors(lasting: Page) -> Page:
     """The lasting page as a fresh one, but for a gallery that no test asks for."""
+    lasting.unroute_all()
+    go_to(lasting, "?model=tested&tab=errors&hide=map")
     for tick in ("log scale", "by digit"):
         lasting.get_by_label(tick).uncheck()
     lasting.get_by_label("sampled latents").check()
+    lasting.get_by_text("decoded from sampled latents").wait_for()
     # They may be there already, and come again: what waits for them must not meet those of before.
     lasting.locator("#error-images [data-is=where]").evaluate("where => { where.textContent = ''; }")
     lasting.get_by_role("button", name="16 typical").click()
     gallery(lasting, "The 16 typical of")
     lasting.wait_for_function("document.querySelector('#error-images').innerText.includes('1 to 16 of')")
     lasting.wait_for_function(f"{BARS}.length === 1 && {PLOT}.layout.yaxis.type !== 'log'")
+    lasting.wait_for_function(f"!{PLOT}.data.some((trace) => trace.meta?.overlay)")
     wait_for_bars(lasting, 205)
     return lasting
 
@@ -155,6 +161,7 @@ def wait_for_latents(page: Page, label: str) -> None:
 
 
 def test_a_choice_of_images_outlives_what_comes_late(blank: Page, app: App, run: LoadedRun) -> None:
+    blank.add_init_script(HASTE)
     held = hold(blank, "**/errors/facts?*")
     with blank.expect_request("**/errors/facts?*"):
         blank.goto(f"{app.url}/?model=tested&tab=errors&hide=map&label=4")
@@ -315,19 +322,19 @@ def test_the_best_and_the_worst_are_a_click_away(errors: Page, run: LoadedRun, b
     assert words.startswith(f"{count} test images with an error from {low:.4f} to {high:.4f}")
 
 
-def test_an_image_of_the_gallery_is_explored_from_its_own_latents(fresh: Page) -> None:
-    fresh.get_by_role("button", name="16 worst").click()
-    gallery(fresh, "The 16 worst of")
-    name = fresh.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
+def test_an_image_of_the_gallery_is_explored_from_its_own_latents(errors: Page) -> None:
+    errors.get_by_role("button", name="16 worst").click()
+    gallery(errors, "The 16 worst of")
+    name = errors.get_by_role("button", name="Explore from here").first.get_attribute("aria-label") or ""
     number = re.search(r"test image (\d+)", name)
     assert number
-    fresh.get_by_role("button", name="Explore from here").first.click()
-    fresh.get_by_role("tab", name="Explore", selected=True).wait_for()
-    fresh.wait_for_function(
+    errors.get_by_role("button", name="Explore from here").first.click()
+    errors.get_by_role("tab", name="Explore", selected=True).wait_for()
+    errors.wait_for_function(
         "words => document.querySelector('.starts').innerText.includes(words)",
         arg=f"from test image {number[1]}, class",
     )
-    assert fresh.locator(".latent .track i:visible").count() == 16
+    assert errors.locator(".latent .track i:visible").count() == 16
 
 
 def test_errors_from_the_mean_and_by_digit_on_a_log_scale(errors: Page, run: LoadedRun) -> None:
@@ -379,10 +386,10 @@ def test_a_step_of_a_classes_line_opens_the_images_of_that_class(errors: Page) -
     assert f"of class {name} " in words
 
 
-def test_a_second_model_is_measured_on_the_first_ones_images(fresh: Page) -> None:
-    compare_with(fresh, "reference")
-    fresh.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
-    note = fresh.locator("#test-errors .beside").filter(
+def test_a_second_model_is_measured_on_the_first_ones_images(errors: Page) -> None:
+    compare_with(errors, "reference")
+    errors.wait_for_function(f"{PLOT}.data.some((trace) => trace.meta?.overlay === 'reference')")
+    note = errors.locator("#test-errors .beside").filter(
         has_text="reference on the same images: mean error 0.0"
     )
     assert re.search(r"smaller one on \d+ of 205 images", note.inner_text())
@@ -402,24 +409,24 @@ def test_where_the_images_are_not_here_only_the_curves_are_compared(
 
 
 def test_two_models_are_compared_image_by_image_and_digit_by_digit(
-    fresh: Page, run: LoadedRun, other: LoadedRun
+    errors: Page, run: LoadedRun, other: LoadedRun
 ) -> None:
-    fresh.get_by_role("button", name="16 typical").click()
-    gallery(fresh, "The 16 typical of")
-    assert fresh.locator("#error-images li").first.locator("img").count() == 3
-    compare_with(fresh, "other")
+    errors.get_by_role("button", name="16 typical").click()
+    gallery(errors, "The 16 typical of")
+    assert errors.locator("#error-images li").first.locator("img").count() == 3
+    compare_with(errors, "other")
     first, second = evaluated(run), evaluated(other)
     words = f"Its error is the smaller one on {(second < first).sum()} of 205 images"
-    fresh.locator("#test-errors .beside").filter(has_text=words).wait_for()
-    fresh.get_by_role("button", name="better", exact=True).click()
+    errors.locator("#test-errors .beside").filter(has_text=words).wait_for()
+    errors.get_by_role("button", name="better", exact=True).click()
     better = np.argsort(second - first, kind="stable")[: (second < first).sum()]
     words = f"^{len(better)} test images on which other is better, by the most first.*the lower by other"
-    gallery(fresh, words)
-    assert shown_errors(fresh)[::2] == pytest.approx(first[better[:16]].tolist(), abs=1e-3)
-    assert shown_errors(fresh)[1::2] == pytest.approx(second[better[:16]].tolist(), abs=1e-3)
+    gallery(errors, words)
+    assert shown_errors(errors)[::2] == pytest.approx(first[better[:16]].tolist(), abs=1e-3)
+    assert shown_errors(errors)[1::2] == pytest.approx(second[better[:16]].tolist(), abs=1e-3)
     titles = [
         picture.get_attribute("title")
-        for picture in fresh.locator("#error-images li").first.locator("img").all()
+        for picture in errors.locator("#error-images li").first.locator("img").all()
     ]
     assert titles == [
         "original",
@@ -430,45 +437,47 @@ def test_two_models_are_compared_image_by_image_and_digit_by_digit(
     ]
     assert other.evaluation is not None
     of_four = second[other.evaluation.labels == 4].mean()
-    row = fresh.locator("#errors-by-class tbody tr").nth(4)
+    row = errors.locator("#errors-by-class tbody tr").nth(4)
     assert float(row.locator("td").nth(2).inner_text()) == pytest.approx(of_four, abs=6e-5)
-    heads = fresh.locator("#errors-by-class thead th:visible").all_inner_texts()
+    heads = errors.locator("#errors-by-class thead th:visible").all_inner_texts()
     assert [" ".join(head.split()) for head in heads[2:5]] == ["mean", "mean of other", "median"]
     name = run.info.name  # whose figures these are, where the second's are not beside them
-    assert fresh.locator("#error-meanings h2").inner_text() == f"What the numbers of {name} mean"
-    fresh.locator("#turned-into").scroll_into_view_if_needed()
-    fresh.locator("#turned-into").get_by_text(f"By {name} alone.").wait_for()
-    fresh.set_viewport_size({"width": 390, "height": 844})
-    table = fresh.locator("#errors-by-class table")
+    assert errors.locator("#error-meanings h2").inner_text() == f"What the numbers of {name} mean"
+    errors.locator("#turned-into").scroll_into_view_if_needed()
+    errors.locator("#turned-into").get_by_text(f"By {name} alone.").wait_for()
+    errors.set_viewport_size({"width": 390, "height": 844})
+    table = errors.locator("#errors-by-class table")
     assert table.locator("th:visible", has_text="95th percentile").count() == 1
     assert table.locator("th:visible", has_text="images").count() == 0
     assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
-    fresh.set_viewport_size({"width": 1280, "height": 860})
-    wait_for_address(fresh, "order=better")
-    fresh.reload()
-    gallery(fresh, words)
-    compare_with(fresh, "nothing")
-    gallery(fresh, "Better and worse need a second model that was tested on the same images: choose one")
-    assert not fresh.get_by_role("button", name="better", exact=True).is_visible()
+    errors.set_viewport_size({"width": 1280, "height": 860})
+    wait_for_address(errors, "order=better")
+    errors.reload()
+    gallery(errors, words)
+    compare_with(errors, "nothing")
+    gallery(errors, "Better and worse need a second model that was tested on the same images: choose one")
+    assert not errors.get_by_role("button", name="better", exact=True).is_visible()
     assert row.locator("td").count() == 4
 
 
 def test_pictures_of_one_second_model_are_not_shown_as_those_of_the_next(
-    fresh: Page, other: LoadedRun
+    errors: Page, other: LoadedRun
 ) -> None:
-    compare_with(fresh, "other")
-    fresh.locator("#test-errors .beside", has_text="other on the same images").wait_for()
-    held = hold(fresh, "**/errors/gallery?*", times=2)
-    with fresh.expect_request("**/errors/gallery?*other=other*"):
-        fresh.get_by_role("button", name="16 typical").click()
-    compare_with(fresh, "reference")
-    fresh.locator("#test-errors .beside", has_text="reference on the same images").wait_for()
-    with fresh.expect_request("**/errors/gallery?*other=reference*"):
+    go_to(errors, "?model=tested&tab=errors&hide=map")
+    gallery(errors, "Click in the histogram")  # nothing is shown yet
+    compare_with(errors, "other")
+    errors.locator("#test-errors .beside", has_text="other on the same images").wait_for()
+    held = hold(errors, "**/errors/gallery?*", times=2)
+    with errors.expect_request("**/errors/gallery?*other=other*"):
+        errors.get_by_role("button", name="16 typical").click()
+    compare_with(errors, "reference")
+    errors.locator("#test-errors .beside", has_text="reference on the same images").wait_for()
+    with errors.expect_request("**/errors/gallery?*other=reference*"):
         held[0].continue_()
-    assert fresh.locator("#error-images li").count() == 0
+    assert errors.locator("#error-images li").count() == 0
     held[1].continue_()
-    gallery(fresh, "The 16 typical of.*the lower by reference")
-    assert fresh.locator("#error-images li", has_text="reference").count() == 16
+    gallery(errors, "The 16 typical of.*the lower by reference")
+    assert errors.locator("#error-images li", has_text="reference").count() == 16
 
 
 def test_each_digit_has_its_figures_and_its_images(errors: Page, run: LoadedRun) -> None:
@@ -524,26 +533,29 @@ def test_images_that_are_not_here_are_said_and_others_can_be_measured(page_witho
     assert not page.locator("#error-images").get_by_role("button", name=measure).is_visible()
 
 
-def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(fresh: Page) -> None:
-    fresh.route("**/errors/facts*", lambda route: route.abort())
-    fresh.get_by_label("their mean").check()
-    fresh.locator("#test-errors .alert").wait_for()
-    below = ("#error-histogram", "#error-images", "#error-classes", "#error-meanings")
-    assert not any(fresh.locator(part).is_visible() for part in below)
-    fresh.unroute("**/errors/facts*")  # it is asked for again
-    for part in below:
-        fresh.locator(part).wait_for()
-    wait_for_bars(fresh, 205)
-    assert fresh.locator("#test-errors .alert").count() == 0
+def test_what_goes_wrong_is_said_and_no_figure_of_before_stays_below_it(errors: Page) -> None:
+    errors.route("**/errors/facts*", lambda route: route.abort())
+    with hastened(errors):
+        errors.get_by_label("their mean").check()
+        errors.locator("#test-errors .alert").wait_for()
+        below = ("#error-histogram", "#error-images", "#error-classes", "#error-meanings")
+        assert not any(errors.locator(part).is_visible() for part in below)
+        errors.unroute("**/errors/facts*")  # it is asked for again
+        for part in below:
+            errors.locator(part).wait_for()
+    wait_for_bars(errors, 205)
+    assert errors.locator("#test-errors .alert").count() == 0
 
 
-def test_that_nobody_knows_where_the_images_are_takes_no_figure_away(fresh: Page) -> None:
+def test_that_nobody_knows_where_the_images_are_takes_no_figure_away(fresh: Page, run: LoadedRun) -> None:
+    fresh.evaluate(HASTE)
     fresh.route("**/errors/images*", lambda route: route.abort())
     fresh.get_by_label("their mean").check()
     said = fresh.locator("#test-errors .caution", has_text="The app does not answer")
     said.wait_for()
     fresh.get_by_text("decoded from the posterior's mean").wait_for()
-    wait_for_bars(fresh, 205)
+    assert run.evaluation is not None
+    fresh.locator(".legend", has_text=f"mean {run.evaluation.errors_mean.mean():.4f}").wait_for()
     assert fresh.locator("#error-histogram").is_visible()
     fresh.unroute_all()  # it is asked for again
     said.wait_for(state="hidden")
@@ -565,16 +577,17 @@ def test_from_images_that_cannot_be_measured_there_is_a_way_back(page_without_ma
     page.locator("#error-meanings").wait_for()
 
 
-def test_a_histogram_that_did_not_come_is_shown_when_it_comes(fresh: Page) -> None:
-    fresh.route(re.compile(r"/runs/tested/errors\?"), lambda route: route.abort())
-    fresh.get_by_label("log scale").check()
-    problem = fresh.locator("#test-errors .alert")
-    problem.wait_for()
-    assert not fresh.locator("#error-histogram").is_visible()
-    fresh.unroute_all()  # it is asked for again
-    fresh.locator("#error-histogram").wait_for()
+def test_a_histogram_that_did_not_come_is_shown_when_it_comes(errors: Page) -> None:
+    errors.route(re.compile(r"/runs/tested/errors\?"), lambda route: route.abort())
+    with hastened(errors):
+        errors.get_by_label("log scale").check()
+        problem = errors.locator("#test-errors .alert")
+        problem.wait_for()
+        assert not errors.locator("#error-histogram").is_visible()
+        errors.unroute_all()  # it is asked for again
+        errors.locator("#error-histogram").wait_for()
     assert problem.count() == 0
-    fresh.get_by_text("How far each of 205 test images").wait_for()
+    errors.get_by_text("How far each of 205 test images").wait_for()
 
 
 def test_a_plotting_library_that_did_not_come_is_asked_for_again(

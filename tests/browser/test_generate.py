@@ -62,6 +62,7 @@ def lasting(profile: BrowserContext, app: App, runs: Path) -> Iterator[Page]:
 @pytest.fixture
 def grid(lasting: Page) -> Page:
     """The page with the first images, as a visitor finds it."""
+    lasting.unroute_all()
     for seed in (1, 0):  # by way of others, so that one sees when the fields have followed
         go_to(lasting, f"?hide=map&model=reference&tab=generate&seed={seed}")
         wait_for_source(

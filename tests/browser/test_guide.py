@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.browser import (
     App,
     choose_model,
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 SHOWN = ".guide-steps article:not([hidden])"
 
 
+@pytest.fixture
+def page(page_without_map: Page) -> Page:
+    """Nothing here is about the map."""
+    return page_without_map
+
+
 def step_of(page: Page) -> str:
     return page.locator(SHOWN).get_attribute("data-step") or ""
 
@@ -33,8 +41,7 @@ def wait_for_open_tab(page: Page, name: str) -> None:
     page.locator(f"[role=tab][aria-selected=true][data-tab-id={name}]").wait_for()
 
 
-def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
-    page = page_without_map
+def test_a_newcomer_is_led_from_step_to_step(page: Page) -> None:
     guide = page.get_by_role("button", name="Guide", exact=True)
     guide.click()
     steps = [name for name in STEPS if name != "map"]  # which this page leaves out
@@ -67,8 +74,7 @@ def test_a_newcomer_is_led_from_step_to_step(page_without_map: Page) -> None:
     assert not page.locator("#guide-steps").is_visible()
 
 
-def test_who_has_only_looked_at_the_guide_is_where_they_were(page_without_map: Page) -> None:
-    page = page_without_map
+def test_who_has_only_looked_at_the_guide_is_where_they_were(page: Page) -> None:
     choose_model(page, "plane")
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
     page.get_by_role("slider", name=re.compile(r"^z1\b")).fill("1.5")
@@ -101,8 +107,7 @@ def test_who_has_only_looked_at_the_guide_is_where_they_were(page_without_map: P
     assert "model=reference" in page.url
 
 
-def test_the_guide_gives_back_the_drawing_that_is_explored(page_without_map: Page) -> None:
-    page = page_without_map
+def test_the_guide_gives_back_the_drawing_that_is_explored(page: Page) -> None:
     open_tab(page, "Draw")
     page.locator("#sketch canvas").click()
     page.get_by_role("button", name="Explore from here").click()
@@ -127,8 +132,7 @@ def test_the_guide_opens_before_there_is_a_model(blank: Page, app: App) -> None:
     wait_for_address(blank, "step=numbers")
 
 
-def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_without_map: Page) -> None:
-    page = page_without_map
+def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page: Page) -> None:
     page.get_by_role("button", name="Guide", exact=True).click()
     wait_for_address(page, "step=numbers")
     other = page.locator(".guide-other")
@@ -141,8 +145,7 @@ def test_a_step_says_of_which_model_it_speaks_where_another_is_shown(page_withou
     assert step_of(page) == "numbers"
 
 
-def test_steps_that_are_taken_faster_than_tabs_open_end_at_the_right_one(page_without_map: Page) -> None:
-    page = page_without_map
+def test_steps_that_are_taken_faster_than_tabs_open_end_at_the_right_one(page: Page) -> None:
     page.get_by_role("button", name="Guide", exact=True).click()
     for ways, step, tab in (
         (["next"] * 3, "draw", "draw"),
@@ -239,8 +242,7 @@ def test_what_a_step_asks_for_is_a_press_away(blank: Page, app: App) -> None:
     assert 0 <= box["y"] < box["y"] + box["height"] <= guide["y"]  # all of the picture is in sight
 
 
-def test_the_best_are_shown_of_the_images_that_are_looked_at(page_without_map: Page, app: App) -> None:
-    page = page_without_map
+def test_the_best_are_shown_of_the_images_that_are_looked_at(page: Page, app: App) -> None:
     page.goto(f"{app.url}/?hide=map&step=errors")  # whose images of the evaluation the app has not
     page.locator("#error-images").get_by_role("button", name="Measure it on the 205 test images here").click()
     page.get_by_text("The 16 worst of 205 test images").wait_for()
@@ -255,8 +257,7 @@ def test_the_best_are_shown_of_the_images_that_are_looked_at(page_without_map: P
     wait_for_address(page, "order=rising")
 
 
-def test_the_guides_buttons_stay_where_they_are(page_without_map: Page) -> None:
-    page = page_without_map
+def test_the_guides_buttons_stay_where_they_are(page: Page) -> None:
     page.get_by_role("button", name="Guide", exact=True).click()
     places = set()
     for number in range(len(STEPS) - 1):

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from support.browser import App, new_page, open_tab, wait_until_alive
+from support.browser import App, open_tab, wait_until_alive
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 LOOK = """
 window.seen = new Set();
@@ -40,21 +40,21 @@ def app(tmp_path_factory: pytest.TempPathFactory, small_mnist: Path) -> Iterator
     server.end()
 
 
-def visit(browser: Browser, app: App, search: str = "") -> Page:
-    page = new_page(browser, viewport={"width": 1280, "height": 860})
+def visit(page: Page, app: App, search: str = "") -> None:
+    """Opens it, and writes down from the first frame on what is seen."""
     page.add_init_script(LOOK)
     page.goto(app.url + search)
     wait_until_alive(page)
-    return page
 
 
 def tabs_of(page: Page) -> list[str]:
     return [tab.inner_text() for tab in page.get_by_role("tab").all()]
 
 
-def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Browser, app: App) -> None:
+def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(blank: Page, app: App) -> None:
+    page = blank
     said = "tabs=draw,errors,explore,paint&hide=map,nose&preset=sharp&model=reference"
-    page = visit(browser, app, f"/?{said}&tab=paint&sead=5&__theme=light&utm_source=letter&view=")
+    visit(page, app, f"/?{said}&tab=paint&sead=5&__theme=light&utm_source=letter&view=")
     page.wait_for_selector("#decoded-digit img[src]")
     problem = page.locator("#studio-title [role=alert]")
     problem.wait_for()
@@ -73,11 +73,11 @@ def test_a_link_leaves_out_what_it_says_and_nothing_of_it_is_seen(browser: Brows
     seen = page.evaluate("[...window.seen].join(' ')")
     assert "morph" in seen
     assert not re.search("train|generate|part-map", seen)
-    page.close()
 
 
-def test_without_explore_another_tab_opens_and_nothing_leads_there(browser: Browser, app: App) -> None:
-    page = visit(browser, app, "/?tabs=draw,train&hide=recipe&model=reference")
+def test_without_explore_another_tab_opens_and_nothing_leads_there(blank: Page, app: App) -> None:
+    page = blank
+    visit(page, app, "/?tabs=draw,train&hide=recipe&model=reference")
     page.wait_for_selector("#sketch canvas")
     assert tabs_of(page) == ["Draw", "Train"]
     page.set_viewport_size({"width": 390, "height": 844})
@@ -97,11 +97,11 @@ def test_without_explore_another_tab_opens_and_nothing_leads_there(browser: Brow
     page.goto(f"{app.url}/?tabs=draw,train&model=reference&tab=explore")
     page.get_by_text("Explore is left out here.").wait_for()
     assert "explore" not in page.evaluate("[...window.seen].join(' ')")
-    page.close()
 
 
-def test_the_servers_lesson_holds_until_an_address_says_otherwise(browser: Browser, app: App) -> None:
-    page = visit(browser, app)
+def test_the_servers_lesson_holds_until_an_address_says_otherwise(blank: Page, app: App) -> None:
+    page = blank
+    visit(page, app)
     page.wait_for_function("document.querySelectorAll('.latent').length === 2")
     page.wait_for_function("document.querySelector('.latent output').innerText !== '0.00'")
     assert tabs_of(page) == ["Explore", "Draw", "Train", "Test errors"]
@@ -128,11 +128,11 @@ def test_the_servers_lesson_holds_until_an_address_says_otherwise(browser: Brows
     assert row.get_by_text("119,200 + 108,993 = 228,193").count() == 2
     assert row.get_by_text("agrees").is_visible()
     assert page.get_by_role("row", name=re.compile("^padding")).get_by_text("differs").is_visible()
-    page.close()
 
 
-def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> None:
-    page = visit(browser, app, "/?tabs=explore,draw,train,errors,generate&preset=")
+def test_the_panel_makes_the_link_of_a_lesson(blank: Page, app: App) -> None:
+    page = blank
+    visit(page, app, "/?tabs=explore,draw,train,errors,generate&preset=")
     page.wait_for_selector("#decoded-digit img[src]")
     assert "Generate" in tabs_of(page)
     page.get_by_role("button", name="Share").click()
@@ -177,4 +177,3 @@ def test_the_panel_makes_the_link_of_a_lesson(browser: Browser, app: App) -> Non
     page.goto(link)
     page.wait_for_selector("#decoded-digit img[src]")
     assert tabs_of(page) == ["Explore", "Test errors"]
-    page.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scripts.faults import wait_for
 from support.browser import (
     CHROMIUM_OPTIONS,
+    PHONE,
     App,
     chromium_path,
     hold,
@@ -18,12 +19,22 @@ from support.browser import (
     open_tab,
     set_field,
     wait_until_alive,
+    watched_page,
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
+LAST_TO_COME = {
+    "Explore": "document.querySelector('.map-classes button')",
+    "Draw": "document.querySelector('#sketch canvas')",
+    "Train": "document.querySelector('#runs tr[data-run=reference]')"
+    " && document.querySelector('#training-watch .small-plot .main-svg')",
+    "Test errors": "document.querySelector('#errors-by-class .boxlayer')",
+    "Generate": "document.querySelector('#generated-grid img').naturalWidth > 1",
+}
+"""What is true of a tab once all of it is there."""
 LEAST_TARGET = 24
 """Pixels of the smallest thing to press, WCAG 2.2, 2.5.8."""
 LEAST_FINGER = 44
@@ -42,38 +53,40 @@ WITHOUT_ALTERNATIVE = """() => [...document.querySelectorAll('img')]
 
 TOO_SMALL = """(least) =>
   [...document.querySelectorAll('.chip, .text-button, .digit-buttons button, .segments label')]
-  .concat([...document.querySelectorAll('button.md, summary, #preset label')])
+  .concat([...document.querySelectorAll('button.md, summary, #preset label, .modebar-btn')])
   .filter((element) => element.checkVisibility())
   .map((element) => [element.getBoundingClientRect(), element.outerHTML.slice(0, 200)])
   .filter(([box]) => box.width < least || box.height < least)
   .map(([, html]) => html)"""
 
+OBSERVED = """
+window.frames_asked = 0;
+const ask = window.requestAnimationFrame;
+window.requestAnimationFrame = (callback) => { window.frames_asked += 1; return ask(callback); };
+window.jumped = 0;
+window.jumpers = []; // what moved, for whoever reads that a test has failed
+const place = ({ node, previousRect: from, currentRect: to }) =>
+  `${node?.id || node?.className || node?.nodeName} from ${from.y} to ${to.y}`;
+new PerformanceObserver((list) => {
+  for (const jump of list.getEntries().filter(({ hadRecentInput }) => !hadRecentInput)) {
+    window.jumped += jump.value;
+    window.jumpers.push([jump.value, ...jump.sources.map(place)]);
+  }
+}).observe({ type: 'layout-shift', buffered: true });"""
+"""Adds up how far the page jumps, and counts the frames that it asks for."""
+
 
 @pytest.fixture(scope="module", params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
-def opened(request: pytest.FixtureRequest, browser: Browser, app: App) -> Iterator[Page]:
+def opened(request: pytest.FixtureRequest, profile: BrowserContext, app: App) -> Iterator[Page]:
     """A page of a width, whose jumps while it loads are added up in `window.jumped`."""
     width, theme = request.param
-    page = new_page(browser, viewport={"width": width, "height": 844})
-    page.add_init_script(
-        """window.frames_asked = 0;
-        const ask = window.requestAnimationFrame;
-        window.requestAnimationFrame = (callback) => { window.frames_asked += 1; return ask(callback); };
-        window.jumped = 0;
-        window.jumpers = []; // what moved, for whoever reads that a test has failed
-        const place = ({ node, previousRect: from, currentRect: to }) =>
-          `${node?.id || node?.className || node?.nodeName} from ${from.y} to ${to.y}`;
-        new PerformanceObserver((list) => {
-          for (const jump of list.getEntries().filter(({ hadRecentInput }) => !hadRecentInput)) {
-            window.jumped += jump.value;
-            window.jumpers.push([jump.value, ...jump.sources.map(place)]);
-          }
-        }).observe({ type: 'layout-shift', buffered: true });"""
-    )
-    open_app(page, f"{app.url}/?__theme={theme}")
-    page.wait_for_selector(".map-classes button")
-    page.evaluate("window.jumpedWhileLoading = window.jumped")
-    yield page
-    page.close()
+    with watched_page(profile, app) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.add_init_script(OBSERVED)
+        open_app(page, f"{app.url}/?__theme={theme}")
+        page.wait_for_selector(".map-classes button")
+        page.evaluate("window.jumpedWhileLoading = window.jumped")
+        yield page
 
 
 @pytest.fixture
@@ -112,7 +125,8 @@ def test_every_tab_fits_the_screen_and_names_what_can_be_pressed(visitor: Page) 
     for tab in TABS:
         open_tab(visitor, tab)
         visitor.wait_for_selector(f"[role=tab][aria-selected=true]:text-is('{tab}')")
-        visitor.wait_for_timeout(1000)  # what comes later may be too wide as well
+        visitor.wait_for_function(LAST_TO_COME[tab])  # it may be too wide as well
+        visitor.wait_for_timeout(200)
         assert visitor.evaluate("document.documentElement.scrollWidth") <= width, tab
         assert visitor.evaluate(NAMELESS) == [], tab
         assert visitor.evaluate(WITHOUT_ALTERNATIVE) == [], tab
@@ -172,9 +186,10 @@ def test_what_is_chosen_moves_nothing(visitor: Page) -> None:
     ],
 )
 def test_on_a_phone_there_is_room_for_the_words_that_come_last(
-    browser: Browser, app: App, tab: str, late: str, words: str, said: str
+    blank: Page, app: App, tab: str, late: str, words: str, said: str
 ) -> None:
-    page = new_page(browser, viewport={"width": 390, "height": 844})
+    page = blank
+    page.set_viewport_size(PHONE)
     held = hold(page, late)
     with page.expect_request(late):
         page.goto(f"{app.url}/?tab={tab}&hide=map")
@@ -184,7 +199,6 @@ def test_on_a_phone_there_is_room_for_the_words_that_come_last(
     page.unroute(late)
     page.locator(words).filter(has_text=said).wait_for()
     assert page.locator(words).bounding_box() == room
-    page.close()
 
 
 def test_all_tabs_are_in_one_row_and_none_is_cut(visitor: Page) -> None:
@@ -241,27 +255,26 @@ def test_nobody_can_log_out_where_nobody_had_to_log_in(visitor: Page) -> None:
 
 
 def test_light_or_dark_is_chosen_once_for_this_browser(browser: Browser, app: App) -> None:
-    visitor = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
-    page = new_page(visitor)
-    page.goto(f"{app.url}/?hide=map")
-    wait_until_alive(page)
-    is_dark = "document.body.classList.contains('dark')"
-    assert not page.evaluate(is_dark)
-    page.get_by_role("group", name="Colours").get_by_text("dark").click()
-    assert page.evaluate(is_dark)
-    background = "getComputedStyle(document.body).backgroundColor"
-    dark = page.evaluate(background)
-    page.goto(f"{app.url}/?hide=map")  # without a word of it
-    wait_until_alive(page)
-    assert page.evaluate(is_dark)
-    assert page.evaluate(background) == dark
-    page.goto(f"{app.url}/?hide=map&__theme=light")  # a link that says it itself
-    wait_until_alive(page)
-    assert not page.evaluate(is_dark)
-    page.get_by_role("group", name="Colours").get_by_text("as the system").click()
-    page.emulate_media(color_scheme="dark")
-    page.goto(f"{app.url}/?hide=map")
-    wait_until_alive(page)
-    assert "__theme" not in page.url
-    assert page.evaluate(is_dark)
-    visitor.close()
+    wide: Any = {"width": 1280, "height": 860}
+    with watched_page(browser, app, viewport=wide, color_scheme="light") as page:
+        page.goto(f"{app.url}/?hide=map")
+        wait_until_alive(page)
+        is_dark = "document.body.classList.contains('dark')"
+        assert not page.evaluate(is_dark)
+        page.get_by_role("group", name="Colours").get_by_text("dark").click()
+        assert page.evaluate(is_dark)
+        background = "getComputedStyle(document.body).backgroundColor"
+        dark = page.evaluate(background)
+        page.goto(f"{app.url}/?hide=map")  # without a word of it
+        wait_until_alive(page)
+        assert page.evaluate(is_dark)
+        assert page.evaluate(background) == dark
+        page.goto(f"{app.url}/?hide=map&__theme=light")  # a link that says it itself
+        wait_until_alive(page)
+        assert not page.evaluate(is_dark)
+        page.get_by_role("group", name="Colours").get_by_text("as the system").click()
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{app.url}/?hide=map")
+        wait_until_alive(page)
+        assert "__theme" not in page.url
+        assert page.evaluate(is_dark)

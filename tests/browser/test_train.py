@@ -24,15 +24,17 @@ from support.browser import (
     choose_model,
     go_to,
     hold,
-    new_page,
+    open_app,
     open_tab,
     set_field,
     source_of,
     wait_for_address,
     wait_for_model,
     wait_for_new_source,
+    wait_for_source,
     wait_for_state,
     wait_until_alive,
+    watched_page,
 )
 from support.runs import change_settings
 from vae_core import load_run
@@ -44,24 +46,62 @@ from vae_core.settings import Settings
 from vae_core.training import diverged
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
 
 PLOT = "document.querySelector('#loss-curve .js-plotly-plot')"
 TABS = ["Explore", "Draw", "Train", "Test errors", "Generate"]
 
 
+AS_OPENED = pytest.mark.usefixtures("as_opened")
+"""On a test that needs no page of its own: it begins at Explore, on a page shared by such."""
+
+
+@pytest.fixture(scope="module")
+def lasting(profile: BrowserContext, app: App) -> Iterator[Page]:
+    """The page of the tests that can begin where another has ended; at Explore it asks nothing of Train."""
+    with watched_page(profile, app) as page:
+        open_app(page, f"{app.url}/?hide=map")
+        yield page
+
+
 @pytest.fixture
-def page(page_without_map: Page) -> Page:
-    """Nothing here is about the map."""
-    return page_without_map
+def as_opened(lasting: Page) -> Iterator[Page]:
+    """The lasting page, which is left as it was: with the recipe in the form and nothing said below the
+    buttons; once Train is opened, the newest run is watched."""
+    yield lasting
+    lasting.unroute_all()
+    go_to(lasting, "?hide=map&model=reference&tab=train")
+    lasting.evaluate("async () => (await import('./studio/static/training.js')).watchRun('sharp')")
+    lasting.locator("#training-status [data-is=what]").get_by_text(re.compile("^sharp ·")).wait_for()
+    lasting.locator("#training-problem p").wait_for(state="detached")
+    for recipe, about in (("Minute", "A first model while you watch"), ("Reference", "The recipe of the")):
+        lasting.get_by_role("radio", name=recipe).check()  # another fills the fields
+        lasting.locator("#preset-about", has_text=about).wait_for()
+    name = lasting.locator("#run-name :is(input, textarea)")
+    if name.is_visible():
+        name.fill("")
+    go_to(lasting, "?hide=map&model=reference&watch=sharp")
+    lasting.get_by_role("tab", name="Explore", selected=True).wait_for()
+    go_to(lasting, "?hide=map&model=reference")
 
 
-def test_the_tabs_are_in_their_order(page: Page) -> None:
-    names = [tab.inner_text() for tab in page.get_by_role("tab").all() if tab.is_visible()]
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Page:
+    """The lasting page, if the test asks for it, or a fresh one; nothing here is about the map."""
+    return request.getfixturevalue("as_opened" if "as_opened" in request.fixturenames else "page_without_map")
+
+
+def test_the_tabs_are_in_their_order(lasting: Page) -> None:
+    names = [tab.inner_text() for tab in lasting.get_by_role("tab").all() if tab.is_visible()]
     assert names == TABS
 
 
-def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
+def test_it_opens_on_explore_with_the_shipped_model_and_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
+    assert "reference" in page.get_by_label("Model").input_value()
+    assert page.get_by_role("slider").count() == 16
+    labels = [label.inner_text().split()[0] for label in page.locator(".latent label").all()]
+    assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
+
     page.get_by_role("tab", name="Explore", exact=True).focus()
     for key, name in (("ArrowRight", "Draw"), ("End", "Generate"), ("ArrowRight", "Explore")):
         page.keyboard.press(key)
@@ -70,13 +110,6 @@ def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
         assert tab.evaluate("tab => tab === document.activeElement")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('[role=tabpanel]')?.id") == "tab-explore"
-
-
-def test_it_opens_on_explore_with_the_shipped_model(page: Page) -> None:
-    assert "reference" in page.get_by_label("Model").input_value()
-    assert page.get_by_role("slider").count() == 16
-    labels = [label.inner_text().split()[0] for label in page.locator(".latent label").all()]
-    assert sorted(labels, key=lambda label: int(label[1:])) == [f"z{number}" for number in range(1, 17)]
 
 
 def training_processes() -> list[int]:
@@ -122,14 +155,14 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function(
         "document.querySelector('#training-status').innerText.includes('Training')"
-        " && document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length > 5"
+        f" && {PLOT}?.data?.[0].x.length > 5"
     )
     assert {words for words in page.evaluate("said") if "Starting" in words} == {"Starting…"}
     title = page.locator("#loss-curve h2").inner_text()
     assert re.search(r"epoch \d+ of 1000, \d\d:\d\d:\d\d", title)
-    axis = page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.yaxis.range[0]")
+    axis = page.evaluate(f"{PLOT}.layout.yaxis.range[0]")
     assert axis == 0
-    points = "document.querySelector('#loss-curve .js-plotly-plot').data[0].x.length"
+    points = f"{PLOT}.data[0].x.length"
     before = page.evaluate(points)
     page.wait_for_function(f"{points} > {before}")
     page.evaluate(  # on a machine that is not fast, where the training needs what it has
@@ -140,8 +173,8 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
     looks: list[str] = []
     page.on("request", lambda asked: looks.append(asked.url) if "/studio/training?" in asked.url else None)
     before = page.evaluate(points)
-    page.wait_for_timeout(3000)
-    assert len(looks) <= 7, "whoever watches a training slows it down"
+    page.wait_for_timeout(1500)
+    assert len(looks) <= 4, "whoever watches a training slows it down"
     assert page.evaluate(points) > before
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function("document.querySelector('#training-problem').innerText.includes('being trained')")
@@ -151,7 +184,7 @@ def test_training_is_started_watched_and_stopped(page: Page, app: App) -> None:
 
     page.reload()
     open_tab(page, "Train")
-    page.wait_for_function(f"document.querySelector('#loss-curve .js-plotly-plot') && {points} > {before}")
+    page.wait_for_function(f"{PLOT} && {points} > {before}")
     page.get_by_role("button", name="Stop").click()
     wait_for_state(page, "Stopped")
     assert page.locator(".previews img").first.get_attribute("src")
@@ -167,6 +200,7 @@ def test_one_click_starts_the_reference_recipe(page: Page, app: App) -> None:
     wait_for_state(page, "Stopped", "Finished")
 
 
+@AS_OPENED
 def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) -> None:
     runs = sorted(app.runs_dir.glob("*")) if app.runs_dir.exists() else []
     open_tab(page, "Train")
@@ -190,6 +224,7 @@ def test_a_wrong_setting_is_said_before_anything_starts(page: Page, app: App) ->
     assert sorted(app.runs_dir.glob("*") if app.runs_dir.exists() else []) == runs
 
 
+@AS_OPENED
 def test_a_late_answer_about_the_form_does_not_come_over_a_later_one(page: Page) -> None:
     open_tab(page, "Train")
     set_field(page, "Epochs", "5")
@@ -279,7 +314,10 @@ def test_the_chosen_model_stays_chosen_under_a_new_name(page: Page, app: App, ti
     row_of(page, "after").wait_for()
     page.wait_for_function("document.querySelector('#model-choice input').value.startsWith('after ·')")
     wait_for_address(page, "model=after")
-    page.wait_for_timeout(5000)  # for as long as it takes to notice that a model is gone
+    with page.expect_request("**/studio/models") as asked:  # by whose answer it notices that a model is gone
+        pass
+    asked.value.response()
+    page.wait_for_timeout(1000)
     assert page.get_by_role("alert").filter(has_text="no longer here").count() == 0
     assert page.get_by_label("Model", exact=True).input_value().startswith("after ·")
     open_tab(page, "Explore")
@@ -290,8 +328,8 @@ def test_the_chosen_model_stays_chosen_under_a_new_name(page: Page, app: App, ti
     shutil.rmtree(app.runs_dir / "after")
 
 
-def test_a_refused_name_is_said_until_another_is_written(page_without_map: Page) -> None:
-    page = page_without_map
+@AS_OPENED
+def test_a_refused_name_is_said_until_another_is_written(page: Page) -> None:
     open_tab(page, "Train")
     set_field(page, "Epochs", "1")
     name = page.locator("#run-name :is(input, textarea)")
@@ -310,7 +348,7 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     name = page.locator("#run-name :is(input, textarea)")
     name.fill("taught")
     page.get_by_role("button", name="Start training").click()
-    points = "document.querySelector('#loss-curve .js-plotly-plot')?.data?.[0].x.length"
+    points = f"{PLOT}?.data?.[0].x.length"
     wait_for_state(page, "Training")
     page.wait_for_function(f"{points} > 5 && {points} < 1000")
     before = page.evaluate(points)
@@ -344,7 +382,7 @@ def test_zoom_and_hidden_curves_stay_and_the_new_run_becomes_a_model(page: Page,
     page.locator("#training-problem [role=status]", has_text=f"Run {run} is being trained now.").wait_for()
     row_of(page, run).get_by_role("checkbox").check()
     wait_for_overlays(page, run)
-    end_of_overlay = "document.querySelector('#loss-curve .js-plotly-plot').data[4].x.at(-1)"
+    end_of_overlay = f"{PLOT}.data[4].x.at(-1)"
     end = page.evaluate(end_of_overlay)
     page.wait_for_function("document.querySelector('.small-plot')?.data?.[0].x.length > 0", timeout=60_000)
     page.wait_for_function(f"{end_of_overlay} > {end}")
@@ -376,6 +414,11 @@ def row_of(page: Page, run: str) -> Locator:
     return page.locator(f"table.runs tr[data-run='{run}']")
 
 
+def look_at_the_table(page: Page) -> None:
+    """At once, and not when the page would look by itself."""
+    page.get_by_label("Order").dispatch_event("change")
+
+
 def colour(page: Page, button: str) -> str:
     return page.get_by_role("button", name=button, exact=True).evaluate("it => getComputedStyle(it).color")
 
@@ -383,24 +426,25 @@ def colour(page: Page, button: str) -> str:
 def wait_for_overlays(page: Page, *runs: str) -> None:
     """Until the losses of just these runs, in this order, lie over the watched one's."""
     page.wait_for_function(
-        "runs => document.querySelector('#loss-curve .js-plotly-plot')?.data?.slice(4)"
-        ".map(({ name }) => name).join() === runs",
+        f"runs => {PLOT}?.data?.slice(4).map(({{ name }}) => name).join() === runs",
         arg=",".join(runs),
     )
 
 
+@AS_OPENED
 def test_a_finished_run_is_replayed(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
-    page.locator("table.runs tr[aria-current]:not([data-run=reference])").wait_for()
-    assert page.locator("table.runs tr[aria-current]").get_attribute("data-run") == "mine"
+    page.locator("table.runs tr[aria-current][data-run=mine]").wait_for()
+    assert page.locator("table.runs tr[aria-current]").count() == 1
     wait_for_state(page, "Finished")
     page.wait_for_selector("#timeline", state="visible")
+    wait_for_source(page, ".previews img", "/runs/mine/")
     last = source_of(page, ".previews img >> nth=1")
     page.locator("#timeline").focus()
     page.keyboard.press("Home")
     wait_for_new_source(page, ".previews figure:last-child img", last)
     assert "iteration 1, in epoch 1" in page.locator(".timeline output").inner_text()
-    assert page.evaluate("document.querySelector('#loss-curve .js-plotly-plot').layout.shapes.length") == 1
+    assert page.evaluate(f"{PLOT}.layout.shapes.length") == 1
     bars = page.locator("#training-watch .kl-bars i")
     heights = [float(bar.evaluate("bar => parseFloat(bar.style.height)")) for bar in bars.all()]
     assert len(heights) == 16
@@ -425,8 +469,7 @@ def wait_for_rows(page: Page, condition: str) -> None:
     )
 
 
-def test_the_chosen_recipe_is_there_again_after_a_reload(page_without_map: Page) -> None:
-    page = page_without_map
+def test_the_chosen_recipe_is_there_again_after_a_reload(page: Page) -> None:
     open_tab(page, "Train")
     page.get_by_role("radio", name="Minute").check()
     wait_for_address(page, "preset=minute")
@@ -554,6 +597,7 @@ def test_runs_are_ordered_overlaid_renamed_and_deleted(
     assert not (app.runs_dir / "renamed").exists()
 
 
+@AS_OPENED
 def test_a_resume_that_begins_again_says_so(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "early")
     (app.runs_dir / "early" / "training_state.safetensors").unlink()
@@ -573,6 +617,7 @@ def test_a_resume_that_begins_again_says_so(page: Page, app: App, tiny_run: Path
     shutil.rmtree(app.runs_dir / "early")
 
 
+@AS_OPENED
 def test_a_refused_resume_leaves_the_run_that_is_watched(page: Page) -> None:
     open_tab(page, "Train")
     page.locator("#runs").get_by_role("button", name="reference", exact=True).click()
@@ -605,7 +650,7 @@ def test_after_a_refused_resume_the_training_of_another_is_still_anothers(
     answered = page.request.post(asked, headers={"X-VAE-Studio": "page"})  # as from another window
     run = answered.json()["run"]
     row_of(page, run).get_by_text("running").wait_for()
-    page.wait_for_timeout(2 * 1500)  # the watching page has seen it, too
+    page.wait_for_function("document.body.dataset.training === 'true'")  # the watching page has seen it, too
     page.get_by_role("button", name="Stop").click()
     assert answer(page, f"Stop {run}?", "Stop it").startswith("It was not started in this window")
     row_of(page, run).get_by_text("stopped").wait_for()
@@ -644,6 +689,7 @@ def test_what_is_watched_stays_while_other_runs_are_deleted(
     page.wait_for_function("!document.querySelector('#training-status').innerText.includes('mine')")
 
 
+@AS_OPENED
 def test_a_run_that_diverged_is_not_resumed_to_diverge_again(page: Page, app: App, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, app.runs_dir / "wild")
     writer = RunWriter(app.runs_dir / "wild")
@@ -658,6 +704,7 @@ def test_a_run_that_diverged_is_not_resumed_to_diverge_again(page: Page, app: Ap
     shutil.rmtree(app.runs_dir / "wild")
 
 
+@AS_OPENED
 def test_a_damaged_run_is_named_where_it_is_missed(page: Page, app: App) -> None:
     folder = app.runs_dir / "torn"
     folder.mkdir()
@@ -665,20 +712,24 @@ def test_a_damaged_run_is_named_where_it_is_missed(page: Page, app: App) -> None
     open_tab(page, "Train")
     page.locator("#runs").get_by_text("Left out: run torn: run.json is damaged").wait_for()
     shutil.rmtree(folder)
+    look_at_the_table(page)
     page.locator("#runs").get_by_text("Left out").wait_for(state="hidden")
 
 
+@AS_OPENED
 def test_the_table_says_that_nobody_answers_until_somebody_does(page: Page) -> None:
     open_tab(page, "Train")
     row_of(page, "reference").wait_for()
     page.route("**/studio/runs", lambda route: route.abort())
+    look_at_the_table(page)
     problem = page.locator("#runs [role=alert]", has_text="The app does not answer")
     problem.wait_for()
-    page.unroute("**/studio/runs")
+    page.unroute("**/studio/runs")  # it is asked for again
     problem.wait_for(state="hidden")
     assert row_of(page, "reference").is_visible()
 
 
+@AS_OPENED
 def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     page: Page, app: App, finished: str
 ) -> None:
@@ -701,6 +752,7 @@ def test_a_finished_run_is_trained_further_only_if_that_is_wanted(
     assert page.get_by_role("dialog").count() == 0
 
 
+@AS_OPENED
 def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
     open_tab(page, "Train")
 
@@ -714,7 +766,7 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
     problem = page.locator("#training-problem [role=alert]", has_text="The app could not do this")
     problem.wait_for()
     state = page.locator("#training-status [data-is=state]")
-    state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for 15 s
+    state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for two minutes
 
     held = hold(page, "**/queue/join*", times=1)
     with page.expect_request("**/queue/join*"):
@@ -727,6 +779,7 @@ def test_what_breaks_in_the_app_is_told_below_the_buttons(page: Page) -> None:
     problem.wait_for()
 
 
+@AS_OPENED
 def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) -> None:
     """What the server says of a run between an epoch's last step and its figures, for as long as we like."""
     standing: dict[str, Any] = {}
@@ -755,12 +808,13 @@ def test_that_an_epoch_ends_with_measuring_is_told(page: Page, finished: str) ->
     wait_for_state(page, "Finished")
 
 
+@AS_OPENED
 def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finished: str) -> None:
     open_tab(page, "Train")
     with page.expect_download() as download:
         row_of(page, "mine").get_by_role("link", name="Zip").click()
     assert download.value.suggested_filename == "mine.zip"
-    page.locator("input[type=file]").set_input_files(
+    page.locator("#runs input[type=file]").set_input_files(
         {
             "name": "mine.zip",
             "mimeType": "application/zip",
@@ -770,11 +824,11 @@ def test_a_run_is_taken_along_and_brought_in_again(page: Page, app: App, finishe
     row_of(page, "mine-2").wait_for()
     page.locator("#runs").get_by_text("Loaded as mine-2: from the same training as mine, ").wait_for()
     shutil.rmtree(app.runs_dir / "mine-2")
-    page.locator("input[type=file]").set_input_files(
+    page.locator("#runs input[type=file]").set_input_files(
         {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"not a zip"}
     )
     page.locator("#runs [role=alert]", has_text=re.compile("^This is not a zip file; expected")).wait_for()
-    assert page.locator("input[type=file]").input_value() == ""  # the same file can be tried again
+    assert page.locator("#runs input[type=file]").input_value() == ""  # the same file can be tried again
 
 
 def test_a_run_card_starts_the_same_training_again(page: Page, app: App, finished: str) -> None:
@@ -825,8 +879,8 @@ def test_training_again_that_is_refused_is_not_waited_for(page: Page, finished: 
     state.filter(has_not_text="Starting").wait_for(timeout=8000)  # by itself it says so for two minutes
 
 
-def test_a_tab_opened_while_the_page_comes_to_life_stays_open(browser: Browser, app: App) -> None:
-    page = new_page(browser)
+def test_a_tab_opened_while_the_page_comes_to_life_stays_open(blank: Page, app: App) -> None:
+    page = blank
     held = []
     page.route("**/card?*", lambda route: held.append(route))
     page.route("**/card", lambda route: held.append(route))
@@ -839,7 +893,6 @@ def test_a_tab_opened_while_the_page_comes_to_life_stays_open(browser: Browser, 
     page.unroute_all()
     page.wait_for_url("**tab=train**")
     assert page.locator("#training-status").is_visible()
-    page.close()
 
 
 def test_a_training_outlives_the_app_and_every_browser_sees_it(
@@ -848,14 +901,13 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
     environment = os.environ | {"MNIST_DIR": str(small_mnist)}
     first = App(tmp_path / "runs", environment)
     try:
-        page = new_page(browser)
-        page.goto(f"{first.url}/?tab=train&hide=map")
-        wait_until_alive(page)
-        set_field(page, "Batch size", "8")
-        set_field(page, "Epochs", "1000")  # it must not end by itself, however slow the machine
-        page.get_by_role("button", name="Start training").click()
-        wait_for_state(page, "Training")
-        page.close()
+        with watched_page(browser, first) as page:
+            page.goto(f"{first.url}/?tab=train&hide=map")
+            wait_until_alive(page)
+            set_field(page, "Batch size", "8")
+            set_field(page, "Epochs", "1000")  # it must not end by itself, however slow the machine
+            page.get_by_role("button", name="Start training").click()
+            wait_for_state(page, "Training")
     except BaseException:
         first.end()
         raise
@@ -864,34 +916,33 @@ def test_a_training_outlives_the_app_and_every_browser_sees_it(
 
     second = App(tmp_path / "runs", environment)
     try:
-        pages = [new_page(browser) for _ in range(2)]
-        for page in pages:
-            page.goto(f"{second.url}/?tab=train&hide=map")
-            wait_for_state(page, "Training")
-        wait_until_alive(pages[0])
-        (run,) = (tmp_path / "runs").iterdir()
-        held = hold(pages[1], "**/studio/training?*", times=1)
-        with pages[1].expect_request("**/studio/training?*"):
-            pages[1].reload()
-        wait_until_alive(pages[1])
-        pages[1].get_by_role("button", name="Stop", exact=True).click()  # before it is seen that one trains
-        pages[1].wait_for_timeout(300)
-        held[0].continue_()
-        question = pages[1].get_by_role("dialog", name=f"Stop {run.name}?")
-        question.wait_for()
-        for button in ("Cancel", "Stop it"):
-            pages[0].get_by_role("button", name="Stop", exact=True).click()
-            with pages[0].expect_response("**/run/predict*"):
-                words = answer(pages[0], f"Stop {run.name}?", button)
-            assert words.startswith("It was not started in this window")
-            if button == "Cancel":
-                assert Run(run).info().state == "running"
-                assert not Run(run).stop_requested()
-        for page in pages:
-            wait_for_state(page, "Stopped")
-        question.wait_for(state="detached")  # there is nothing to stop any more
-        pages[1].locator("#training-problem").get_by_text(f"{run.name} has ended already.").wait_for()
-        for page in pages:
-            page.close()
+        with watched_page(browser, second) as here, watched_page(browser, second) as there:
+            pages = [here, there]
+            for page in pages:
+                page.goto(f"{second.url}/?tab=train&hide=map")
+                wait_for_state(page, "Training")
+            wait_until_alive(here)
+            (run,) = (tmp_path / "runs").iterdir()
+            held = hold(there, "**/studio/training?*", times=1)
+            with there.expect_request("**/studio/training?*"):
+                there.reload()
+            wait_until_alive(there)
+            there.get_by_role("button", name="Stop", exact=True).click()  # before it is seen that one trains
+            there.wait_for_timeout(300)
+            held[0].continue_()
+            question = there.get_by_role("dialog", name=f"Stop {run.name}?")
+            question.wait_for()
+            for button in ("Cancel", "Stop it"):
+                here.get_by_role("button", name="Stop", exact=True).click()
+                with here.expect_response("**/run/predict*"):
+                    words = answer(here, f"Stop {run.name}?", button)
+                assert words.startswith("It was not started in this window")
+                if button == "Cancel":
+                    assert Run(run).info().state == "running"
+                    assert not Run(run).stop_requested()
+            for page in pages:
+                wait_for_state(page, "Stopped")
+            question.wait_for(state="detached")  # there is nothing to stop any more
+            there.locator("#training-problem").get_by_text(f"{run.name} has ended already.").wait_for()
     finally:
         second.end()
