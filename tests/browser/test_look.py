@@ -55,6 +55,7 @@ TOO_SMALL = """(least) =>
   [...document.querySelectorAll('.chip, .text-button, .digit-buttons button, .segments label')]
   .concat([...document.querySelectorAll('button.md, summary, #preset label, .modebar-btn')])
   .filter((element) => element.checkVisibility())
+  .filter((element) => least < 44 || !element.closest('.modebar'))  // not there on a screen for fingers
   .map((element) => [element.getBoundingClientRect(), element.outerHTML.slice(0, 200)])
   .filter(([box]) => box.width < least || box.height < least)
   .map(([, html]) => html)"""

@@ -41,7 +41,7 @@ from vae_core import load_run
 from vae_core.jobs.job import prepare
 from vae_core.jobs.recording import perform
 from vae_core.run_folder import Run, RunWriter
-from vae_core.runs import list_runs
+from vae_core.runs import create_run, list_runs
 from vae_core.settings import Settings
 from vae_core.training import diverged
 
@@ -655,6 +655,26 @@ def test_after_a_refused_resume_the_training_of_another_is_still_anothers(
     assert answer(page, f"Stop {run}?", "Stop it").startswith("It was not started in this window")
     row_of(page, run).get_by_text("stopped").wait_for()
     shutil.rmtree(app.runs_dir / run)  # which would be the newest of all runs
+
+
+def test_of_two_trainings_in_one_folder_the_one_that_is_watched_is_stopped(page: Page, app: App) -> None:
+    """As with `train --parallel` into the app's folder."""
+    runs = [
+        create_run(app.runs_dir, name, Settings(), {"name": "MNIST", "training_images": 60_000}, "CPU")
+        for name in ("watched", "newer")
+    ]
+    try:
+        open_tab(page, "Train")
+        row_of(page, "watched").get_by_role("button", name="watched").click()
+        page.locator("#training-status [data-is=what]", has_text="watched").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        answer(page, "Stop watched?", "Stop it")
+        wait_for(lambda: any(run.stop_requested() for run in runs))
+        assert [run.stop_requested() for run in runs] == [True, False]
+    finally:
+        for run in runs:
+            run.close()
+            shutil.rmtree(run.folder)
 
 
 def test_what_is_watched_stays_while_other_runs_are_deleted(
