@@ -66,6 +66,10 @@ class RunNameError(RunError):
     field = "name"
 
 
+class HeldRunError(RunError):
+    """A run is being trained or written, and cannot be changed until that ends."""
+
+
 class TrainingError(VAEStudioError):
     """A training cannot go on: the loss is not finite, or another training is in the way."""
 

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_core.errors import RunError, RunNameError, in_short, reason_of
+from vae_core.errors import HeldRunError, RunError, RunNameError, in_short, reason_of
 from vae_core.evaluated import Evaluation
 from vae_core.run_folder import Run, RunWriter, cannot_write
 from vae_core.run_record import FORMAT, RUNS_DIR, SHIPPED_RUNS, RunInfo
@@ -303,9 +303,11 @@ def _check_ours(run: Run, what: str) -> None:
     if info.is_shipped:
         raise RunError(f"run {info.name} came with the package and cannot be {what}")
     if info.state == "running":
-        raise RunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
+        raise HeldRunError(f"run {info.name} is being trained and cannot be {what}; stop it first")
     if run.is_alive():
-        raise RunError(f"run {info.name} is being written and cannot be {what} yet; try again in a moment")
+        raise HeldRunError(
+            f"run {info.name} is being written and cannot be {what} yet; try again in a moment"
+        )
 
 
 def _run_folders(parent: Path) -> Iterator[Path]:

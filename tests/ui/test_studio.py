@@ -20,7 +20,7 @@ from vae_core.errors import DataError, RunError
 from vae_core.inference import nearest_errors
 from vae_core.mixture import LatentMixture
 from vae_core.quality.inspection import inspect
-from vae_core.run_folder import Run
+from vae_core.run_folder import Run, RunWriter
 from vae_core.run_results import store_evaluation, store_mixture
 from vae_core.ui import sampling
 from vae_core.ui.page import _get_ready
@@ -217,3 +217,14 @@ def bring_in(client: TestClient, archive: bytes) -> str | None:
     answer = client.post("/studio/archive", content=archive, headers=OURS)
     assert answer.status_code == 200, answer.text
     return answer.json()["twin"]
+
+
+def test_a_run_that_is_held_is_no_run_that_is_not_there(run: Run, small_mnist: Path) -> None:
+    client = client_of_routes(Studio(run.folder.parent, str(small_mnist), "cpu"))
+    writer = RunWriter(run.folder)
+    writer.update(state="running")
+    for method, path in (("DELETE", ""), ("POST", "/name?to=other")):
+        answer = client.request(method, f"/studio/runs/copied{path}", headers=OURS)
+        assert (answer.status_code, "is being trained" in answer.json()["error"]) == (409, True)
+    assert client.delete("/studio/runs/nowhere", headers=OURS).status_code == 404
+    writer.close()

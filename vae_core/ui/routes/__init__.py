@@ -3,7 +3,8 @@
 Each GET answers from its address alone, so that it can be cached, shared and called by anyone. A mistake
 is answered with status 400 or 404 and `{"error": "what was expected"}`; 401 is for visitors who
 have not logged in, 403 for what is not done in a studio for looking only, 408 and 413 for bodies that do not
-come or are too large, 503 for too much at once and for what is still being computed.
+come or are too large, 409 for a run that is held by its training, 503 for too much at once and for what is
+still being computed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from vae_core.errors import NotYetError, ReadOnlyError, RequestError, RunError, VAEStudioError, in_short
+from vae_core.errors import (
+    HeldRunError,
+    NotYetError,
+    ReadOnlyError,
+    RequestError,
+    RunError,
+    VAEStudioError,
+    in_short,
+)
 from vae_core.ui.parts import STATIC
 from vae_core.ui.routes import draw, errors, explore, generate, models, parity, runs, training
 from vae_core.ui.studio import Studio
 
 PREFIX = "/studio"
-STATUS = {RunError: 404, ReadOnlyError: 403, NotYetError: 503}
+STATUS = {RunError: 404, HeldRunError: 409, ReadOnlyError: 403, NotYetError: 503}
 """Of the kinds of mistakes; of all others 400."""
 VERSION = "v"
 """A parameter that every route takes: the page names by it the model's version, for the browser's cache."""
