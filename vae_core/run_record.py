@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class RunInfo:
                 warning=None if record.get("warning") is None else str(record["warning"]),
                 error=record["error"] if record["error"] is None else str(record["error"]),
                 generation=int(record.get("generation", 0)),
-                id=str(record.get("id", "")),
+                id=str(record.get("id") or ""),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError(f"run {folder.name}: run.json is not one of ours ({error})") from error
@@ -114,7 +114,9 @@ class RunInfo:
     @property
     def trained_on(self) -> Identity:
         """The images it was trained on."""
-        return self._images("training")
+        own = self._images("training")
+        # Before there were digests, the sample's training images came in another order.
+        return replace(own, digest="by digit") if self.data.get("is_sample") and not own.digest else own
 
     @property
     def tested_on(self) -> Identity:

@@ -147,6 +147,10 @@ def test_a_run_of_a_version_that_kept_no_digests_is_resumed_by_name_and_number(
     other = replace(dataset, train=replace(dataset.train, name="other"))
     with pytest.raises(RunError, match="here is other"):
         next(perform(prepare_resume("run", tmp_path), other))
+    change_record(run.folder, data=kept | {"is_sample": True})  # whose images came in another order then
+    with pytest.raises(RunError, match="the sample is used only where no MNIST is found, so start a new run"):
+        next(perform(prepare_resume("run", tmp_path), dataset))
+    change_record(run.folder, data=kept)
     assert next(perform(prepare_resume("run", tmp_path), dataset))
 
 

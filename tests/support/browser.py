@@ -182,8 +182,10 @@ def hold(page: Page, address: str, **options: Any) -> list[Route]:
 def hastened(page: Page) -> Iterator[None]:
     """An open page, with HASTE as long as this lasts."""
     page.evaluate(HASTE)
-    yield
-    page.evaluate("() => { Object.assign(window, window.patient); }")
+    try:
+        yield
+    finally:
+        page.evaluate("() => { Object.assign(window, window.patient); }")
 
 
 def be_busy(page: Page, address: str | re.Pattern[str], **options: Any) -> None:

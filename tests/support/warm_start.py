@@ -54,6 +54,7 @@ def warm_python() -> str:
         [sys.executable, __file__, str(listener.fileno()), str(python)],
         stdin=subprocess.PIPE,
         pass_fds=[listener.fileno()],
+        start_new_session=True,  # a Ctrl-C at the tests' terminal is passed on by those that it reaches
     )
     listener.close()
     atexit.register(shutil.rmtree, folder)
@@ -80,9 +81,12 @@ def serve(listener: socket.socket) -> list[str] | None:
 def _start(caller: socket.socket) -> list[str]:
     """Makes the caller's program of a copy of this process, and of itself its keeper, who passes on what
     signals it gets and tells the caller how it ended."""
-    length, streams, _, _ = socket.recv_fds(caller, 4, 3)
-    with caller.makefile("rb") as sent:
-        call = json.loads(sent.read(*struct.unpack("I", length)))
+    head, streams, _, _ = socket.recv_fds(caller, 4, 3)
+    (length,) = struct.unpack("I", head)
+    sent = b""
+    while len(sent) < length:  # and no byte more: what follows are signals
+        sent += caller.recv(length - len(sent))
+    call = json.loads(sent)
     is_over, ends = os.pipe()
     program = os.fork()
     if program == 0:
@@ -143,9 +147,11 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> None:
     path = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     arguments = list(arguments)
-    is_safe = False
+    options = set()
     while arguments[0] in ("-u", "-P"):
-        is_safe |= arguments.pop(0) == "-P"
+        options.add(arguments.pop(0))
+    is_safe = "-P" in options
+    sys.stdout.reconfigure(write_through="-u" in options)  # type: ignore[union-attr]
     kind, *rest = arguments
     if kind == "-m":
         sys.argv = rest

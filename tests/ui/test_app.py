@@ -28,8 +28,8 @@ from support.runs import change_record
 from support.studio_client import ZEROS
 from support.waiting import wait_for
 from vae_core import load_run
-from vae_core.data import Dataset, spread
-from vae_core.inference import decode_latents, nearest_errors, reconstruct_image
+from vae_core.data import Dataset
+from vae_core.inference import decode_latents, reconstruct_image
 from vae_core.latent_space import LatentMap
 from vae_core.pictures import to_grey
 from vae_core.run_folder import Run
@@ -285,12 +285,7 @@ def test_one_generated_image_is_the_tile_of_the_grid(app: App, dataset: Dataset)
     assert np.abs(grid[30:58, 30:58] - decoded(np.array(answer["z"]), "plane")).max() <= 1
     assert answer["images"] == len(dataset.train)
     assert answer["nearest"]["label"] == dataset.train.labels[answer["nearest"]["index"]]
-    chosen = dataset.test.images[spread(205, 200)]  # too few of one class
-    plane, unseen = load_run("plane").model, chosen / np.float32(255)
-    decoded_unseen = np.stack([reconstruct_image(plane, image).image for image in unseen])
-    nearer = nearest_errors(decoded_unseen, dataset.train.images) < answer["nearest"]["error"]
-    assert (answer["unseen"], answer["unseen_nearer"]) == (200, nearer.sum())
-    assert (answer["unseen_called"], answer["has_all"]) == (None, False)  # of the real MNIST
+    assert (answer["unseen"], answer["has_all"]) == (None, False)  # it has learned from the real MNIST
 
 
 def test_histogram_counts_every_test_image(app: App) -> None:

@@ -159,6 +159,10 @@ def test_images_whose_files_have_changed_are_read_again(
     assert studio.dataset() is first
     write_idx(folder, "t10k", dataset.test.images[:9], dataset.test.labels[:9])
     assert len(studio.dataset().test) == 9
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"half")  # it is just being written
+    for _ in range(2):
+        assert len(studio.dataset().test) == 9
+    assert "Nothing can be trained" in (studio.data_note() or "")
     shutil.rmtree(folder)
     assert len(studio.dataset().test) == 9  # those that are held stay, while there are no others
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
-from vae_core.data import read_idx_folder
+from vae_core.data import Dataset, read_idx_folder
+from vae_core.evaluated import Evaluation
 from vae_core.evaluation import evaluate
 from vae_core.run_folder import Run, RunWriter
 from vae_core.ui.studio import Studio
@@ -45,19 +49,45 @@ def test_images_are_known_by_their_pixels_whatever_their_folder_is_called(
             assert ("20 other test images" in (view.missing or "")) == (name == "others")
 
 
-def test_images_of_an_evaluation_without_a_digest_are_known_by_name_and_labels(
+def test_images_of_an_evaluation_without_a_digest_are_known_by_their_labels_or_name(
     run: Run, tmp_path: Path, write_idx: Callable[..., None]
 ) -> None:
-    mine = own_set(tmp_path / "mine", write_idx, [0, 1, 2, 1] * 5, 0)
-    (tmp_path / "elsewhere").mkdir()
-    other_labels = own_set(tmp_path / "elsewhere" / "mine", write_idx, [2, 1, 0, 1] * 5, 0)
-    other_name = own_set(tmp_path / "yours", write_idx, [0, 1, 2, 1] * 5, 0)
-    writer = RunWriter(run.folder)
-    writer.save_evaluation(replace(evaluate(run.model(), read_idx_folder(mine).test), digest=""))
-    writer.close()
-    for folder, is_missing in ((mine, False), (other_labels, True), (other_name, True)):
-        view = view_of(Studio(run.folder.parent, str(folder), "cpu"), "copied", "evaluated", "mean")
-        assert (view.images is None) == is_missing
+    for case, (labels, others) in enumerate((([0, 1, 2, 1] * 5, [2, 1, 0, 1] * 5), ([0] * 20, [0] * 20))):
+        is_of_one = len(set(labels)) == 1
+        (tmp_path / str(case)).mkdir()
+        mine, renamed, another = (
+            own_set(tmp_path / str(case) / name, write_idx, of_it, seed)
+            for name, of_it, seed in (("mine", labels, 0), ("renamed", labels, 0), ("another", others, 1))
+        )
+        writer = RunWriter(run.folder)
+        writer.save_evaluation(replace(evaluate(run.model(), read_idx_folder(mine).test), digest=""))
+        writer.close()
+        for folder, is_missing in ((mine, False), (renamed, is_of_one), (another, True)):
+            view = view_of(Studio(run.folder.parent, str(folder), "cpu"), "copied", "evaluated", "mean")
+            assert (view.images is None) == is_missing
+
+
+def test_what_is_measured_is_of_the_images_that_were_there_when_it_was_asked_for(
+    run: Run, tmp_path: Path, write_idx: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_set(tmp_path / "mine", write_idx, [0, 1] * 10, 0)
+    evaluated_on(run, folder)
+    studio = Studio(run.folder.parent, str(folder), "cpu")
+    view = view_of(studio, "copied", "evaluated", "mean")
+    may_end, measured = threading.Event(), []
+
+    def assess(run: Run, model: object, evaluation: Evaluation, dataset: Dataset, progress: object) -> Any:
+        measured.append(dataset.test.digest)
+        return evaluation, None
+
+    monkeypatch.setattr("vae_core.quality.assessment.assess", assess)
+    studio.background.task("what takes long", lambda progress: may_end.wait(60))
+    task = view.begin_assessment()
+    images = np.zeros((20, 28, 28), np.uint8)
+    write_idx(folder, "t10k", images, np.array([0, 1] * 10, np.uint8))
+    may_end.set()
+    task.result.result(60)
+    assert measured == [view.evaluation.digest] != [studio.dataset().test.digest]
 
 
 def test_a_set_is_not_read_by_the_classes_of_another_of_which_nothing_is_known_either(

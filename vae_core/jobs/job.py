@@ -69,7 +69,7 @@ def prepare_resume(
 
     Raises:
         RunError: the run is running, is a shipped one, or has all its epochs already.
-        SettingsError: epochs is no whole number in its range, or device is none.
+        SettingsError: epochs is no whole number in its range, or device names none.
         TrainingError: TensorBoard is wanted and not installed.
     """
     _check_tensorboard(tensorboard)

@@ -50,7 +50,7 @@ MOST_MODELS = 8
 """Models kept in memory; the one used longest ago goes first."""
 UNSEEN_IMAGES = 200
 """Test images with which a generated one is compared; for MNIST half a second's work."""
-LEAST_UNSEEN = 50
+LEAST_UNSEEN = 100
 """Of fewer of one class too little can be told: then they are of all classes."""
 FEW_TO_TRAIN_ON = 20_000
 """From which on the recipes' epochs are steps enough."""
@@ -215,23 +215,27 @@ class Studio:
 
     def dataset(self) -> Dataset:
         """The images that the app shows and compares with, read when they are first needed, and again when
-        their files have changed.
+        their files have changed; until those can be read, the last ones.
 
         Raises:
             DataError: the folder that was named holds no data set.
         """
         with self._dataset_lock:
-            if self._dataset is None or not self._dataset.is_current:
-                self._dataset = None
-                self._data_asked_at = time.monotonic()
+            held, now = self._dataset, time.monotonic()
+            may_ask = self._data_problem is None or now - self._data_asked_at > ASK_AGAIN_SECONDS
+            if held is None or (may_ask and not held.is_current):
+                self._data_asked_at = now
                 try:
                     self._dataset = load_dataset(self.data_dir)
                 except DataError as error:
                     self._data_problem = without_folder(str(error), self.data_dir)
-                    raise DataError(self._data_problem) from error
+                    if held is None:
+                        raise DataError(self._data_problem) from error
+                    return held  # its files may just be written
                 self._data_problem = None
                 if self._dataset.train.is_sample:
                     _log.warning("Using %s. %s", self._dataset.train.source, HOW_TO_GET_ALL)
+            assert self._dataset is not None
             return self._dataset
 
     def data_note(self) -> str | None:

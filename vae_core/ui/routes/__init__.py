@@ -55,7 +55,8 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
 
     @app.exception_handler(VAEStudioError)
     def explain(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, STATUS.get(type(error), 400))
+        headers = {"Retry-After": "2"} if isinstance(error, NotYetError) else None
+        return JSONResponse({"error": str(error)}, STATUS.get(type(error), 400), headers)
 
     @app.exception_handler(RequestValidationError)
     def explain_parameter(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -55,20 +55,24 @@ def router(studio: Studio) -> APIRouter:
         z = draw_latents(studio, loaded, count, seed, temperature, label, sampler)[index]
         image = decode_latents(loaded.model, z[None])[0]
         nearest, words = nearest_image(image, train.images), class_words(train.name)
-        unseen = loaded.unseen_like(int(train.labels[nearest.index]), dataset.test, train)
+        label_of_nearest = int(train.labels[nearest.index])
+        unseen = loaded.unseen_like(label_of_nearest, dataset.test, train) if has_all else None
         return {
             "z": z.round(4).tolist(),
             "picture": data_uri(image),
             "nearest": {
                 "picture": data_uri(train.images[nearest.index]),
                 "index": nearest.index,
-                "label": int(train.labels[nearest.index]),
-                "called": words.called(int(train.labels[nearest.index])),
+                "label": label_of_nearest,
+                "called": words.called(label_of_nearest),
                 "error": nearest.error,
             },
-            "unseen": len(unseen.errors),
-            "unseen_called": None if unseen.label is None else words.called(unseen.label),
-            "unseen_nearer": int((unseen.errors < nearest.error).sum()),
+            "unseen": unseen
+            and {
+                "count": len(unseen.errors),
+                "called": None if unseen.label is None else words.called(unseen.label),
+                "nearer": int((unseen.errors < nearest.error).sum()),
+            },
             "images": len(train),
             "learned": learned.count,
             "has_all": has_all,

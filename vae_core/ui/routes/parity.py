@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +22,18 @@ def router(studio: Studio) -> APIRouter:
 
     one_at_a_time = threading.Lock()  # who asks meanwhile waits for the same answer
 
-    @cache  # while the app runs neither its code nor its data change
-    def lines() -> list[Line]:
-        from vae_core.parity import parity
-
-        return [*parity(studio.dataset()), _histogram()]
+    kept: dict[tuple[str, str], list[Line]] = {}  # by the images: while the app runs its code does not change
 
     @routes.get("/parity")
     def table() -> dict[str, Any]:
+        from vae_core.parity import parity
+
         with one_at_a_time:
-            return {"lines": [asdict(line) for line in lines()]}
+            dataset = studio.dataset()
+            images = dataset.train.digest, dataset.test.digest
+            if images not in kept:
+                kept[images] = [*parity(dataset), _histogram()]
+            return {"lines": [asdict(line) for line in kept[images]]}
 
     return routes
 

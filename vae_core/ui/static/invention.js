@@ -34,16 +34,18 @@ export function mount(element) {
   parts.explore.addEventListener("click", () => explore(answer.z));
 }
 
-function verdict({ nearest, images, learned, has_all: hasAll, unseen, unseen_called: called, unseen_nearer: nearer }) {
+function verdict({ nearest, images, learned, has_all: hasAll, unseen }) {
   const sentence =
     `Of ${images.toLocaleString("en")} training images this one, ${nearest.called}, is nearest: ` +
     `they differ by ${nearest.error.toFixed(4)} per pixel.`;
   if (!hasAll) {
-    const count = learned.toLocaleString("en");
-    return `${sentence} The model learned from ${count} images that are not all here, so this cannot tell.`;
+    return `${sentence} The model learned from ${learned.toLocaleString("en")} images that are not all here, so this cannot tell.`;
   }
-  const isMemory = nearer < REMEMBERED_SHARE * unseen;
-  const like = `${unseen} test images${called ? ` of ${called}` : ""}, which the model never saw,`;
-  const compared = `Of ${like} ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one`;
-  return `${sentence} ${compared}: ${isMemory ? "it may be remembered" : "no sign of memory"}.`;
+  const { count, called, nearer } = unseen;
+  const like = `${count} test images${called ? ` of ${called}` : ""}, which the model never saw,`;
+  const isMemory = nearer < REMEMBERED_SHARE * count;
+  return (
+    `${sentence} Of ${like} ${nearer || "none"} ${nearer === 1 ? "comes" : "come"} out nearer to one: ` +
+    `${isMemory ? "it may be remembered" : "no sign of memory"}.`
+  );
 }
