@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from support.browser import CHROMIUM_OPTIONS, App, chromium_path, open_app, watched_page
+from support.browser import CHROMIUM_OPTIONS, PHONE, App, chromium_path, open_app, watched_page
 from vae_core.data import Dataset, ImageSet, read_idx_folder
 from vae_core.run_folder import Run
 
@@ -188,3 +188,16 @@ def page_without_map(blank: Page, app: App) -> Page:
     """The same without the map's 10,000 points: for what other tabs do."""
     open_app(blank, f"{app.url}/?hide=map")
     return blank
+
+
+@pytest.fixture
+def phone(browser: Browser, app: App) -> Iterator[Page]:
+    """The page of a phone, which fingers touch, yet to be opened."""
+    with watched_page(browser, app, has_touch=True, viewport=PHONE) as page:
+        yield page
+
+
+@pytest.fixture
+def twin(app: App, tiny_run: Path) -> Path:
+    """A second run of as many latents as the shipped ones', for a page that is opened after it is there."""
+    return Path(shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True))

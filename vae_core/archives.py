@@ -187,7 +187,7 @@ def _check_run(run: Run) -> None:
         from vae_core.engine.training_state import check_state
 
         try:
-            check_state(run.training_state(), info.settings, info.data.get("training_images", 0))
+            check_state(run.training_state(), info.settings, info.trained_on.count)
         except TrainingError as error:
             raise RunError(f"run {run.name}: {error}") from error
     run.evaluation()

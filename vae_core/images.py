@@ -30,8 +30,9 @@ class Identity:
             return self.digest == other.digest
         return (self.name, self.count) == (other.name, other.count)
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.count} images"
+
     def beside(self, other: Identity) -> str:
-        """In words, so that they tell it from the other, which it is not."""
-        words = f"{self.name}, {self.count} images"
-        are_called_alike = (self.name, self.count) == (other.name, other.count)
-        return f"{words}, which are others" if are_called_alike else words
+        """In words that tell it from the other, which it is not."""
+        return f"{self}, which are others" if str(self) == str(other) else str(self)

@@ -6,9 +6,7 @@ import base64
 import io
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +15,6 @@ from PIL import Image, ImageDraw
 
 from scripts.faults import wait_for
 from support.browser import (
-    PHONE,
     App,
     be_busy,
     choose_model,
@@ -34,7 +31,7 @@ from support.browser import (
 from support.digit_strokes import STROKES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import BrowserContext, Page, Route
 
 PAD = 280
 PEN_WIDTH = "24"
@@ -470,12 +467,6 @@ def test_a_dot_is_told_to_lie_far_out_though_its_error_is_small(pad: Page) -> No
         pad.get_by_role("button", name="Clear", exact=True).click()
 
 
-@pytest.fixture
-def twin(app: App, tiny_run: Path) -> None:
-    """A second run of as many latents, for a page that is opened after it is there."""
-    shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True)
-
-
 @pytest.mark.usefixtures("twin")
 def test_a_second_model_gets_the_same_drawing(fresh_pad: Page) -> None:
     pad = fresh_pad
@@ -553,13 +544,6 @@ def test_what_another_model_has_answered_cannot_be_explored(pad: Page) -> None:
     pad.locator("#flow [data-is=explore]").click()
     pad.wait_for_function("document.querySelectorAll('.latent').length === 2")
     pad.wait_for_function("document.querySelector('.latent output').innerText !== '0.00'")
-
-
-@pytest.fixture
-def phone(browser: Browser, app: App) -> Iterator[Page]:
-    """A page that fingers touch, yet to be opened."""
-    with watched_page(browser, app, has_touch=True, viewport=PHONE) as page:
-        yield page
 
 
 def test_on_a_phone_held_sideways_a_drawing_and_its_answer_are_in_sight_together(

@@ -44,7 +44,7 @@ from vae_core.latent_space import LatentMap, slerp
 from vae_core.runs import LoadedRun
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import BrowserContext, Page, Route
 
 DIGIT = "#decoded-digit img"
 AT_ZERO = pytest.mark.usefixtures("at_zero")
@@ -685,15 +685,8 @@ def test_a_model_of_two_latents_shows_its_plane(blank: Page, app: App) -> None:
     page.wait_for_selector(".map-spread", state="attached")
 
 
-@pytest.fixture
-def touched(browser: Browser, app: App) -> Iterator[Page]:
-    """The page of a phone, yet to be opened."""
-    with watched_page(browser, app, has_touch=True, viewport=PHONE) as page:
-        yield page
-
-
-def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(touched: Page, app: App) -> None:
-    page = touched
+def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(phone: Page, app: App) -> None:
+    page = phone
     open_app(page, f"{app.url}/?model=plane&z=60,0")
     page.locator(".map-here.beyond").wait_for()  # it lies outside, and is seen at the edge
     page.locator(".map-surface").scroll_into_view_if_needed()
@@ -724,12 +717,6 @@ def test_a_finger_scrolls_over_the_map_taps_and_drags_the_marker(touched: Page, 
     surface.tap(position={"x": box["width"] - 8, "y": box["height"] / 2})
     across = "+document.querySelector('.map-here').getAttribute('cx')"
     page.wait_for_function(f"Math.abs({across} - {box['width'] / 2}) < 3")  # the part has moved on
-
-
-@pytest.fixture
-def twin(app: App, tiny_run: Path) -> Path:
-    """A second run of as many latents, for a page that is opened after it is there."""
-    return Path(shutil.copytree(tiny_run, app.runs_dir / "twin", dirs_exist_ok=True))
 
 
 def test_a_second_model_stands_beside_the_first(twin: Path, page: Page) -> None:

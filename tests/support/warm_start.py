@@ -82,10 +82,13 @@ def _start(caller: socket.socket) -> list[str]:
     """Makes the caller's program of a copy of this process, and of itself its keeper, who passes on what
     signals it gets and tells the caller how it ended."""
     head, streams, _, _ = socket.recv_fds(caller, 4, 3)
-    (length,) = struct.unpack("I", head)
+    length = struct.unpack("I", head)[0] if head else 1
     sent = b""
     while len(sent) < length:  # and no byte more: what follows are signals
-        sent += caller.recv(length - len(sent))
+        piece = caller.recv(length - len(sent))
+        if not piece:  # the caller has ended before it had said all
+            os._exit(1)
+        sent += piece
     call = json.loads(sent)
     is_over, ends = os.pipe()
     program = os.fork()

@@ -146,7 +146,7 @@ def test_a_mixture_that_is_being_fitted_may_be_asked_for_again(
         answer = client_of_routes(studio).get("/studio/runs/copied/generated.png?sampler=mixture")
     finally:
         may_end.set()
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "is still being fitted; ask again" in answer.json()["error"]
 
 
@@ -232,3 +232,14 @@ def test_a_run_that_is_held_is_no_run_that_is_not_there(run: Run, small_mnist: P
         assert (answer.status_code, "is being trained" in answer.json()["error"]) == (409, True)
     assert client.delete("/studio/runs/nowhere", headers=OURS).status_code == 404
     writer.close()
+
+
+def test_the_parity_table_is_of_the_images_that_are_there(
+    tmp_path: Path, small_mnist: Path, dataset: Dataset, write_idx: Callable[..., None]
+) -> None:
+    folder = Path(shutil.copytree(small_mnist, tmp_path / "data"))
+    client = client_of_routes(Studio(tmp_path, str(folder), "cpu"))
+    before = client.get("/studio/parity").json()
+    assert client.get("/studio/parity").json() == before
+    write_idx(folder, "train", dataset.train.images[:300], dataset.train.labels[:300])
+    assert client.get("/studio/parity").json() != before

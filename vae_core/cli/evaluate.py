@@ -48,8 +48,7 @@ def evaluate(
         check_own_test_set(info, images.identity)
     except RunError as error:  # said before the minutes that it takes
         is_stored = False
-        here = f"{images.name}, {len(images)} images"
-        err.print(escape(f"note: {error}. Measured here, not stored: {here}"))
+        err.print(escape(f"note: {error}. Measured here, not stored: {images.identity}"))
     with Progress(console=err, disable=as_json and not err.is_terminal, transient=True) as bar:
         tasks = {}
 

@@ -51,7 +51,7 @@ def reconstruct(
     check_png(out_file)
     found = find_run(run, runs_dir)
     if centre is None:
-        centre = class_words(found.info().data.get("name", "")).are_centred
+        centre = class_words(found.info().trained_on.name).are_centred
     try:
         sketch = to_mnist_form(read_picture(image.read_bytes()), centre)
     except PictureError as error:

@@ -54,9 +54,10 @@ class TrainingDesk:
         self._warm: subprocess.Popen[str] | None = None
         self._last: subprocess.Popen[str] | None = None
 
-    def running(self) -> RunInfo | None:
-        """The run that is being trained now, by whomever, or None."""
-        return next(iter(running_runs(self.runs_dir)), None)
+    def running(self, name: str = "") -> RunInfo | None:
+        """The run that is being trained now, by whomever, or None; with a name only that of this name."""
+        running = running_runs(self.runs_dir)
+        return next((info for info in running if name in ("", info.name)), None)
 
     def trains(self, info: RunInfo) -> bool:
         """Whether this run is being trained now, and is not to stop."""
@@ -95,13 +96,10 @@ class TrainingDesk:
         """
         if self.read_only:
             raise ReadOnlyError("stopped")
-        if name:
-            info = next((info for info in running_runs(self.runs_dir) if info.name == name), None)
-        else:
-            info = self.running()
-            if info is None:
-                with self._lock:  # held while a training starts
-                    info = self.running()
+        info = self.running(name)
+        if info is None and not name:
+            with self._lock:  # held while a training starts
+                info = self.running()
         if info is not None:
             Run(info.folder).request_stop()
             return info.name

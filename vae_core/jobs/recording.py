@@ -142,12 +142,13 @@ def _where_it_stood(
         TrainingError: no training can go on from the state.
     """
     info, seen = run.info(), dataset.train.first(settings.limit)
-    for before, now in ((info.trained_on, seen.identity), (info.tested_on, dataset.test.identity)):
+    compared = {
+        "trained": (info.trained_on, seen.identity), "tested": (info.tested_on, dataset.test.identity)
+    }  # fmt: skip
+    for what, (before, now) in compared.items():
         if not now.is_same_as(before):
-            what = "trained" if before == info.trained_on else "tested"
             raise RunError(
-                f"run {run.name} was {what} on {before.name}, {before.count} images; here is "
-                f"{now.beside(before)}: "
+                f"run {run.name} was {what} on {before}; here is {now.beside(before)}: "
                 + (
                     "the sample is used only where no MNIST is found, so start a new run instead"
                     if info.data.get("is_sample")

@@ -89,7 +89,7 @@ class Loaded:
     def words(self) -> ClassWords:
         """What the images it was made for are called."""
         measured = self.evaluation
-        return class_words(self.info.data.get("name", "") if measured is None else measured.name)
+        return class_words(self.info.trained_on.name if measured is None else measured.name)
 
     def required_evaluation(self) -> Evaluation:
         """The evaluation, for what cannot do without.
@@ -161,7 +161,6 @@ class Studio:
             choose_device(device)
         self.runs_dir = runs_dir.resolve()
         self.data_dir = data_dir
-        self.device = device
         self.read_only = read_only
         self.desk = TrainingDesk(self.runs_dir, data_dir, read_only, device)
         self.background = Background()

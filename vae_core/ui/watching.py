@@ -44,7 +44,7 @@ def training_news(
     offset = offset if is_known else 0
     rows, next_offset = run.metrics(offset, MOST_READ)
     fresh = offset == 0 or next_offset < offset
-    words = class_words(info.data.get("name", ""))
+    words = class_words(info.trained_on.name)
     return _standing(run, info, rows, fresh) | {
         "noun": words.noun,
         "plural": words.plural,
@@ -131,7 +131,7 @@ def run_listing(runs: list[RunInfo]) -> list[dict[str, Any]]:
             "loss_kind": info.settings.loss_kind,
             "seconds": _seconds(info),
             "device": info.device,
-            "data": info.data.get("name", ""),
+            "data": info.trained_on.name,
             "created": info.created,
         }
         for info in runs
@@ -190,4 +190,4 @@ def _latest_kl(run: Run, rows: list[dict[str, Any]], fresh: bool) -> list[float]
 
 def _iterations(info: RunInfo) -> int:
     """Iterations of the whole run."""
-    return info.settings.iterations_per_epoch(info.data.get("training_images", 0)) * info.settings.epochs
+    return info.settings.iterations_per_epoch(info.trained_on.count) * info.settings.epochs

@@ -51,7 +51,7 @@ def model_card(loaded: Loaded) -> dict[str, Any]:
         "latent_dim": loaded.model.latent_dim,
         "likelihood": loaded.info.settings.likelihood,
         "beta": loaded.info.settings.beta,
-        "data": loaded.info.data.get("name", ""),
+        "data": loaded.info.trained_on.name,
         "noun": words.noun,
         "plural": words.plural,
         "class_names": [],
